@@ -1,0 +1,49 @@
+"""The IAM client that the filters, actions and sources share.
+
+In a Lambda, c7n's sessions build a new client, and with it a new TLS connection, for every event.
+:mod:`c7n_iamguard.handler` makes one while the function initializes, and :func:`keep` makes it serve
+every event from then on.
+"""
+
+from botocore.config import Config
+from c7n.utils import get_retry, local_session
+
+#: Standard mode retries every throttling code, 5xx, connection errors and timeouts, with jittered
+#: exponential backoff. The worst call takes 5 * (2 + 6) + 15 seconds, so that two of them, as a
+#: revocation needs, fit into the function's timeout; what is left over, Lambda tries again.
+CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 5},
+    connect_timeout=2,
+    read_timeout=6,
+    max_pool_connections=10,
+    tcp_keepalive=True,
+)
+
+#: IAM answers these where two calls change one user at a time; botocore does not retry them.
+retry_conflicts = get_retry(
+    ("ConcurrentModification", "EntityTemporarilyUnmodifiable"), max_attempts=3
+)
+
+_kept = None
+
+
+def keep(client):
+    """Let ``client`` serve every call from now on that is made as the function's own role."""
+    global _kept
+    _kept = client
+
+
+def iam(manager):
+    """The IAM client for a policy's resource manager.
+
+    :param manager: c7n's resource manager; its session factory says as whom to call
+    """
+    factory = manager.session_factory
+    if _kept is not None and not getattr(factory, "assume_role", None):
+        return _kept
+    return local_session(factory).client("iam", config=CONFIG)
+
+
+def error_code(error):
+    """The code of a botocore ClientError, such as ``NoSuchEntity``."""
+    return error.response["Error"]["Code"]

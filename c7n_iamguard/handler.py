@@ -1,0 +1,46 @@
+"""The Lambda's entry point.
+
+Importing it is what Lambda's init phase does, at full CPU and outside of any event. So all that can be
+done before the first event is done here: the plugin and the policy's resources are loaded, the
+configuration is read, the account is known, and the one IAM client is made.
+"""
+
+import json
+import logging
+
+import boto3
+from c7n import handler as c7n_handler
+from c7n.resources import load_resources
+from c7n.structure import StructureParser
+
+from c7n_iamguard import client, plugin  # noqa: F401  the import registers the plugin
+
+CONFIG_FILE = "config.json"  # beside the code, which is where Lambda starts the function
+
+
+def prepare():
+    """Do c7n's one-time work of the first event, and make the client that serves every event."""
+    logging.getLogger().setLevel(logging.INFO)  # c7n sets DEBUG, a dozen lines for every event
+    with open(CONFIG_FILE) as config:
+        data = json.load(config)
+    # The function's role is in the function's account. Saves a call to STS.
+    role = data["policies"][0]["mode"]["role"]
+    data.setdefault("execution-options", {})["account_id"] = role.split(":")[4]
+    load_resources(StructureParser().get_resource_types(data))
+    c7n_handler.policy_data = data
+    c7n_handler.policy_config = c7n_handler.init_config(data)
+    client.keep(boto3.Session().client("iam", config=client.CONFIG))
+
+
+def run(event, context):
+    """Run the function's policy on an event that EventBridge delivered.
+
+    :param event: the event, any JSON value
+    :param context: AWS Lambda's context object
+    :returns: True where the event was decided on
+    :raises Exception: where it was not, so that Lambda tries it again and then dead-letters it
+    """
+    return c7n_handler.dispatch_event(event, context)
+
+
+prepare()

@@ -1,0 +1,17 @@
+"""An AWS account in one process, for the demo and the end-to-end tests. Never shipped in a Lambda.
+
+It stands on moto's server, and adds what the guard relies on and moto lacks:
+
+- authorization of every call: identity policies, groups, permissions boundaries, service control
+  policies, with resources and the conditions that the guard's own policies use (:mod:`.authorization`);
+- IAM's quotas per user and IAM's habit of finding names without regard to case (:mod:`.iam`);
+- CloudTrail records of IAM calls, and their way through EventBridge's rules (:mod:`.cloudtrail`);
+- the deployed functions' uploaded code, run by AWS's own runtime client (:mod:`.functions`).
+
+What it does not do: the seconds that IAM takes to make a change act everywhere, EventBridge's delays and
+retries, and any service but those that a test of the guard calls.
+"""
+
+from sandbox.server import Sandbox
+
+__all__ = ["Sandbox"]

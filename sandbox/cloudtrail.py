@@ -1,0 +1,112 @@
+"""CloudTrail records of the IAM calls that reach the sandbox, and EventBridge's rules for them."""
+
+import json
+import re
+import uuid
+from datetime import datetime, timezone
+
+from moto.awslambda.models import lambda_backends
+from moto.events.models import EventPattern, events_backends
+
+DETAIL_TYPE = "AWS API Call via CloudTrail"
+READS = ("Get", "List", "Describe", "Simulate")
+ALL_MANAGEMENT_EVENTS = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
+
+#: IAM's events reach EventBridge in one region per partition.
+IAM_REGION = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+
+
+def record(identity, service, action, params, account, region, error=None):
+    """The CloudTrail record of a call.
+
+    :param error: (code, message) as the service answered, or None
+    """
+    body = {
+        "eventVersion": "1.10",
+        "userIdentity": identity,
+        "eventTime": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "eventSource": f"{service}.amazonaws.com",
+        "eventName": action,
+        "awsRegion": region,
+        "sourceIPAddress": "127.0.0.1",
+        "userAgent": "sandbox",
+        "requestParameters": {k[0].lower() + k[1:]: v for k, v in params.items()} or None,
+        "responseElements": None,
+        "requestID": str(uuid.uuid4()),
+        "eventID": str(uuid.uuid4()),
+        "readOnly": action.startswith(READS),
+        "eventType": "AwsApiCall",
+        "managementEvent": True,
+        "recipientAccountId": account,
+        "eventCategory": "Management",
+    }
+    if error:
+        code, message = error
+        named = code if code == "AccessDenied" or code.endswith("Exception") else f"{code}Exception"
+        body |= {"errorCode": named, "errorMessage": message}
+    return body
+
+
+def envelope(detail):
+    """The EventBridge event that carries a CloudTrail record."""
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": DETAIL_TYPE,
+        "source": "aws." + detail["eventSource"].split(".")[0],
+        "account": detail["recipientAccountId"],
+        "time": detail["eventTime"],
+        "region": detail["awsRegion"],
+        "resources": [],
+        "detail": detail,
+    }
+
+
+def error_in(status, body):
+    """(code, message) of a query-protocol error response, or None."""
+    if status < 400:
+        return None
+    text = body if isinstance(body, str) else bytes(body).decode()
+    code, message = (re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL) for tag in ("Code", "Message"))
+    return (code[1] if code else "InternalFailure", message[1].strip() if message else "")
+
+
+def targets(event, account, region):
+    """The functions that EventBridge invokes for an event, by the rules of the account's default bus.
+
+    A rule in state ENABLED gets no read-only management events. A function that has not permitted the
+    rule to invoke it is not invoked.
+
+    :returns: a list of (rule's name, function's name)
+    """
+    backend = events_backends[account][region]
+    found = []
+    for rule in backend.event_buses["default"].rules.values():
+        if rule.state not in ("ENABLED", ALL_MANAGEMENT_EVENTS):
+            continue
+        if rule.state == "ENABLED" and (event.get("detail") or {}).get("readOnly"):
+            continue
+        if rule.event_pattern.matches_event(event):
+            for target in rule.targets:
+                if permitted(target["Arn"], rule.arn, account, region):
+                    found.append((rule.name, target["Arn"].split(":")[6]))
+    return found
+
+
+def permitted(function_arn, rule_arn, account, region):
+    """Whether a function's resource policy lets EventBridge invoke it for a rule."""
+    functions = lambda_backends[account][region]
+    try:
+        policy = json.loads(functions.get_policy(function_arn.split(":")[6]))
+    except Exception:  # no function, or no policy: EventBridge counts a failed invocation
+        return False
+    return any(
+        statement["Principal"].get("Service") == "events.amazonaws.com"
+        and statement["Condition"]["ArnLike"]["AWS:SourceArn"] == rule_arn
+        for statement in json.loads(policy["Policy"])["Statement"]
+    )
+
+
+def matches(pattern, event):
+    """Whether EventBridge's pattern, as JSON text, matches an event."""
+    return EventPattern.load(pattern).matches_event(event)
