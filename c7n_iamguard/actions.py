@@ -102,9 +102,7 @@ class RevokeIAMAccess(EventAction):
             IAM answered to the last rung
         """
         try:
-            retry_conflicts(
-                client.attach_user_policy, UserName=user_name, PolicyArn=self.policy_arn
-            )
+            retry_conflicts(client.attach_user_policy, UserName=user_name, PolicyArn=self.policy_arn)
             return "managed"
         except ClientError as error:
             # NoSuchEntity may mean the policy or the user; the next rung tells them apart.

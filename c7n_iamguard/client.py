@@ -20,9 +20,7 @@ CONFIG = Config(
 )
 
 #: IAM answers these where two calls change one user at a time; botocore does not retry them.
-retry_conflicts = get_retry(
-    ("ConcurrentModification", "EntityTemporarilyUnmodifiable"), max_attempts=3
-)
+retry_conflicts = get_retry(("ConcurrentModification", "EntityTemporarilyUnmodifiable"), max_attempts=3)
 
 _kept = None
 

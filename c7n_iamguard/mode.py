@@ -48,6 +48,7 @@ class AnyCallMode(CloudTrailMode):
             self.validate_any_call()
 
     def validate_any_call(self):
+        """Check what only ``"*"`` needs: without it, events would be missed, forged or misread."""
         mode = self.policy.data["mode"]
         pattern = mode.get("pattern") or {}
         if not isinstance(self.policy.resource_manager, User):
@@ -60,7 +61,7 @@ class AnyCallMode(CloudTrailMode):
             self.invalid("events", 'with "*" the user is the caller', "use ids: userIdentity")
         if {"exists": True} not in _list(_dict(pattern.get("detail")).get("eventName")):
             self.invalid(
-                "pattern", 'the rule would match no call at all', "add detail: {eventName: [{exists: true}]}"
+                "pattern", "the rule would match no call at all", "add detail: {eventName: [{exists: true}]}"
             )
         if pattern.get("source") != ["aws.iam"]:
             self.invalid("pattern", "anyone could forge the event", "add source: [aws.iam]")
@@ -74,6 +75,7 @@ class AnyCallMode(CloudTrailMode):
             )
 
     def invalid(self, key, problem, mend):
+        """Raise the error for a setting of the mode, naming the policy, the key and the mend."""
         raise PolicyValidationError(f"policy:{self.policy.name} mode.{key}: {problem}; {mend}")
 
     def run(self, event, lambda_context=None):
@@ -125,6 +127,7 @@ class AnyCallMode(CloudTrailMode):
         return [source.user_from(self.caller)]
 
     def line(self, verdict, event, **fields):
+        """A decision about an event, malformed ones too, as one line of JSON."""
         try:
             who = caller(event)
         except MalformedEvent:

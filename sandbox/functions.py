@@ -26,13 +26,57 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from moto.awslambda.models import lambda_backends
+from moto.awslambda.exceptions import FunctionAlreadyExists
+from moto.awslambda.models import LambdaFunction, lambda_backends
+from moto.awslambda.policy import Policy
 
 #: What AWS's Python runtimes bring along: boto3, and the client that runs the handler.
 RUNTIME = ("boto3", "awslambdaric")
 #: Lambda tries an asynchronous event three times.
 ATTEMPTS = 3
 INIT_SECONDS = 30
+
+
+def patches():
+    """The methods of moto that are replaced while a sandbox runs, as (class, name, replacement)."""
+    return [
+        (Policy, "add_statement", add_statement),
+        (LambdaFunction, "__init__", create_function),
+        (LambdaFunction, "update_configuration", update_configuration),
+        (LambdaFunction, "get_configuration", get_configuration),
+    ]
+
+
+def add_statement(self, raw, qualifier=None):
+    """A second permission of the same statement id is a conflict, as in Lambda."""
+    sid = json.loads(raw).get("StatementId")
+    if sid in [statement.get("Sid") for statement in self.statements]:
+        raise FunctionAlreadyExists(sid)
+    return originals["add_statement"](self, raw, qualifier)
+
+
+def create_function(self, account_id, spec, region, version=1):
+    """A function that keeps its dead-letter queue, which moto forgets."""
+    originals["__init__"](self, account_id, spec, region, version)
+    self.dead_letter_config = spec.get("DeadLetterConfig") or {}
+
+
+def update_configuration(self, config_updates):
+    """An update of a function, its dead-letter queue included."""
+    if "DeadLetterConfig" in config_updates:
+        self.dead_letter_config = config_updates["DeadLetterConfig"]
+    return originals["update_configuration"](self, config_updates)
+
+
+def get_configuration(self, on_create=False):
+    """What GetFunction tells of a function, its dead-letter queue included."""
+    configuration = originals["get_configuration"](self, on_create)
+    if self.dead_letter_config:
+        configuration["DeadLetterConfig"] = self.dead_letter_config
+    return configuration
+
+
+originals = {name: getattr(owner, name) for owner, name, _ in patches()}
 
 
 @dataclass
@@ -133,7 +177,7 @@ class Functions:
     def dead_letter(self, name, event, invocation, account, region):
         """Send an event to the function's dead-letter queue, with the role's own rights, as Lambda does."""
         function = lambda_backends[account][region].get_function(name)
-        target = (getattr(function, "dead_letter_config", None) or {}).get("TargetArn")
+        target = function.dead_letter_config.get("TargetArn")
         if not target:
             return False
         credentials = self.credentials(function.role, account, region)

@@ -67,9 +67,7 @@ def add_user_to_group(self, group_name, user_name):
     user = self.get_user(user_name)
     groups = self.get_groups_for_user(user.name)
     if len(groups) >= GROUPS_PER_USER and group_name not in [group.name for group in groups]:
-        raise exceptions.LimitExceededException(
-            f"Cannot exceed quota for GroupsPerUser: {GROUPS_PER_USER}"
-        )
+        raise exceptions.LimitExceededException(f"Cannot exceed quota for GroupsPerUser: {GROUPS_PER_USER}")
     originals["add_user_to_group"](self, group_name, user_name)
 
 

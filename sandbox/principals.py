@@ -98,9 +98,7 @@ def principal_of(key, region):
     for role in sts_backends[account][partition].assumed_roles:
         if role.access_key_id == key:
             name = role.role_arn.split("/")[-1]
-            return Principal(
-                "AssumedRole", account, partition, key, name, role.session_name, role.policy
-            )
+            return Principal("AssumedRole", account, partition, key, name, role.session_name, role.policy)
     for user in iam_backends[account][partition].users.values():
         if any(k.access_key_id == key and k.status == "Active" for k in user.access_keys):
             return Principal("IAMUser", account, partition, key, user.name)

@@ -21,7 +21,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from waitress import wasyncore
 from waitress.server import create_server
 
-from sandbox import authorization, cloudtrail, iam, principals
+from sandbox import authorization, cloudtrail, functions, iam, principals
 from sandbox.functions import Functions
 
 HOST = "127.0.0.1"
@@ -98,7 +98,9 @@ class Sandbox:
         for owner, name, replacement in self.patches():
             self.stack.enter_context(patch.object(owner, name, replacement))
         app = DomainDispatcherApplication(create_backend_app)
-        self.server = create_server(self.counting(app), host=HOST, port=0, threads=16, asyncore_loop_timeout=1)
+        self.server = create_server(
+            self.counting(app), host=HOST, port=0, threads=16, asyncore_loop_timeout=1
+        )
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
         self.endpoint = f"http://{HOST}:{self.server.effective_port}"
@@ -126,6 +128,7 @@ class Sandbox:
 
     def patches(self):
         yield from iam.patches()
+        yield from functions.patches()
         yield moto.iam.models, "get_account_id_from", self.account_of
         yield ActionAuthenticatorMixin, "_authenticate_and_authorize_action", self.authorizer()
         yield BaseResponse, "call_action", self.recorder(BaseResponse.call_action)
@@ -263,10 +266,8 @@ class Sandbox:
             fault = sandbox.fault_for(f"{service}:{action}", identity_before)
             if fault and fault.delay:
                 time.sleep(fault.delay)
-            if fault and fault.code:
-                response = error_response(service, fault)
-            else:
-                response = original(self)
+            refused = fault and fault.code
+            response = error_response(service, fault) if refused else original(self)
             error = cloudtrail.error_in(int(response[0]), response[2])
             frozen = FrozenPrincipal(identity_before, principal.partition, details)
             sandbox.record(frozen, service, action, params, self.current_account, self.region, error)

@@ -1,0 +1,176 @@
+"""Who called, out of any event. Pure."""
+
+import copy
+import json
+
+import pytest
+from conftest import EVENTS, case
+from hypothesis import given
+from hypothesis import strategies as st
+
+from c7n_iamguard.event import Caller, MalformedEvent, accounts, caller, decision, facts
+
+BOB = case("revoked-create-user")
+
+
+def changed(path, value):
+    """The event of bob's call, with one part of it replaced, or removed where value is Ellipsis."""
+    event = copy.deepcopy(BOB)
+    *parents, last = path.split(".")
+    place = event
+    for key in parents:
+        place = place[key]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return event
+
+
+def test_a_users_call_names_the_user():
+    """An IAM user's event gives name, account, id, ARN and path."""
+    assert caller(BOB) == Caller(
+        "IAMUser", "111122223333", "bob", "AIDABOBXXXXXXXXXXXXXX", "arn:aws:iam::111122223333:user/bob", "/"
+    )
+
+
+def test_a_path_belongs_to_the_arn_not_to_the_name():
+    """A user's path is read off the ARN."""
+    who = caller(case("revoked-user-with-a-path"))
+    assert (who.name, who.path) == ("paul", "/team/data/")
+
+
+def test_a_federated_session_stands_for_the_user_who_made_it():
+    """A FederatedUser event names the IAM user behind the session."""
+    who = caller(case("revoked-federated-user"))
+    assert (who.type, who.name, who.id) == ("FederatedUser", "bob", "AIDABOBXXXXXXXXXXXXXX")
+
+
+@pytest.mark.parametrize("name", ["assumed-role", "root", "aws-service", "guards-own-call"])
+def test_callers_who_are_no_users_have_no_user_name(name):
+    """Roles, root and AWS services never turn into a user, whatever names they carry."""
+    assert not caller(case(f"not-delivered-{name}")).is_user
+
+
+def test_a_federated_session_of_root_is_no_user():
+    """GetFederationToken by root stands for no IAM user."""
+    event = case("revoked-federated-user")
+    issuer = event["detail"]["userIdentity"]["sessionContext"]["sessionIssuer"]
+    issuer.update(type="Root", arn="arn:aws:iam::111122223333:root")
+    assert not caller(event).is_user
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "part"),
+    [
+        ("detail", ..., "detail"),
+        ("detail", None, "detail"),
+        ("detail", "{}", "detail"),
+        ("detail.userIdentity", ..., "userIdentity"),
+        ("detail.userIdentity", None, "userIdentity"),
+        ("detail.userIdentity", [], "userIdentity"),
+        ("detail.userIdentity.type", None, "type"),
+        ("detail.userIdentity.type", 7, "type"),
+        ("detail.userIdentity.arn", ..., "arn"),
+        ("detail.userIdentity.arn", "arn:aws:iam::111122223333:role/bob", "arn"),
+        ("detail.userIdentity.arn", "arn:aws:iam::111122223333:user/" + "b" * 200, "arn"),
+        ("detail.userIdentity.arn", "arn:aws:iam::1111:user/bob", "arn"),
+        ("detail.userIdentity.arn", "arn:aws:iam::111122223333:user/bob\n", "arn"),
+        ("detail.userIdentity.arn", ["arn:aws:iam::111122223333:user/bob"], "arn"),
+        ("detail.userIdentity.userName", "alice", "userName"),
+        ("detail.userIdentity.userName", None, "userName"),
+        ("detail.userIdentity.accountId", "444455556666", "accountId"),
+        ("detail.userIdentity.accountId", 111122223333, "accountId"),
+        ("detail.userIdentity.principalId", {"a": 1}, "principalId"),
+    ],
+)
+def test_an_event_that_does_not_say_who_called_is_malformed(path, value, part):
+    """A missing, mistyped or contradictory identity is an error that names the part."""
+    with pytest.raises(MalformedEvent, match=part):
+        caller(changed(path, value))
+
+
+def test_a_federated_session_of_another_account_is_malformed():
+    """A session and its issuer that name different accounts contradict each other."""
+    event = case("revoked-federated-user")
+    event["detail"]["userIdentity"]["accountId"] = "444455556666"
+    with pytest.raises(MalformedEvent, match="accountId"):
+        caller(event)
+
+
+def test_every_account_that_an_event_names_counts():
+    """The envelope's account and the recipient's account are both told."""
+    assert accounts(changed("account", "444455556666")) == {"111122223333", "444455556666"}
+    with pytest.raises(MalformedEvent, match="recipientAccountId"):
+        accounts(changed("detail.recipientAccountId", 5))
+
+
+def test_facts_of_anything_are_texts_of_bounded_length():
+    """What goes into a log line is text, cut short, whatever the event holds there."""
+    event = changed("detail.eventName", "x" * 5000)
+    event["detail"]["eventID"] = {"not": "a text"}
+    assert facts(event) == {"eventName": "x" * 256, "eventTime": "2026-01-05T10:00:00Z"}
+    assert facts(None) == facts([1]) == facts({"detail": 5}) == {}
+
+
+def test_a_decision_is_one_line_of_json():
+    """A line holds what was given and the event's facts, and leaves out what is unknown."""
+    line = decision("revoked", BOB, user="bob\nx", how=None)
+    assert "\n" not in line
+    assert json.loads(line) == {
+        "decision": "revoked",
+        "user": "bob\nx",
+        "eventID": "00000000-0000-4000-8000-000000000001",
+        "eventName": "CreateUser",
+        "eventTime": "2026-01-05T10:00:00Z",
+    }
+
+
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=300),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=20), inner, max_size=4),
+    max_leaves=12,
+)
+paths = [
+    "source",
+    "account",
+    "detail",
+    *(f"detail.{key}" for key in ("userIdentity", "eventSource", "recipientAccountId", "eventTime")),
+    *(f"detail.userIdentity.{key}" for key in ("type", "arn", "accountId", "userName", "principalId")),
+]
+
+
+@given(any_json)
+def test_any_json_is_a_caller_or_malformed(event):
+    """Whatever JSON arrives, the answer is a caller or MalformedEvent, never another error."""
+    try:
+        caller(event)
+        accounts(event)
+    except MalformedEvent:
+        pass
+    facts(event)
+
+
+@given(st.sampled_from(paths), any_json)
+def test_a_user_is_only_named_by_an_event_that_agrees_with_itself(path, value):
+    """If an event with one part replaced still names a user, the ARN, account and name agree."""
+    event = changed(path, value)
+    try:
+        who = caller(event)
+    except MalformedEvent:
+        return
+    if who.is_user:
+        identity = event["detail"]["userIdentity"]
+        assert who.arn == f"arn:aws:iam::{who.account}:user{who.path}{who.name}"
+        assert identity.get("userName", who.name) == who.name
+        assert identity.get("accountId", who.account) == who.account
+
+
+def test_every_case_file_is_an_eventbridge_event():
+    """Case files are whole events: source, account, region, detail with name and id."""
+    files = sorted(EVENTS.glob("*/*.json"))
+    assert files
+    for file in files:
+        event = json.loads(file.read_text())
+        assert event["source"], file
+        assert event["detail"]["eventName"], file

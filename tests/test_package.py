@@ -1,0 +1,53 @@
+"""The wheel, in an empty environment."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+from conftest import POLICIES, ROOT
+
+
+def run(*command, **how):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **how)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """The bin folder of an empty virtual environment into which the wheel was installed."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+    run(*pip, "wheel", "--no-deps", "--wheel-dir", folder, ROOT)
+    (wheel,) = folder.glob("*.whl")
+    run(sys.executable, "-m", "venv", folder / "venv")
+    run(folder / "venv/bin/python", *pip[1:], "install", f"{wheel}[org]")
+    return folder / "venv/bin"
+
+
+def test_stock_custodian_knows_the_pack_right_after_pip_install(environment, tmp_path):
+    """``custodian validate`` and ``schema`` know the plugin where nothing but the wheel was installed."""
+    out = run(environment / "custodian", "validate", *POLICIES.glob("*.yml"), cwd=tmp_path)
+    assert out.count("Configuration valid") == len(list(POLICIES.glob("*.yml")))
+    out = run(environment / "custodian", "schema", "aws.iam-user.actions.revoke-iam-access", cwd=tmp_path)
+    assert "Denies users IAM." in out
+
+
+def test_stock_c7n_org_knows_the_pack_right_after_pip_install(environment, tmp_path):
+    """``c7n-org validate`` knows the plugin where nothing but the wheel was installed."""
+    account = {"name": "a", "account_id": "111122223333", "role": "arn:aws:iam::111122223333:role/r"}
+    (tmp_path / "accounts.yml").write_text(yaml.safe_dump({"accounts": [account]}))
+    for file in POLICIES.glob("*.yml"):
+        out = run(environment / "c7n-org", "validate", "-c", "accounts.yml", "-u", file, cwd=tmp_path)
+        assert "all policies are valid" in out
+
+
+def test_an_interpreter_starts_without_the_package_behind_its_hook(environment, tmp_path):
+    """A hook that was left behind by a broken uninstallation does not stop any interpreter."""
+    (site,) = (environment.parent / "lib").glob("*/site-packages")
+    (site / "c7n_iamguard").rename(tmp_path / "c7n_iamguard")
+    try:
+        assert run(environment / "python", "-c", "print('started')").startswith("started")
+    finally:
+        (tmp_path / "c7n_iamguard").rename(site / "c7n_iamguard")

@@ -1,0 +1,155 @@
+"""What the plugin adds, held to the rules that c7n holds its own filters and actions to."""
+
+import inspect
+import re
+import subprocess
+import sys
+
+import boto3
+import pytest
+import yaml
+from c7n import schema
+from c7n.config import Config
+from c7n.policy import Policy, execution
+from c7n.query import sources
+from c7n.resources import load_resources
+from c7n.resources.iam import User
+from conftest import POLICIES, ROOT, stock
+
+load_resources(("aws.iam-user",))
+
+
+def ours(registry):
+    return {name: cls for name, cls in registry.items() if cls.__module__.startswith("c7n_iamguard")}
+
+
+ADDED = {
+    **ours(User.filter_registry),
+    **ours(User.action_registry),
+}
+OFFLINE = {"PATH": "/usr/bin:/bin", "AWS_CONFIG_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true"}
+
+
+def test_the_plugin_adds_what_it_says():
+    """The names that users see are registered, and no others."""
+    assert set(ours(User.filter_registry)) == {"admin-group-member"}
+    assert set(ours(User.action_registry)) == {"revoke-iam-access"}
+    assert set(ours(execution)) == {"cloudtrail"}
+    assert set(ours(sources)) == set()
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_a_registered_name_is_its_schemas_type(name):
+    """The name in the registry is the only type that the schema takes."""
+    assert ADDED[name].schema["properties"]["type"]["enum"] == [name]
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_unknown_keys_are_refused(name):
+    """No schema lets unknown keys pass."""
+    assert ADDED[name].schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_permissions_are_real(name):
+    """Every permission names an operation of its service."""
+    for permission in ADDED[name].permissions:
+        service, operation = permission.split(":")
+        model = boto3.Session().client(service, region_name="us-east-1").meta.service_model
+        assert operation in model.operation_names
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_the_docstrings_examples_are_valid_policies(name):
+    """Every example in a docstring passes custodian's own validation."""
+    examples = re.findall(r"code-block:: yaml\n\n((?:[ ]+\S.*\n?)+)", inspect.cleandoc(ADDED[name].__doc__))
+    assert examples
+    for example in examples:
+        data = yaml.safe_load(example)
+        assert schema.validate(data, schema.generate()) == []
+        for policy in data["policies"]:
+            Policy(
+                policy, Config.empty(dryrun=True, account_id="111122223333", region="us-east-1")
+            ).validate()
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_the_help_says_what_it_does(name):
+    """``custodian schema`` prints each one's own help and the source of its facts."""
+    kind = "filters" if name in User.filter_registry else "actions"
+    help_text = stock("custodian", "schema", f"aws.iam-user.{kind}.{name}", environ=OFFLINE).stdout
+    assert inspect.cleandoc(ADDED[name].__doc__).splitlines()[0] in help_text
+    assert "Source: https://docs.aws.amazon.com/" in help_text
+
+
+def test_every_public_name_is_documented():
+    """Every public class, function and method of the package has a docstring of its own."""
+    import importlib
+
+    for file in sorted((ROOT / "c7n_iamguard").glob("*.py")):
+        if file.stem == "handler":
+            text = file.read_text()
+            assert len(re.findall(r"^def (?!_)", text, re.M)) == len(
+                re.findall(r'^def .*:\n    """', text, re.M)
+            )
+            continue
+        module = importlib.import_module(f"c7n_iamguard.{file.stem}".removesuffix(".__init__"))
+        assert module.__doc__, module
+        for name, thing in vars(module).items():
+            if getattr(thing, "__module__", None) != module.__name__ or name.startswith("_"):
+                continue
+            assert thing.__doc__, f"{module.__name__}.{name}"
+            if inspect.isclass(thing):
+                for member, function in vars(thing).items():
+                    if not member.startswith("_") and (
+                        inspect.isfunction(function) or isinstance(function, property)
+                    ):
+                        assert function.__doc__, f"{module.__name__}.{name}.{member}"
+
+
+def test_custodian_validates_the_pack_offline():
+    """``custodian validate`` accepts every policy without credentials, region or network."""
+    run = stock("custodian", "validate", *POLICIES.glob("*.yml"), environ=OFFLINE)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("file", sorted(POLICIES.glob("*.yml")), ids=lambda file: file.stem)
+def test_a_policy_file_holds_one_policy_of_its_name(file):
+    """One policy per file, named after it, with its keys in the house's order."""
+    (policy,) = yaml.safe_load(file.read_text())["policies"]
+    assert policy["name"] == file.stem
+    order = ["name", "resource", "description", "metadata", "conditions", "source", "query"]
+    order += ["mode", "filters", "actions"]
+    assert list(policy) == [key for key in order if key in policy]
+    assert {"title", "severity", "reference", "runbook"} <= set(policy["metadata"])
+
+
+def interpreter(code, *arguments):
+    return subprocess.run([sys.executable, *arguments, "-c", code], capture_output=True, text=True)
+
+
+def test_the_hook_imports_nothing_of_c7n():
+    """An interpreter of the environment starts with the finder in place and no c7n, boto3 or logging."""
+    run = interpreter(
+        "import sys; print([m for m in sys.modules if m.split('.')[0] in"
+        " ('c7n', 'boto3', 'botocore', 'logging', 'importlib.abc')], 'c7n_iamguard.autoload' in sys.modules)"
+    )
+    assert run.stdout == "[] True\n", run.stderr
+
+
+def test_the_plugin_is_there_as_soon_as_c7ns_iam_resources_are():
+    """Importing c7n's IAM resources registers the plugin, with no import of ours in between."""
+    run = interpreter(
+        "from c7n.resources.iam import User; print('revoke-iam-access' in User.action_registry.keys())"
+    )
+    assert run.stdout == "True\n", run.stderr
+
+
+def test_a_plugin_that_cannot_be_loaded_leaves_c7n_alone():
+    """With a c7n that the plugin does not fit, c7n's IAM resources load, and a message says what is wrong."""
+    run = interpreter(
+        "import sys; sys.modules['c7n_iamguard.plugin'] = None\n"
+        "from c7n.resources.iam import User; print('set-groups' in User.action_registry.keys())"
+    )
+    assert run.stdout == "True\n"
+    assert "c7n_iamguard could not be loaded" in run.stderr

@@ -1,0 +1,283 @@
+"""The main job, end to end: the deployed function, from its uploaded zip, under AWS's runtime client."""
+
+import json
+
+import pytest
+from conftest import (
+    EVENTS,
+    FUNCTION,
+    POLICIES,
+    REVOKE,
+    case,
+    guards_calls,
+    moto_user,
+    revoked,
+    stock,
+)
+
+from sandbox import cloudtrail
+from sandbox.server import Fault
+
+CASES = sorted((EVENTS / REVOKE).glob("*.json"), key=lambda file: file.stem)
+WARM_REVOCATION = ["ListGroupsForUser", "AttachUserPolicy"]
+
+
+def verdict_of(invocations):
+    """What became of one event: the word that case files start with."""
+    if not invocations:
+        return "not-delivered"
+    (invocation,) = invocations
+    assert invocation.succeeded, invocation.log
+    (decision,) = invocation.decisions
+    return decision["decision"]
+
+
+@pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
+def test_a_case_ends_as_its_file_name_says(fresh, file):
+    """Each event, through the deployed rule and function, ends with the verdict of its file's name."""
+    event = json.loads(file.read_text())
+    assert file.stem.startswith(verdict_of(fresh.deliver(event)))
+    name = "paul" if "paul" in file.read_text() else "bob"
+    assert revoked(fresh, name) == (["managed"] if file.stem.startswith("revoked") else [])
+    assert revoked(fresh, "alice") == []
+
+
+@pytest.mark.parametrize("folder", sorted(EVENTS.iterdir()), ids=lambda folder: folder.name)
+def test_every_event_policy_has_cases_of_both_verdicts(folder):
+    """A policy's cases show what it acts on, and what it lets pass."""
+    verdicts = {file.stem.split("-")[0] for file in folder.glob("*.json")}
+    assert (POLICIES / f"{folder.name}.yml").exists()
+    assert "revoked" in verdicts
+    assert verdicts - {"revoked"}
+
+
+def test_a_revoked_user_is_denied_iam_and_nothing_else(fresh, user):
+    """After the event of bob's call, his IAM calls answer AccessDenied, and his S3 calls still work."""
+    mallory = user("mallory")
+    mallory.iam.create_user(UserName="accomplice")
+    assert verdict_of(fresh.deliver()) == "revoked"
+    with pytest.raises(mallory.iam.exceptions.ClientError, match="AccessDenied"):
+        mallory.iam.create_user(UserName="another")
+    fresh.client("s3", mallory.key).list_buckets()
+
+
+def test_an_admin_goes_on_working(fresh, user):
+    """An admin's call is let pass, with the reason in the log, and the next one succeeds."""
+    admin = user("ada", groups=["Admins"])
+    admin.iam.create_user(UserName="new-colleague")
+    (invocation,) = fresh.deliver()
+    assert invocation.decisions[0]["reason"] == "in admin group Admins"
+    admin.iam.delete_user(UserName="new-colleague")
+
+
+def test_ten_managed_policies_lead_to_the_inline_policy(fresh, user):
+    """A user whose managed policies are full is denied by the inline policy."""
+    carol = user("carol")
+    iam = fresh.client("iam")
+    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    for number in range(10):
+        arn = iam.create_policy(PolicyName=f"own-{number}", PolicyDocument=document)["Policy"]["Arn"]
+        iam.attach_user_policy(UserName="carol", PolicyArn=arn)
+    carol.iam.create_user(UserName="carols-friend")
+    (invocation,) = [i for i in fresh.deliver() if i.event["detail"]["userIdentity"]["type"] == "IAMUser"]
+    assert invocation.decisions[0]["how"] == "inline"
+    with pytest.raises(carol.iam.exceptions.ClientError, match="AccessDenied"):
+        carol.iam.delete_user(UserName="carols-friend")
+
+
+def test_a_missing_deny_policy_leads_to_the_inline_policy(fresh):
+    """Without the managed policy in the account, the user is denied by the inline policy."""
+    fresh.faults.append(Fault("iam:AttachUserPolicy", "NoSuchEntity", 404, caller="*/iam-guard/*"))
+    (invocation,) = fresh.deliver(case("revoked-create-user"))
+    assert invocation.decisions[0]["how"] == "inline"
+    assert revoked(fresh, "bob") == ["inline"]
+
+
+def test_a_user_in_ten_groups_is_judged_by_all_of_them(fresh, user):
+    """The admin group counts as the last of ten groups, too."""
+    iam = fresh.client("iam")
+    for number in range(9):
+        iam.create_group(GroupName=f"a-{number}")
+    admin = user("tess", groups=[*(f"a-{n}" for n in range(9)), "Admins"])
+    admin.iam.create_user(UserName="tess-2")
+    assert verdict_of(fresh.deliver()) == "let-pass"
+
+
+def test_a_denied_attempt_counts(fresh, user):
+    """A user without any IAM right is revoked for trying."""
+    dave = user("dave", allow="s3:*")
+    with pytest.raises(dave.iam.exceptions.ClientError, match="AccessDenied"):
+        dave.iam.create_user(UserName="daves-friend")
+    assert verdict_of(fresh.deliver()) == "revoked"
+
+
+def test_a_repeated_event_changes_nothing(fresh):
+    """Delivering an event twice leaves the user as delivering it once."""
+    fresh.deliver(case("revoked-create-user"))
+    before = (dict(moto_user(fresh, "bob").policies), list(moto_user(fresh, "bob").managed_policies))
+    assert verdict_of(fresh.deliver(case("revoked-create-user"))) == "revoked"
+    assert before == (dict(moto_user(fresh, "bob").policies), list(moto_user(fresh, "bob").managed_policies))
+
+
+def test_the_guards_own_calls_do_not_wake_it(fresh):
+    """The calls that a revocation makes are recorded by CloudTrail and match no rule."""
+    fresh.deliver(case("revoked-create-user"))
+    own = [event["detail"]["eventName"] for event in fresh.pending]
+    assert "AttachUserPolicy" in own
+    assert fresh.deliver() == []
+
+
+def test_a_warm_revocation_makes_two_calls_over_one_connection(fresh):
+    """Warm, a revocation is ListGroupsForUser and AttachUserPolicy; an admin's event the first alone."""
+    fresh.deliver(now(case("let-pass-admin")))
+    fresh.calls.clear()
+    connections = len(fresh.connections)
+    fresh.deliver(now(case("revoked-create-user")))
+    assert guards_calls(fresh) == WARM_REVOCATION
+    fresh.calls.clear()
+    fresh.deliver(now(case("let-pass-admin")))
+    assert guards_calls(fresh) == ["ListGroupsForUser"]
+    assert len(fresh.connections) == connections
+
+
+def test_a_cold_function_makes_no_other_calls(fresh):
+    """Cold, the function makes the same two calls, over a single connection."""
+    fresh.functions.cool()
+    fresh.functions.runtime()
+    event, connections = now(case("revoked-create-user")), set(fresh.connections)
+    (invocation,) = fresh.deliver(event)
+    assert invocation.attempts[0].cold
+    assert guards_calls(fresh) == WARM_REVOCATION
+    own_session = 1  # the sandbox's own call to STS for the role's credentials
+    assert len(fresh.connections - connections) == 1 + own_session
+
+
+def now(event):
+    """The event, with the time at which it would have been made now."""
+    event["detail"]["eventTime"] = cloudtrail.record({}, "iam", "X", {}, "", "")["eventTime"]
+    return event
+
+
+def test_the_rules_pattern_fits_into_eventbridge(fresh):
+    """The deployed rule's pattern is shorter than the 2,048 characters that EventBridge takes."""
+    rule = fresh.client("events").describe_rule(Name=FUNCTION)
+    assert len(rule["EventPattern"]) < 2048
+    assert rule["State"] == "ENABLED"
+
+
+def test_a_second_run_changes_nothing(fresh, tmp_path):
+    """``custodian run`` of an unchanged policy leaves function, rule, targets and permissions as they are."""
+
+    def state():
+        functions, events = fresh.client("lambda"), fresh.client("events")
+        return [
+            functions.get_function(FunctionName=FUNCTION)["Configuration"],
+            functions.get_function(FunctionName=FUNCTION)["Tags"],
+            functions.get_policy(FunctionName=FUNCTION)["Policy"],
+            events.describe_rule(Name=FUNCTION)["EventPattern"],
+            events.list_targets_by_rule(Rule=FUNCTION)["Targets"],
+        ]
+
+    before = state()
+    fresh.calls.clear()
+    run = stock(
+        "custodian",
+        "run",
+        "-s",
+        tmp_path,
+        "-r",
+        fresh.region,
+        POLICIES / f"{REVOKE}.yml",
+        environ=fresh.environ(),
+    )
+    assert run.returncode == 0, run.stderr
+    changing = {call.action for call in fresh.calls if call.action.startswith(("Update", "Put", "Create"))}
+    assert changing == set()
+    assert state() == before
+
+
+def test_a_policy_of_another_region_is_not_deployed(fresh, tmp_path):
+    """Where IAM's events do not arrive, ``custodian run`` deploys nothing and says so."""
+    run = stock(
+        "custodian", "run", "-s", tmp_path, "-r", "eu-central-1", POLICIES / f"{REVOKE}.yml",
+        environ=fresh.environ(region="eu-central-1"),
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "Skipping policy" in run.stderr
+    assert fresh.client("lambda", region="eu-central-1").list_functions()["Functions"] == []
+
+
+def test_the_output_has_a_record_per_revocation(in_process, user, tmp_path):
+    """The action returns, and so leaves in the output, who was denied IAM, how, and by which event."""
+    user("olga")
+    policy = in_process(actions=["revoke-iam-access"])
+    (action,) = policy.resource_manager.actions
+    assert action.process([{"UserName": "olga"}], case("revoked-create-user")) == [
+        {
+            "UserName": "olga",
+            "how": "managed",
+            "eventID": "00000000-0000-4000-8000-000000000001",
+            "eventName": "CreateUser",
+            "eventTime": "2026-01-05T10:00:00Z",
+        }
+    ]
+
+
+def test_every_user_is_tried_before_the_failure_is_raised(in_process, user, sandbox):
+    """One user who cannot be denied does not save the next one, and the run fails naming the first."""
+    from c7n.exceptions import PolicyExecutionError
+
+    user("first"), user("second")
+    policy = in_process(actions=["revoke-iam-access"])
+    sandbox.faults.append(Fault("iam:AttachUserPolicy", "AccessDenied", 403, times=1))
+    (action,) = policy.resource_manager.actions
+    with pytest.raises(PolicyExecutionError, match=r"a-policy could not deny IAM to: first"):
+        action.process([{"UserName": "first"}, {"UserName": "second"}])
+    sandbox.faults.clear()
+    assert revoked(sandbox, "first") == []
+    assert revoked(sandbox, "second") == ["managed"]
+
+
+def test_groups_on_a_later_page_count(in_process, user, monkeypatch):
+    """An admin group on the second page of ListGroupsForUser makes an admin."""
+    from botocore.stub import Stubber
+
+    from c7n_iamguard import client as clients
+
+    policy = in_process(filters=["admin-group-member"])
+    iam = clients.iam(policy.resource_manager)
+
+    def group(name):
+        return {
+            "GroupName": name,
+            "Path": "/",
+            "GroupId": "A" * 16,
+            "Arn": "a" * 20,
+            "CreateDate": "2026-01-01",
+        }
+
+    with Stubber(iam) as stub:
+        page = {"Groups": [group("developers")], "IsTruncated": True, "Marker": "next"}
+        stub.add_response("list_groups_for_user", page, {"UserName": "pat"})
+        page = {"Groups": [group("ADMINS")], "IsTruncated": False}
+        stub.add_response("list_groups_for_user", page, {"UserName": "pat", "Marker": "next"})
+        monkeypatch.setattr(clients, "_kept", iam)
+        assert policy.resource_manager.filters[0].process([{"UserName": "pat"}])
+        stub.assert_no_pending_responses()
+
+
+def test_an_error_of_iam_never_counts_as_no_groups(in_process, user, sandbox):
+    """AccessDenied while asking for groups ends the run with that error."""
+    user("eve")
+    policy = in_process(filters=[{"not": ["admin-group-member"]}])
+    sandbox.faults.append(Fault("iam:ListGroupsForUser", "AccessDenied", 403))
+    with pytest.raises(Exception, match="AccessDenied"):
+        policy.resource_manager.filters[0].process([{"UserName": "eve"}])
+    sandbox.faults.clear()
+
+
+def test_a_user_who_is_gone_is_no_match_and_no_error(in_process, sandbox):
+    """The filter passes over a user who no longer exists."""
+    policy = in_process(filters=["admin-group-member"])
+    assert policy.resource_manager.filters[0].process([{"UserName": "long-gone"}]) == []
