@@ -5,14 +5,19 @@ import logging
 from botocore.exceptions import ClientError
 from c7n.actions import EventAction
 from c7n.exceptions import PolicyExecutionError
+from c7n.policy import PullMode, ServerlessExecutionMode
 from c7n.resources.iam import User
 from c7n.utils import get_partition, type_schema
 
 from c7n_iamguard import deny
 from c7n_iamguard.client import error_code, iam, retry_conflicts
 from c7n_iamguard.event import decision, facts, notes
+from c7n_iamguard.settings import check_policy, refuse
 
 log = logging.getLogger("c7n_iamguard")
+
+#: IAM's limits are shared by all callers of an account; more threads only meet more throttles.
+BULK_WORKERS = 5
 
 
 @User.action_registry.register("revoke-iam-access")
@@ -24,37 +29,48 @@ class RevokeIAMAccess(EventAction):
     not exist, the inline policy ``DenyIAM`` with the same effect is put on the user instead. Every
     user is tried; if any of them failed, the run fails in the end. Repeating it changes nothing.
 
+    Outside an event mode it may hit many users at once, so there it wants the word ``bulk: true``.
+
     :example:
 
     .. code-block:: yaml
 
         policies:
-          - name: revoke-unintended-iam-access
+          - name: revoke-iam-access-of-contractors
             resource: aws.iam-user
-            mode:
-              type: cloudtrail
-              role: iam-guard
-              handler: c7n_iamguard.handler.run
-              packages: [c7n_iamguard]
-              events:
-                - source: iam.amazonaws.com
-                  event: "*"
-                  ids: userIdentity
-              pattern:
-                source: [aws.iam]
-                detail:
-                  eventName: [{exists: true}]
+            max-resources: 20
             filters:
+              - type: value
+                key: Path
+                value: /contractors/
               - not:
                   - admin-group-member
             actions:
-              - revoke-iam-access
+              - type: revoke-iam-access
+                bulk: true
 
     Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_AttachUserPolicy.html
     """
 
-    schema = type_schema("revoke-iam-access", policy={"type": "string"})
+    schema = type_schema("revoke-iam-access", policy={"type": "string"}, bulk={"type": "boolean"})
     permissions = ("iam:AttachUserPolicy", "iam:PutUserPolicy")
+
+    def validate(self):
+        """Check the policy's name, and that a revocation in bulk is meant.
+
+        :raises PolicyValidationError: naming the policy, the key and the mend
+        """
+        policy = self.manager.ctx.policy
+        check_policy(policy, "action:revoke-iam-access policy", self.data.get("policy", deny.MANAGED_POLICY))
+        mode = policy.get_execution_mode()
+        by_event = isinstance(mode, ServerlessExecutionMode) and not isinstance(mode, PullMode)
+        if not by_event and not self.data.get("bulk"):
+            refuse(
+                policy,
+                "action:revoke-iam-access bulk",
+                f"mode {mode.type} would deny IAM to every user whom the filters leave",
+                "add bulk: true if that is meant, or use mode: cloudtrail",
+            )
 
     @property
     def policy_arn(self):
@@ -73,26 +89,35 @@ class RevokeIAMAccess(EventAction):
         :raises PolicyExecutionError: where any user could not be denied, after all were tried
         """
         client = iam(self.manager)
-        records, failures = [], []
-        for user in resources:
-            try:
-                how = self.revoke(client, user["UserName"])
-            except client.exceptions.NoSuchEntityException:
-                notes(event)["gone"] = True
-                continue
-            except Exception as error:
-                failures.append((user["UserName"], error))
-                self.log_decision("failed", user, event, reason=str(error))
-                continue
-            notes(event)["how"] = how
-            self.log_decision("revoked", user, event, how=how)
-            records.append({"UserName": user["UserName"], "how": how, **facts(event)})
+        with self.executor_factory(max_workers=BULK_WORKERS if len(resources) > 1 else 1) as workers:
+            outcomes = list(workers.map(lambda user: self.try_to_revoke(client, user, event), resources))
+        failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         if failures:
-            names = ", ".join(name for name, _ in failures)
             raise PolicyExecutionError(
-                f"policy:{self.manager.ctx.policy.name} could not deny IAM to: {names}"
-            ) from failures[0][1]
-        return records
+                f"policy:{self.manager.ctx.policy.name} could not deny IAM to {len(failures)} of "
+                f"{len(resources)} users; each is in the log. The first: {failures[0]}"
+            ) from failures[0]
+        return [record for record in outcomes if record]
+
+    def try_to_revoke(self, client, user, event=None):
+        """Deny one user IAM, and log what came of it.
+
+        :returns: the record for Custodian's output; None where the user is gone; the error where it failed
+        """
+        name = user["UserName"]
+        try:
+            how = self.revoke(client, name)
+        except client.exceptions.NoSuchEntityException:
+            if event is None:
+                self.log_decision("let-pass", user, event, reason="the user does not exist any more")
+            notes(event)["gone"] = True
+            return None
+        except Exception as error:
+            self.log_decision("failed", user, event, reason=str(error))
+            return error
+        notes(event)["how"] = how
+        self.log_decision("revoked", user, event, how=how)
+        return {"UserName": name, "how": how, **facts(event)}
 
     def revoke(self, client, user_name):
         """Deny one user IAM by the first rung of the ladder that holds.

@@ -5,18 +5,27 @@ In a Lambda, c7n's sessions build a new client, and with it a new TLS connection
 every event from then on.
 """
 
+import os
+
 from botocore.config import Config
 from c7n.utils import get_retry, local_session
 
-#: Standard mode retries every throttling code, 5xx, connection errors and timeouts, with jittered
-#: exponential backoff. The worst call takes 5 * (2 + 6) + 15 seconds, so that two of them, as a
-#: revocation needs, fit into the function's timeout; what is left over, Lambda tries again.
+#: Tries per call, the first included. Standard mode retries every throttling code, 5xx, connection errors
+#: and timeouts, with jittered exponential backoff; what remains is raised, and Lambda tries the event again.
+ATTEMPTS = int(os.environ.get("AWS_MAX_ATTEMPTS", "5"))
+
+#: For events. The worst call takes 5 * (2 + 6) + 15 seconds, so that two of them, as a revocation needs,
+#: fit into the function's 120 seconds.
 CONFIG = Config(
-    retries={"mode": "standard", "total_max_attempts": 5},
+    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
     connect_timeout=2,
     read_timeout=6,
-    max_pool_connections=10,
     tcp_keepalive=True,
+)
+
+#: For whole accounts: adaptive mode also slows down before IAM's limits, which all of an account share.
+BULK_CONFIG = CONFIG.merge(
+    Config(retries={"mode": "adaptive", "total_max_attempts": 2 * ATTEMPTS}, read_timeout=60)
 )
 
 #: IAM answers these where two calls change one user at a time; botocore does not retry them.
@@ -39,7 +48,7 @@ def iam(manager):
     factory = manager.session_factory
     if _kept is not None and not getattr(factory, "assume_role", None):
         return _kept
-    return local_session(factory).client("iam", config=CONFIG)
+    return local_session(factory).client("iam", config=BULK_CONFIG)
 
 
 def error_code(error):

@@ -1,11 +1,13 @@
 """Filters on ``iam-user``."""
 
+from c7n.exceptions import PolicyExecutionError
 from c7n.filters import Filter
 from c7n.resources.iam import User
 from c7n.utils import type_schema
 
 from c7n_iamguard.client import iam
 from c7n_iamguard.event import notes
+from c7n_iamguard.settings import check_boolean, check_group_names, check_keys
 
 
 @User.filter_registry.register("admin-group-member")
@@ -15,6 +17,10 @@ class AdminGroupMember(Filter):
     ``groups`` names the groups, ``admins`` if it is left out; names match without regard to case, as in
     IAM. An error of IAM ends the run with that error: it never counts as "in no group". A user who no
     longer exists is no match.
+
+    A policy whose admin group does not exist, or has no members, is neither deployed nor run over an
+    account: it would take everybody for no admin. ``allow-missing-group: true`` says that this is meant,
+    as in an account whose people all come in through roles.
 
     :example:
 
@@ -31,10 +37,10 @@ class AdminGroupMember(Filter):
     Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListGroupsForUser.html
     """
 
-    schema = type_schema(
-        "admin-group-member",
-        groups={"type": "array", "items": {"type": "string"}, "minItems": 1},
-    )
+    # c7n reports a schema error inside of a "not" block as a page of alternatives. So the schema lets wrong
+    # values and keys pass here, and validate() refuses them in one sentence.
+    schema = type_schema("admin-group-member", **{"groups": {}, "allow-missing-group": {}})
+    schema["patternProperties"] = {".": {}}
     permissions = ("iam:ListGroupsForUser",)
     annotation = "c7n:AdminGroups"
 
@@ -43,11 +49,63 @@ class AdminGroupMember(Filter):
         """The admin groups' names, as the policy gives them."""
         return self.data.get("groups", ["admins"])
 
+    def validate(self):
+        """Check the group names, and that there is no other key.
+
+        :raises PolicyValidationError: naming the policy, the key and the mend
+        """
+        policy, where = self.manager.ctx.policy, "filter:admin-group-member"
+        check_keys(policy, where, set(self.data) - {"type"}, ("groups", "allow-missing-group"))
+        check_group_names(policy, f"{where} groups", self.groups)
+        allow = self.data.get("allow-missing-group", False)
+        check_boolean(policy, f"{where} allow-missing-group", allow)
+
+    def check_admins(self):
+        """Make sure that somebody in the account is an admin by this filter, unless none is meant to be.
+
+        :raises PolicyExecutionError: where a group does not exist, or none of them has a member
+        :raises botocore.exceptions.ClientError: whatever else IAM answers
+        """
+        if self.data.get("allow-missing-group"):
+            return
+        client = iam(self.manager)
+        members = 0
+        for name in self.groups:
+            group = self.find_group(client, name)
+            if group is None:
+                self.refuse_to_run(f"the admin group {name!r} does not exist")
+            members += len(group["Users"])
+        if not members:
+            named = ", ".join(map(repr, self.groups))
+            self.refuse_to_run(f"no user is a member of the admin group {named}")
+
+    def refuse_to_run(self, problem):
+        """Raise the error for an account in which the policy would take everybody for no admin."""
+        raise PolicyExecutionError(
+            f"policy:{self.manager.ctx.policy.name} filter:admin-group-member: {problem} in account "
+            f"{self.manager.config.account_id}, so that every user there would be revoked; name the right "
+            "group under groups, or add allow-missing-group: true if nobody there is meant to be an admin"
+        )
+
+    @staticmethod
+    def find_group(client, name):
+        """GetGroup's answer for a group's name in any case; None where there is no such group."""
+        try:
+            return client.get_group(GroupName=name)
+        except client.exceptions.NoSuchEntityException:
+            pages = client.get_paginator("list_groups").paginate()
+            names = [group["GroupName"] for page in pages for group in page["Groups"]]
+            same = [known for known in names if known.lower() == name.lower() and known != name]
+            return client.get_group(GroupName=same[0]) if same else None
+
     def process(self, resources, event=None):
         """The users among ``resources`` who are in an admin group.
 
+        :raises PolicyExecutionError: outside an event, where nobody in the account is an admin
         :raises botocore.exceptions.ClientError: whatever IAM answers, but that a user does not exist
         """
+        if event is None:
+            self.check_admins()
         client = iam(self.manager)
         admin_groups = {name.lower() for name in self.groups}
 

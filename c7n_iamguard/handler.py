@@ -14,6 +14,9 @@ from c7n.resources import load_resources
 from c7n.structure import StructureParser
 
 from c7n_iamguard import client, plugin  # noqa: F401  the import registers the plugin
+from c7n_iamguard.event import decision
+
+log = logging.getLogger("c7n_iamguard")
 
 CONFIG_FILE = "config.json"  # beside the code, which is where Lambda starts the function
 
@@ -33,14 +36,43 @@ def prepare():
 
 
 def run(event, context):
-    """Run the function's policy on an event that EventBridge delivered.
+    """Run the function's policy on an event that EventBridge delivered, or on dead letters from SQS.
 
-    :param event: the event, any JSON value
+    :param event: any JSON value
     :param context: AWS Lambda's context object
     :returns: True where the event was decided on
     :raises Exception: where it was not, so that Lambda tries it again and then dead-letters it
     """
+    letters = dead_letters(event)
+    if letters is not None:
+        for letter in letters:
+            run(letter, context)
+        return True
+    if not isinstance(event, dict) or not isinstance(event.get("detail", {}), dict):
+        # c7n would fail on it, at every try. There is nobody in it who could have called anything.
+        log.error(
+            decision("let-pass", event, reason="malformed: an event is an object with an object as detail")
+        )
+        return True
     return c7n_handler.dispatch_event(event, context)
+
+
+def dead_letters(event):
+    """The events in a batch that SQS delivers from the dead-letter queue; None where it is no such batch."""
+    records = event.get("Records") if isinstance(event, dict) else None
+    if not isinstance(records, list) or not records:
+        return None
+    if not all(isinstance(record, dict) and record.get("eventSource") == "aws:sqs" for record in records):
+        return None
+    return [parsed(record.get("body")) for record in records]
+
+
+def parsed(body):
+    """A message's body as JSON; the text itself where it is none, which is a malformed event then."""
+    try:
+        return json.loads(body)
+    except (TypeError, ValueError):
+        return body
 
 
 prepare()

@@ -7,17 +7,26 @@ The mode registered here is c7n's own, under its own name; it acts differently f
 
 import logging
 
-from c7n.exceptions import PolicyValidationError
 from c7n.policy import CloudTrailMode, execution
 from c7n.resources.iam import User
 
 from c7n_iamguard import source
+from c7n_iamguard.client import iam
 from c7n_iamguard.event import DETAIL_TYPE, NOTES, MalformedEvent, accounts, caller, decision, detail
+from c7n_iamguard.filters import AdminGroupMember
+from c7n_iamguard.settings import refuse
 
 log = logging.getLogger("c7n_iamguard")
 
 ANY = "*"
 EVENT_SOURCE = "iam.amazonaws.com"
+#: The source of users where a policy names none.
+EVENT = "event"
+#: What an event tells of its user, and the stock filters that look at more of a user than that.
+TOLD_BY_EVENTS = ("UserName", "UserId", "Arn", "Path")
+LOOK_AT_THE_USER = ("value", "list-item", "marked-for-op", "tag-count", "reduce", "config-compliance")
+#: How often a user may change names while being looked for, before the event is left to Lambda's next try.
+RENAMES = 3
 
 
 class LetPass(Exception):
@@ -69,14 +78,63 @@ class AnyCallMode(CloudTrailMode):
             self.invalid("handler", "the function would not know the plugin", "use c7n_iamguard.handler.run")
         if "c7n_iamguard" not in mode.get("packages", ()):
             self.invalid("packages", "the function would lack the plugin", "add c7n_iamguard")
+        self.validate_settings()
         if mode.get("member-role"):
             self.invalid(
                 "member-role", "the function acts in its own account only", "deploy it to each account"
             )
 
+    def validate_settings(self):
+        """Check what a lost event or a silent failure would come from."""
+        mode = self.policy.data["mode"]
+        environment = _dict(_dict(mode.get("environment")).get("Variables"))
+        if environment.get("C7N_SKIP_ERR_EVENT") != "no":
+            self.invalid(
+                "environment",
+                "calls that failed would be missed",
+                'add Variables: {C7N_SKIP_ERR_EVENT: "no"}',
+            )
+        if environment.get("C7N_CATCH_ERR", "no") != "no":
+            self.invalid("environment", "events that fail would be lost", "leave out C7N_CATCH_ERR")
+        if not _dict(mode.get("dead_letter_config")).get("TargetArn"):
+            self.invalid(
+                "dead_letter_config",
+                "events that fail three times would be lost",
+                "add TargetArn: the ARN of a queue, such as that of deploy/account.yml",
+            )
+        if self.source_type == EVENT:
+            for item in self.policy.resource_manager.iter_filters():
+                self.validate_filter(item)
+
+    @property
+    def source_type(self):
+        """Where the event's user comes from: the event itself, unless the policy names a source."""
+        return self.policy.data.get("source", EVENT)
+
+    def validate_filter(self, item):
+        """Refuse a filter that would look for something in the user that an event does not tell."""
+        if item.type not in LOOK_AT_THE_USER or (item.type == "value" and _key(item) in TOLD_BY_EVENTS):
+            return
+        refuse(
+            self.policy,
+            f"filter:{item.type}",
+            f"the event tells of its user no more than {', '.join(TOLD_BY_EVENTS)}",
+            "add source: describe to the policy",
+        )
+
     def invalid(self, key, problem, mend):
         """Raise the error for a setting of the mode, naming the policy, the key and the mend."""
-        raise PolicyValidationError(f"policy:{self.policy.name} mode.{key}: {problem}; {mend}")
+        refuse(self.policy, f"mode.{key}", problem, mend)
+
+    def provision(self):
+        """Deploy the policy's function, unless everybody in the account would be taken for no admin.
+
+        :raises c7n.exceptions.PolicyExecutionError: where an admin group is missing or has no members
+        """
+        for item in self.policy.resource_manager.iter_filters():
+            if isinstance(item, AdminGroupMember):
+                item.check_admins()
+        return super().provision()
 
     def run(self, event, lambda_context=None):
         """Run the policy on an event; with ``"*"``, log one line for every decision.
@@ -86,22 +144,52 @@ class AnyCallMode(CloudTrailMode):
         if not self.any_call:
             return super().run(event, lambda_context)
         try:
-            if not self.policy.is_runnable(event):
-                raise LetPass("the policy's conditions do not hold here")
-            self.caller = self.judge(event)
-            event[NOTES] = found = {}
-            resources = super().run(event, lambda_context)
-            if found.get("gone"):
-                raise LetPass("the user does not exist any more")
-            if found.get("admin-groups") and not found.get("how"):
-                raise LetPass("in admin group " + ", ".join(found["admin-groups"]))
-            if not resources:
-                raise LetPass("exempt by the policy's filters")
-            return resources
+            return self.decide(event, lambda_context)
         except (LetPass, MalformedEvent) as reason:
             log.info(self.line("let-pass", event, reason=str(reason)))
+            return None
+        except Exception as error:
+            log.error(self.line("failed", event, reason=f"{type(error).__name__}: {error}"))
+            raise
 
-    def judge(self, event):
+    def decide(self, event, lambda_context):
+        """Run the policy on the caller of an event, and on their new name if they were renamed meanwhile.
+
+        :returns: the users who were acted on
+        :raises LetPass: where nobody was
+        """
+        if not self.policy.is_runnable(event):
+            raise LetPass("the policy's conditions do not hold here")
+        who = self.judge(event, self.own_account(lambda_context))
+        user = source.user_from(who) if source.is_fresh(event) else self.look_up(who)
+        for _ in range(RENAMES):
+            self.users = [user] if user else []
+            event[NOTES] = found = {}
+            resources = super().run(event, lambda_context) if user else None
+            if user and not found.get("gone"):
+                break
+            user = source.user_by_id(iam(self.policy.resource_manager), who.id) if who.id else None
+            if user is None:
+                raise LetPass("the user does not exist any more")
+        else:
+            raise RuntimeError(f"user {who.id} was renamed {RENAMES} times while being looked for")
+        if found.get("admin-groups") and not found.get("how"):
+            raise LetPass("in admin group " + ", ".join(found["admin-groups"]))
+        if not resources:
+            raise LetPass("exempt by the policy's filters")
+        return resources
+
+    def look_up(self, who):
+        """The user of a caller's name, where they are still the one who called; None where not."""
+        user = source.user_by_name(iam(self.policy.resource_manager), who.name)
+        return user if user and user["UserId"] == who.id else None
+
+    def own_account(self, lambda_context):
+        """The account that the function runs in: its own ARN knows best."""
+        arn = getattr(lambda_context, "invoked_function_arn", None)
+        return arn.split(":")[4] if arn else self.policy.options.account_id
+
+    def judge(self, event, own_account):
         """The caller of an event, where it is one that the policy may act on.
 
         The rule has let the event through; this is the second look, for events that came another way.
@@ -116,15 +204,24 @@ class AnyCallMode(CloudTrailMode):
             raise LetPass("not an event of CloudTrail for aws.iam")
         if not who.is_user:
             raise LetPass(f"the caller is no IAM user but {who.type}")
-        if accounts(event) | {who.account} != {self.policy.options.account_id}:
-            raise LetPass("an event of another account")
+        if accounts(event) | {who.account} != {own_account}:
+            raise LetPass(f"an event of another account than {own_account}")
         return who
 
     def resolve_resources(self, event):
-        """The users that an event is about; with ``"*"``, its caller, without a call to IAM."""
+        """The users that an event is about; with ``"*"``, its caller, without a call to IAM.
+
+        :raises botocore.exceptions.ClientError: where the policy names a source and IAM does not answer it
+        """
         if not self.any_call:
             return super().resolve_resources(event)
-        return [source.user_from(self.caller)]
+        if self.source_type == EVENT:
+            return self.users
+        # Not the manager's own get_resources, which turns errors of IAM into no users.
+        found = self.policy.resource_manager.source.get_resources([u["UserName"] for u in self.users])
+        if self.users and not found:
+            event[NOTES]["gone"] = True
+        return found
 
     def line(self, verdict, event, **fields):
         """A decision about an event, malformed ones too, as one line of JSON."""
@@ -145,6 +242,11 @@ class AnyCallMode(CloudTrailMode):
 
 def _dict(value):
     return value if isinstance(value, dict) else {}
+
+
+def _key(item):
+    """The key that a ``value`` filter looks at; its short form is ``{key: value}``."""
+    return item.data.get("key") or next(iter(item.data), None)
 
 
 def _list(value):

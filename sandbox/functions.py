@@ -8,6 +8,7 @@ the one that runs the sandbox, whatever runtime the function names.
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
 
+import contextlib
 import io
 import json
 import os
@@ -127,7 +128,7 @@ class Functions:
         self.layer = None
 
     def invoke(self, name, event, account=None, region=None):
-        """Invoke a function asynchronously, as EventBridge does: three attempts, then the dead-letter queue."""
+        """Invoke a function as EventBridge does: three attempts, then the dead-letter queue."""
         account, region = account or self.sandbox.account, region or self.sandbox.region
         invocation = Invocation(name, event)
         for _ in range(ATTEMPTS):
@@ -192,6 +193,31 @@ class Functions:
         attributes = {k: {"DataType": "String", "StringValue": v} for k, v in texts.items()}
         sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event), MessageAttributes=attributes)
         return True
+
+    def poll(self, account=None, region=None):
+        """Play the event source mappings: hand the messages of their queues to their functions.
+
+        A message is deleted when its function succeeds, and comes back when it fails. The function's role
+        does the receiving and deleting, as in Lambda.
+
+        :returns: an Invocation of one attempt per message
+        """
+        account, region = account or self.sandbox.account, region or self.sandbox.region
+        backend, invocations = lambda_backends[account][region], []
+        for mapping in backend.list_event_source_mappings(None, None):
+            function = backend.get_function(mapping.function_arn.split(":")[6])
+            sqs = self.sandbox.client(
+                "sqs", self.credentials(function.role, account, region), account, region
+            )
+            url = f"{self.sandbox.endpoint}/{account}/{mapping.event_source_arn.split(':')[-1]}"
+            while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1).get("Messages"):
+                for message in messages:
+                    event = {"Records": [{"eventSource": "aws:sqs", "body": message["Body"]}]}
+                    attempt = self.attempt(function.function_name, event, account, region)
+                    invocations.append(Invocation(function.function_name, event, [attempt]))
+                    if attempt.outcome == "succeeded":
+                        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return invocations
 
     def runtime(self):
         """The folder that stands for the runtime's own libraries: links to boto3's and the client's."""
@@ -343,10 +369,8 @@ def runtime_api(environment):
             self.wfile.write(body)
 
         def handle(self):
-            try:
+            with contextlib.suppress(ConnectionError):  # the process has been ended
                 super().handle()
-            except ConnectionError:
-                pass  # the process has been ended
 
         def log_message(self, *args):
             pass

@@ -4,10 +4,12 @@ import json
 import os
 import threading
 import time
+import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from unittest.mock import patch
 from urllib.parse import urlparse
 
@@ -18,6 +20,7 @@ from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.responses import BaseResponse
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.utilities.utils import get_partition
 from waitress import wasyncore
 from waitress.server import create_server
 
@@ -95,6 +98,7 @@ class Sandbox:
             self.stack.enter_context(patch.dict(os.environ))
             os.environ.pop(name, None)
         reset()
+        self.home = self.stack.enter_context(TemporaryDirectory(prefix="sandbox-home-"))
         for owner, name, replacement in self.patches():
             self.stack.enter_context(patch.object(owner, name, replacement))
         app = DomainDispatcherApplication(create_backend_app)
@@ -118,7 +122,8 @@ class Sandbox:
         """The WSGI application, with every TCP connection that reaches it counted."""
 
         def counted(environ, start_response):
-            connection = environ["REMOTE_PORT"]
+            channel = environ["waitress.client_disconnected"].__self__
+            connection = environ["REMOTE_PORT"], channel.creation_time  # ports come round again
             if connection not in self.connections:
                 self.connections.add(connection)
                 time.sleep(self.connection_delay)
@@ -132,6 +137,10 @@ class Sandbox:
         yield moto.iam.models, "get_account_id_from", self.account_of
         yield ActionAuthenticatorMixin, "_authenticate_and_authorize_action", self.authorizer()
         yield BaseResponse, "call_action", self.recorder(BaseResponse.call_action)
+        # Not imported above, because moto reads the user's AWS settings while it imports EC2.
+        from moto.cloudformation.parsing import ResourceMap
+
+        yield ResourceMap, "__init__", with_partition(ResourceMap.__init__)
 
     # Calling it
 
@@ -146,9 +155,10 @@ class Sandbox:
             "AccessKeyId": principals.operator_key(account),
             "SecretAccessKey": "sandbox",
         }
-        kept = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
+        kept = ("PATH", "LANG", "TMPDIR", "VIRTUAL_ENV")
         environ = {name: os.environ[name] for name in kept if name in os.environ}
         environ |= {
+            "HOME": self.home,  # c7n keeps its cache there
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
             "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
@@ -184,6 +194,7 @@ class Sandbox:
             "Capabilities": ["CAPABILITY_NAMED_IAM"],
             "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in params.items()],
         }
+        warnings.filterwarnings("ignore", "Tried to parse AWS::(SQS::QueuePolicy|CloudWatch::Alarm)")
         known = [s["StackName"] for s in formation.describe_stacks()["Stacks"]]
         (formation.update_stack if stack in known else formation.create_stack)(**arguments)
 
@@ -302,6 +313,16 @@ class FrozenPrincipal:
 
     def identity(self):
         return self.details
+
+
+def with_partition(original):
+    """``AWS::Partition`` of a stack is that of its region; moto knows ``aws`` alone."""
+
+    def init(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        self._parsed_resources["AWS::Partition"] = get_partition(self._region_name)
+
+    return init
 
 
 def chance(fault):

@@ -1,0 +1,91 @@
+"""What an operator wrote, checked: every error names the policy, the key and the mend."""
+
+import re
+
+from c7n.exceptions import PolicyValidationError
+
+GROUP_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
+POLICY_NAME = re.compile(r"(?:[\w+=,.@-]+/)*[\w+=,.@-]{1,128}", re.ASCII)
+POLICY_ARN = re.compile(
+    r"arn:aws[a-z-]*:iam::(?P<account>[0-9]{12}):policy/(?P<name>(?:[!-.0-~]+/)*[\w+=,.@-]{1,128})", re.ASCII
+)
+
+
+def refuse(policy, where, problem, mend):
+    """Raise the error for a setting.
+
+    :param policy: c7n's policy
+    :param where: the element and key, such as ``filter:admin-group-member groups``
+    :raises PolicyValidationError: always
+    """
+    raise PolicyValidationError(f"policy:{policy.name} {where}: {problem}; {mend}")
+
+
+def check_variables(policy, where, value):
+    """Refuse text with a ``{variable}`` that nothing has filled in.
+
+    ``custodian validate`` sees policies before their variables are filled in, and lets them pass.
+    """
+    if "{" in value and not is_template(policy):
+        refuse(
+            policy, where, f"the variable in {value!r} has no value", "define it, or write the value itself"
+        )
+
+
+def is_template(policy):
+    """Whether c7n looks at the file alone, and knows neither the account nor any variable yet."""
+    return policy.options.account_id in (None, "na")
+
+
+def check_group_names(policy, where, names):
+    """Refuse a list of groups that cannot be meant: empty, or with something else than a group's name."""
+    if not isinstance(names, list) or not names:
+        refuse(policy, where, f"{names!r} is no list of groups", "name at least one, such as [admins]")
+    for name in names:
+        if not isinstance(name, str):
+            refuse(policy, where, f"{name!r} is no group's name", "write it as text, in quotes")
+        check_variables(policy, where, name)
+        if "{" not in name and not GROUP_NAME.fullmatch(name):
+            refuse(
+                policy,
+                where,
+                f"{name!r} is no group's name",
+                "use the name alone, without path, ARN or wildcards",
+            )
+
+
+def check_keys(policy, where, data, known):
+    """Refuse keys that an element does not have."""
+    for key in data:
+        if key not in known:
+            refuse(policy, f"{where} {key}", "there is no such key", f"use {' or '.join(known)}")
+
+
+def check_boolean(policy, where, value):
+    """Refuse what is neither true nor false."""
+    if not isinstance(value, bool):
+        refuse(policy, where, f"{value!r} is neither true nor false", "write true or false, without quotes")
+
+
+def check_policy(policy, where, value):
+    """Refuse what is neither a managed policy's name nor the ARN of one in the account."""
+    if not isinstance(value, str):
+        refuse(policy, where, f"{value!r} is no text", "give the policy's name or ARN")
+    check_variables(policy, where, value)
+    if "{" in value:
+        return
+    arn = POLICY_ARN.fullmatch(value)
+    if not arn and (value.startswith("arn:") or not POLICY_NAME.fullmatch(value)):
+        refuse(
+            policy,
+            where,
+            f"{value!r} is neither a policy's name nor its ARN",
+            "write DenyIAMAccess, or arn:aws:iam::111122223333:policy/DenyIAMAccess",
+        )
+    if arn and not is_template(policy) and arn["account"] != policy.options.account_id:
+        refuse(
+            policy,
+            where,
+            f"{value!r} is of another account than {policy.options.account_id}",
+            "write its name alone",
+        )
