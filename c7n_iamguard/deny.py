@@ -1,4 +1,7 @@
-"""The deny statement: its document and its names. Pure."""
+"""The deny statement: its documents, its names, and whether some other document denies as much. Pure.
+
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html
+"""
 
 import json
 
@@ -6,6 +9,8 @@ import json
 MANAGED_POLICY = "DenyIAMAccess"
 #: The inline policy that a revocation puts where the managed one cannot be attached.
 INLINE_POLICY = "DenyIAM"
+#: The managed policy that serves as permissions boundary where no other policy fits.
+BOUNDARY_POLICY = "DenyIAMAccessBoundary"
 #: What a revocation takes away.
 DENIED_ACTIONS = ("iam:*",)
 
@@ -29,3 +34,105 @@ def policy_arn(policy, partition, account):
     if policy.startswith("arn:"):
         return policy
     return f"arn:{partition}:iam::{account}:policy/{policy.lstrip('/')}"
+
+
+def denies(policy, actions=DENIED_ACTIONS):
+    """Whether a policy document denies all of ``actions``, on every resource and under no condition.
+
+    In doubt it says no: what only a condition, a part of the resources or several patterns together
+    deny does not count.
+
+    :param policy: a policy document, as JSON text or parsed; anything else denies nothing
+    :param actions: action patterns, such as ``iam:*``
+    """
+    denials = [s for s in statements(policy) if s.get("Effect") == "Deny" and unconditional(s)]
+    return bool(actions) and all(any(takes_in(s, action) for s in denials) for action in actions)
+
+
+def withholds(policy, actions=DENIED_ACTIONS):
+    """Whether a permissions boundary of this document leaves nothing of ``actions`` to its user.
+
+    A boundary allows nothing by itself, so it withholds what it denies, and what it does not allow.
+    """
+    found = statements(policy)
+    if denies(policy, actions):
+        return True
+    allowances = [s for s in found if s.get("Effect") != "Deny"]
+    return bool(found) and not any(touches(s, action) for s in allowances for action in actions)
+
+
+def statements(policy):
+    """The statements of a document, as a list of dicts; empty where it is no policy document."""
+    if isinstance(policy, str):
+        try:
+            policy = json.loads(policy)
+        except ValueError:
+            return []
+    found = listed(policy.get("Statement", [])) if isinstance(policy, dict) else []
+    return found if all(isinstance(statement, dict) for statement in found) else []
+
+
+def unconditional(statement):
+    """Whether a statement holds for every resource and caller, at any time."""
+    whole = any(isinstance(r, str) and r and not r.strip("*") for r in listed(statement.get("Resource", [])))
+    limited = ("Condition", "NotResource", "Principal", "NotPrincipal")
+    return whole and not any(statement.get(key) for key in limited)
+
+
+def takes_in(statement, action):
+    """Whether a statement is about everything that an action pattern matches."""
+    if "NotAction" in statement:
+        return "Action" not in statement and not any(
+            overlap(excepted, action) for excepted in texts(statement["NotAction"])
+        )
+    return any(covers(pattern, action) for pattern in texts(statement.get("Action", [])))
+
+
+def touches(statement, action):
+    """Whether a statement is about anything that an action pattern matches."""
+    if "NotAction" in statement:
+        return not any(covers(excepted, action) for excepted in texts(statement["NotAction"]))
+    return any(overlap(pattern, action) for pattern in texts(statement.get("Action", [])))
+
+
+def covers(pattern, other):
+    """Whether an action pattern matches all that another one matches, without regard to case.
+
+    ``*`` is any characters, ``?`` is one. A wildcard of ``other`` is only taken in by one of ``pattern``.
+    """
+    pattern, other = pattern.lower(), other.lower()
+    reach = [True] + [False] * len(other)
+    for char in pattern:
+        if char == "*":
+            reach = [any(reach[: n + 1]) for n in range(len(reach))]
+        else:
+            reach = [False] + [
+                reach[n] and (char == o or (char == "?" and o != "*")) for n, o in enumerate(other)
+            ]
+    return reach[-1]
+
+
+def overlap(one, other):
+    """Whether two action patterns match any name in common, without regard to case."""
+    one, other = one.lower(), other.lower()
+    row = [True] + [False] * len(other)
+    for n, o in enumerate(other):
+        row[n + 1] = row[n] and o == "*"
+    for char in one:
+        below = [row[0] and char == "*"]
+        for n, o in enumerate(other):
+            met = row[n] and (char == o or ("?" in (char, o) and "*" not in (char, o)))
+            stretched = (char == "*" and (row[n + 1] or below[n])) or (o == "*" and (row[n + 1] or below[n]))
+            below.append(met or stretched)
+        row = below
+    return row[-1]
+
+
+def listed(value):
+    """A value that may stand alone or in a list, as a list."""
+    return value if isinstance(value, list) else [value]
+
+
+def texts(value):
+    """The texts among what may stand alone or in a list."""
+    return [item for item in listed(value) if isinstance(item, str)]

@@ -130,6 +130,27 @@ def accounts(event):
     return found
 
 
+def granted_groups(event, who):
+    """The groups that the very call that an event reports has made its caller a member of.
+
+    That is AddUserToGroup with the caller's own name, and UpdateGroup, which can give an admin group's name
+    to any other group. A call that failed has granted nothing.
+
+    :param who: the event's :class:`Caller`
+    :returns: names in lower case, as a set
+    """
+    record = detail(event)
+    parameters = record.get("requestParameters")
+    if record.get("errorCode") or not isinstance(parameters, dict):
+        return set()
+    name, group = str(parameters.get("userName")).lower(), None
+    if record.get("eventName") == "UpdateGroup":
+        group = parameters.get("newGroupName")
+    elif record.get("eventName") == "AddUserToGroup" and who.is_user and name == who.name.lower():
+        group = parameters.get("groupName")
+    return {group.lower()} if isinstance(group, str) else set()
+
+
 def facts(event):
     """What a log line or an output record says of an event: id, name, time and error of the call.
 

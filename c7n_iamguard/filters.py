@@ -6,7 +6,7 @@ from c7n.resources.iam import User
 from c7n.utils import type_schema
 
 from c7n_iamguard.client import iam
-from c7n_iamguard.event import notes
+from c7n_iamguard.event import caller, detail, granted_groups, notes
 from c7n_iamguard.settings import check_boolean, check_group_names, check_keys
 
 
@@ -49,12 +49,17 @@ class AdminGroupMember(Filter):
         """The admin groups' names, as the policy gives them."""
         return self.data.get("groups", ["admins"])
 
+    @property
+    def admin_groups(self):
+        """The admin groups' names in lower case, as IAM compares them."""
+        return {name.lower() for name in self.groups}
+
     def validate(self):
         """Check the group names, and that there is no other key.
 
         :raises PolicyValidationError: naming the policy, the key and the mend
         """
-        policy, where = self.manager.ctx.policy, "filter:admin-group-member"
+        policy, where = self.manager.ctx.policy, f"filter:{self.type}"
         check_keys(policy, where, set(self.data) - {"type"}, ("groups", "allow-missing-group"))
         check_group_names(policy, f"{where} groups", self.groups)
         allow = self.data.get("allow-missing-group", False)
@@ -82,7 +87,7 @@ class AdminGroupMember(Filter):
     def refuse_to_run(self, problem):
         """Raise the error for an account in which the policy would take everybody for no admin."""
         raise PolicyExecutionError(
-            f"policy:{self.manager.ctx.policy.name} filter:admin-group-member: {problem} in account "
+            f"policy:{self.manager.ctx.policy.name} filter:{self.type}: {problem} in account "
             f"{self.manager.config.account_id}, so that every user there would be revoked; name the right "
             "group under groups, or add allow-missing-group: true if nobody there is meant to be an admin"
         )
@@ -107,7 +112,7 @@ class AdminGroupMember(Filter):
         if event is None:
             self.check_admins()
         client = iam(self.manager)
-        admin_groups = {name.lower() for name in self.groups}
+        admin_groups = self.admin_groups - set(notes(event).get("granted", ()))
 
         def membership(user):
             return self.groups_of(client, user["UserName"])
@@ -134,3 +139,50 @@ class AdminGroupMember(Filter):
             return [group["GroupName"] for page in pages for group in page["Groups"]]
         except client.exceptions.NoSuchEntityException:
             return None
+
+
+@User.filter_registry.register("unintended-admin-group-member")
+class UnintendedAdminGroupMember(AdminGroupMember):
+    """Users whom an AddUserToGroup event made a member of an admin group, by a caller who is no admin.
+
+    The user is the one who was added, the caller the one who added them; they may be one. A caller is an
+    admin who is in one of ``groups``, not counting a group that the very call made them a member of.
+    A caller who no longer exists is no admin.
+
+    :example:
+
+    .. code-block:: yaml
+
+        policies:
+          - name: members-of-the-admin-group-by-somebody-else
+            resource: aws.iam-user
+            filters:
+              - type: unintended-admin-group-member
+                groups: [admins]
+
+    Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_AddUserToGroup.html
+    """
+
+    schema = type_schema("unintended-admin-group-member", **{"groups": {}, "allow-missing-group": {}})
+    schema["patternProperties"] = {".": {}}
+
+    def process(self, resources, event=None):
+        """The users among ``resources`` who were added; none outside of an event.
+
+        :raises MalformedEvent: where the event does not say who called
+        :raises botocore.exceptions.ClientError: whatever IAM answers, but that the caller does not exist
+        """
+        if event is None:
+            return []
+        record = detail(event)
+        parameters = record.get("requestParameters")
+        group = parameters.get("groupName") if isinstance(parameters, dict) else None
+        granted = isinstance(group, str) and group.lower() in self.admin_groups
+        if record.get("eventName") != "AddUserToGroup" or record.get("errorCode") or not granted:
+            return []
+        who = caller(event)
+        groups = self.groups_of(iam(self.manager), who.name) if who.is_user else []
+        lawful = self.admin_groups - granted_groups(event, who)
+        found = [name for name in groups or () if name.lower() in lawful]
+        notes(event)["admin-groups"] = found
+        return [] if found else resources

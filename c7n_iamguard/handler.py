@@ -10,10 +10,12 @@ import logging
 
 import boto3
 from c7n import handler as c7n_handler
+from c7n.policy import PolicyCollection
 from c7n.resources import load_resources
 from c7n.structure import StructureParser
 
 from c7n_iamguard import client, plugin  # noqa: F401  the import registers the plugin
+from c7n_iamguard.actions import RevokeIAMAccess
 from c7n_iamguard.event import decision
 
 log = logging.getLogger("c7n_iamguard")
@@ -22,7 +24,7 @@ CONFIG_FILE = "config.json"  # beside the code, which is where Lambda starts the
 
 
 def prepare():
-    """Do c7n's one-time work of the first event, and make the client that serves every event."""
+    """Do c7n's one-time work of the first event, make the client that serves every event, and connect it."""
     logging.getLogger().setLevel(logging.INFO)  # c7n sets DEBUG, a dozen lines for every event
     with open(CONFIG_FILE) as config:
         data = json.load(config)
@@ -32,7 +34,12 @@ def prepare():
     load_resources(StructureParser().get_resource_types(data))
     c7n_handler.policy_data = data
     c7n_handler.policy_config = c7n_handler.init_config(data)
-    client.keep(boto3.Session().client("iam", config=client.CONFIG))
+    iam = boto3.Session().client("iam", config=client.CONFIG)
+    client.keep(iam)
+    for policy in PolicyCollection.from_data(data, c7n_handler.policy_config):
+        for action in policy.resource_manager.actions:
+            if isinstance(action, RevokeIAMAccess):
+                action.look(iam)
 
 
 def run(event, context):

@@ -7,18 +7,30 @@ The mode registered here is c7n's own, under its own name; it acts differently f
 
 import logging
 
+from c7n.cwe import CloudWatchEvents
 from c7n.policy import CloudTrailMode, execution
 from c7n.resources.iam import User
 
 from c7n_iamguard import source
 from c7n_iamguard.client import iam
-from c7n_iamguard.event import DETAIL_TYPE, NOTES, MalformedEvent, accounts, caller, decision, detail
+from c7n_iamguard.event import (
+    DETAIL_TYPE,
+    NOTES,
+    MalformedEvent,
+    accounts,
+    caller,
+    decision,
+    detail,
+    granted_groups,
+    notes,
+)
 from c7n_iamguard.filters import AdminGroupMember
 from c7n_iamguard.settings import refuse
 
 log = logging.getLogger("c7n_iamguard")
 
 ANY = "*"
+HANDLER = "c7n_iamguard.handler.run"
 EVENT_SOURCE = "iam.amazonaws.com"
 #: The source of users where a policy names none.
 EVENT = "event"
@@ -37,8 +49,10 @@ class LetPass(Exception):
 class AnyCallMode(CloudTrailMode):
     """A lambda policy using EventBridge rules on CloudTrail API logs; ``event: "*"`` is any call.
 
-    With ``"*"``, the resource is the IAM user who made the call, as the event describes them. Listed
-    events, and policies without ``"*"``, are c7n's own business as before.
+    With ``"*"``, the resource is the IAM user who made the call, as the event describes them. Policies
+    whose function runs the plugin's own handler are guarded: the caller is judged a second time, errors of
+    IAM fail the event instead of dropping it, and every decision is logged. All other policies are c7n's
+    own business, as before.
     """
 
     @property
@@ -47,47 +61,53 @@ class AnyCallMode(CloudTrailMode):
         events = self.policy.data["mode"].get("events") or ()
         return any(isinstance(e, dict) and e.get("event") == ANY for e in events)
 
+    @property
+    def guarded(self):
+        """Whether the policy's function runs the plugin's handler, or needs to."""
+        return self.any_call or self.policy.data["mode"].get("handler") == HANDLER
+
     def validate(self):
-        """Check the settings that ``"*"`` needs, beside c7n's own checks.
+        """Check the settings of a guarded policy, beside c7n's own checks.
 
         :raises PolicyValidationError: naming the policy, the key and the mend
         """
         super().validate()
         if self.any_call:
             self.validate_any_call()
+        if self.guarded:
+            self.validate_guarded()
 
     def validate_any_call(self):
-        """Check what only ``"*"`` needs: without it, events would be missed, forged or misread."""
+        """Check what only ``"*"`` needs: without it, the rule would match nothing, or be misread."""
         mode = self.policy.data["mode"]
-        pattern = mode.get("pattern") or {}
-        if not isinstance(self.policy.resource_manager, User):
-            self.invalid("events", '"*" finds IAM users', "use resource: aws.iam-user")
         if len(mode["events"]) > 1:
             self.invalid("events", '"*" already takes every call', "leave out the other events")
-        if mode["events"][0]["source"] != EVENT_SOURCE:
-            self.invalid("events", f'"*" is understood for {EVENT_SOURCE}', "use that source")
         if not mode["events"][0]["ids"].removeprefix("detail.").startswith("userIdentity"):
             self.invalid("events", 'with "*" the user is the caller', "use ids: userIdentity")
-        if {"exists": True} not in _list(_dict(pattern.get("detail")).get("eventName")):
+        names = _list(_dict(_dict(mode.get("pattern")).get("detail")).get("eventName"))
+        if {"exists": True} not in names:
             self.invalid(
                 "pattern", "the rule would match no call at all", "add detail: {eventName: [{exists: true}]}"
             )
-        if pattern.get("source") != ["aws.iam"]:
+
+    def validate_guarded(self):
+        """Check what a forged, a lost or a misread event would come from."""
+        mode = self.policy.data["mode"]
+        environment = _dict(_dict(mode.get("environment")).get("Variables"))
+        if not isinstance(self.policy.resource_manager, User):
+            self.invalid("events", "the guard finds IAM users", "use resource: aws.iam-user")
+        if any(not isinstance(e, dict) or e["source"] != EVENT_SOURCE for e in mode["events"]):
+            self.invalid("events", f"the guard understands calls to {EVENT_SOURCE}", "use that source")
+        if _dict(mode.get("pattern")).get("source") != ["aws.iam"]:
             self.invalid("pattern", "anyone could forge the event", "add source: [aws.iam]")
-        if mode.get("handler") != "c7n_iamguard.handler.run":
-            self.invalid("handler", "the function would not know the plugin", "use c7n_iamguard.handler.run")
+        if mode.get("handler") != HANDLER:
+            self.invalid("handler", "the function would not know the plugin", f"use {HANDLER}")
         if "c7n_iamguard" not in mode.get("packages", ()):
             self.invalid("packages", "the function would lack the plugin", "add c7n_iamguard")
-        self.validate_settings()
         if mode.get("member-role"):
             self.invalid(
                 "member-role", "the function acts in its own account only", "deploy it to each account"
             )
-
-    def validate_settings(self):
-        """Check what a lost event or a silent failure would come from."""
-        mode = self.policy.data["mode"]
-        environment = _dict(_dict(mode.get("environment")).get("Variables"))
         if environment.get("C7N_SKIP_ERR_EVENT") != "no":
             self.invalid(
                 "environment",
@@ -137,11 +157,11 @@ class AnyCallMode(CloudTrailMode):
         return super().provision()
 
     def run(self, event, lambda_context=None):
-        """Run the policy on an event; with ``"*"``, log one line for every decision.
+        """Run the policy on an event; if it is guarded, log one line for every decision.
 
         :raises Exception: whatever went wrong, so that Lambda tries the event again
         """
-        if not self.any_call:
+        if not self.guarded:
             return super().run(event, lambda_context)
         try:
             return self.decide(event, lambda_context)
@@ -153,7 +173,7 @@ class AnyCallMode(CloudTrailMode):
             raise
 
     def decide(self, event, lambda_context):
-        """Run the policy on the caller of an event, and on their new name if they were renamed meanwhile.
+        """Run the policy on the users of an event.
 
         :returns: the users who were acted on
         :raises LetPass: where nobody was
@@ -161,23 +181,41 @@ class AnyCallMode(CloudTrailMode):
         if not self.policy.is_runnable(event):
             raise LetPass("the policy's conditions do not hold here")
         who = self.judge(event, self.own_account(lambda_context))
-        user = source.user_from(who) if source.is_fresh(event) else self.look_up(who)
-        for _ in range(RENAMES):
-            self.users = [user] if user else []
-            event[NOTES] = found = {}
-            resources = super().run(event, lambda_context) if user else None
-            if user and not found.get("gone"):
-                break
-            user = source.user_by_id(iam(self.policy.resource_manager), who.id) if who.id else None
-            if user is None:
-                raise LetPass("the user does not exist any more")
-        else:
-            raise RuntimeError(f"user {who.id} was renamed {RENAMES} times while being looked for")
+        acted_on = self.decide_on_caller if self.any_call else self.decide_on_listed
+        resources = acted_on(event, lambda_context, who)
+        found = notes(event)
         if found.get("admin-groups") and not found.get("how"):
             raise LetPass("in admin group " + ", ".join(found["admin-groups"]))
         if not resources:
             raise LetPass("exempt by the policy's filters")
+        if not found.get("how"):
+            names = [user["UserName"] for user in resources]
+            actions = [action.type for action in self.policy.resource_manager.actions]
+            log.info(self.line("acted", event, users=names, actions=actions))
         return resources
+
+    def decide_on_caller(self, event, lambda_context, who):
+        """Run the policy on the caller of an event, and on their new name if they were renamed meanwhile."""
+        user = source.user_from(who) if source.is_fresh(event) else self.look_up(who)
+        for _ in range(RENAMES):
+            self.users = [user] if user else []
+            event[NOTES] = found = {"granted": sorted(granted_groups(event, who))}
+            resources = super().run(event, lambda_context) if user else None
+            if user and not found.get("gone"):
+                return resources
+            user = source.user_by_id(iam(self.policy.resource_manager), who.id) if who.id else None
+            if user is None:
+                raise LetPass("the user does not exist any more")
+        raise RuntimeError(f"user {who.id} was renamed {RENAMES} times while being looked for")
+
+    def decide_on_listed(self, event, lambda_context, who):
+        """Run the policy on the users whom a listed event names by its ``ids``."""
+        names = CloudWatchEvents.get_ids(event, self.policy.data["mode"])
+        if not names or not all(isinstance(name, str) for name in names):
+            raise LetPass("the event names no user")
+        self.users = [{"UserName": name} for name in names]
+        event[NOTES] = {}
+        return super().run(event, lambda_context)
 
     def look_up(self, who):
         """The user of a caller's name, where they are still the one who called; None where not."""
@@ -209,11 +247,11 @@ class AnyCallMode(CloudTrailMode):
         return who
 
     def resolve_resources(self, event):
-        """The users that an event is about; with ``"*"``, its caller, without a call to IAM.
+        """The users that an event is about; those of a guarded policy cost no call to IAM.
 
         :raises botocore.exceptions.ClientError: where the policy names a source and IAM does not answer it
         """
-        if not self.any_call:
+        if not self.guarded:
             return super().resolve_resources(event)
         if self.source_type == EVENT:
             return self.users

@@ -6,9 +6,10 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 
 import re
 
-from moto.core.responses import ActionResult
+from moto.core.responses import ActionResult, EmptyResult
 from moto.iam import exceptions
 from moto.iam.models import IAMBackend
+from moto.iam.responses import IamResponse
 from moto.moto_api._internal import mock_random
 from moto.sts.responses import TokenResponse
 
@@ -26,6 +27,8 @@ def patches():
         (IAMBackend, "attach_user_policy", attach_user_policy),
         (IAMBackend, "put_user_policy", put_user_policy),
         (IAMBackend, "add_user_to_group", add_user_to_group),
+        (IamResponse, "put_user_permissions_boundary", put_user_permissions_boundary),
+        (IamResponse, "delete_user_permissions_boundary", delete_user_permissions_boundary),
         (TokenResponse, "get_session_token", get_session_token),
         (TokenResponse, "get_federation_token", get_federation_token),
     ]
@@ -71,6 +74,30 @@ def add_user_to_group(self, group_name, user_name):
     originals["add_user_to_group"](self, group_name, user_name)
 
 
+def put_user_permissions_boundary(self):
+    """A user's permissions boundary, any managed policy of the account."""
+    user = self.backend.get_user(self._get_param("UserName"))
+    arn = self._get_param("PermissionsBoundary")
+    if arn not in self.backend.managed_policies:
+        raise exceptions.NoSuchEntity(f"Policy {arn} does not exist or is not attachable.")
+    user.permissions_boundary_arn = arn
+    user.permissions_boundary = {
+        "PermissionsBoundaryType": "PermissionsBoundaryPolicy",
+        "PermissionsBoundaryArn": arn,
+    }
+    return EmptyResult()
+
+
+def delete_user_permissions_boundary(self):
+    """A user without permissions boundary."""
+    user = self.backend.get_user(self._get_param("UserName"))
+    if not getattr(user, "permissions_boundary_arn", None):
+        raise exceptions.NoSuchEntity(f"{user.name} does not have a permission boundary")
+    user.permissions_boundary_arn = None
+    del user.permissions_boundary
+    return EmptyResult()
+
+
 def get_session_token(self):
     """A session of the calling user."""
     return session_of(self, "IAMUser", "session", None)
@@ -103,4 +130,4 @@ def session_of(response, kind, name, policy):
     )
 
 
-originals = {name: getattr(owner, name) for owner, name, _ in patches()}
+originals = {name: getattr(owner, name, None) for owner, name, _ in patches()}

@@ -100,7 +100,7 @@ class Sandbox:
         reset()
         self.home = self.stack.enter_context(TemporaryDirectory(prefix="sandbox-home-"))
         for owner, name, replacement in self.patches():
-            self.stack.enter_context(patch.object(owner, name, replacement))
+            self.stack.enter_context(patch.object(owner, name, replacement, create=True))
         app = DomainDispatcherApplication(create_backend_app)
         self.server = create_server(
             self.counting(app), host=HOST, port=0, threads=16, asyncore_loop_timeout=1

@@ -32,7 +32,7 @@ OFFLINE = {"PATH": "/usr/bin:/bin", "AWS_CONFIG_FILE": "/dev/null", "AWS_EC2_MET
 
 def test_the_plugin_adds_what_it_says():
     """The names that users see are registered, and no others."""
-    assert set(ours(User.filter_registry)) == {"admin-group-member"}
+    assert set(ours(User.filter_registry)) == {"admin-group-member", "unintended-admin-group-member"}
     assert set(ours(User.action_registry)) == {"revoke-iam-access"}
     assert set(ours(execution)) == {"cloudtrail"}
     assert set(ours(sources)) == set()

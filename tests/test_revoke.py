@@ -141,14 +141,14 @@ def test_a_warm_revocation_makes_two_calls_over_one_connection(fresh):
     assert len(fresh.connections) == connections
 
 
-def test_a_cold_function_makes_no_other_calls(fresh):
-    """Cold, the function makes the same two calls, over a single connection."""
+def test_a_cold_function_prepares_itself_before_the_event(fresh):
+    """Cold, the function looks at its deny policy before the event, and all goes over one connection."""
     fresh.functions.cool()
     fresh.functions.runtime()
     event, connections = now(case("revoked-create-user")), set(fresh.connections)
     (invocation,) = fresh.deliver(event)
     assert invocation.attempts[0].cold
-    assert guards_calls(fresh) == WARM_REVOCATION
+    assert guards_calls(fresh) == ["GetPolicy", "GetPolicyVersion", *WARM_REVOCATION]
     own_session = 1  # the sandbox's own call to STS for the role's credentials
     assert len(fresh.connections - connections) == 1 + own_session
 
@@ -217,6 +217,7 @@ def test_the_output_has_a_record_per_revocation(in_process, user, tmp_path):
         {
             "UserName": "olga",
             "how": "managed",
+            "rungs": {"managed": "attached"},
             "eventID": "00000000-0000-4000-8000-000000000001",
             "eventName": "CreateUser",
             "eventTime": "2026-01-05T10:00:00Z",
