@@ -7,7 +7,7 @@ from c7n.utils import type_schema
 
 from c7n_iamguard.client import iam
 from c7n_iamguard.event import caller, detail, granted_groups, notes
-from c7n_iamguard.settings import check_boolean, check_group_names, check_keys
+from c7n_iamguard.settings import admin_group, check_boolean, check_group_names, check_keys
 
 
 @User.filter_registry.register("admin-group-member")
@@ -15,7 +15,10 @@ class AdminGroupMember(Filter):
     """Users who are in one of the admin groups.
 
     ``groups`` names the groups, ``admins`` if it is left out; names match without regard to case, as in
-    IAM. An error of IAM ends the run with that error: it never counts as "in no group". A user who no
+    IAM. ``{admin_group}`` among them stands for what c7n-org's ``vars`` say of the account, a name or a
+    list, and for the policy's own ``metadata: {admin-group: …}`` where they say nothing.
+
+    An error of IAM ends the run with that error: it never counts as "in no group". A user who no
     longer exists is no match.
 
     A policy whose admin group does not exist, or has no members, is neither deployed nor run over an
@@ -46,8 +49,13 @@ class AdminGroupMember(Filter):
 
     @property
     def groups(self):
-        """The admin groups' names, as the policy gives them."""
-        return self.data.get("groups", ["admins"])
+        """The admin groups' names; ``{admin_group}`` is what c7n-org's vars or the policy's metadata say."""
+        groups = self.data.get("groups", ["admins"])
+        if not isinstance(groups, list):
+            return groups
+        policy, where = self.manager.ctx.policy, f"filter:{self.type} groups"
+        flat = [name for item in groups for name in (item if isinstance(item, list) else [item])]
+        return [admin_group(policy, where, name) for name in flat]
 
     @property
     def admin_groups(self):

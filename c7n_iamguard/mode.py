@@ -11,7 +11,7 @@ from c7n.cwe import CloudWatchEvents
 from c7n.policy import CloudTrailMode, execution
 from c7n.resources.iam import User
 
-from c7n_iamguard import source
+from c7n_iamguard import __version__, source
 from c7n_iamguard.client import iam
 from c7n_iamguard.event import (
     DETAIL_TYPE,
@@ -25,11 +25,13 @@ from c7n_iamguard.event import (
     notes,
 )
 from c7n_iamguard.filters import AdminGroupMember
-from c7n_iamguard.settings import refuse
+from c7n_iamguard.settings import admin_group, check_group_names, refuse
 
 log = logging.getLogger("c7n_iamguard")
 
 ANY = "*"
+#: The tag of a function that says which version of the plugin it carries.
+VERSION_TAG = "iam-guard-version"
 HANDLER = "c7n_iamguard.handler.run"
 EVENT_SOURCE = "iam.amazonaws.com"
 #: The source of users where a policy names none.
@@ -72,10 +74,20 @@ class AnyCallMode(CloudTrailMode):
         :raises PolicyValidationError: naming the policy, the key and the mend
         """
         super().validate()
+        if self.guarded:
+            self.fill_in_admin_group()
         if self.any_call:
             self.validate_any_call()
         if self.guarded:
             self.validate_guarded()
+
+    def fill_in_admin_group(self):
+        """Give stock ``set-groups`` the group that ``{admin_group}`` stands for."""
+        for action in self.policy.resource_manager.actions:
+            if action.type == "set-groups":
+                where = "action:set-groups group"
+                action.data["group"] = admin_group(self.policy, where, action.data["group"])
+                check_group_names(self.policy, where, [action.data["group"]])
 
     def validate_any_call(self):
         """Check what only ``"*"`` needs: without it, the rule would match nothing, or be misread."""
@@ -154,6 +166,8 @@ class AnyCallMode(CloudTrailMode):
         for item in self.policy.resource_manager.iter_filters():
             if isinstance(item, AdminGroupMember):
                 item.check_admins()
+        if self.guarded:
+            self.policy.data["mode"].setdefault("tags", {})[VERSION_TAG] = __version__
         return super().provision()
 
     def run(self, event, lambda_context=None):

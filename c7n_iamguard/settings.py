@@ -11,6 +11,29 @@ POLICY_ARN = re.compile(
 )
 
 
+#: The variable that c7n-org fills in from an account's ``vars``. Where nothing does, c7n leaves it as it is,
+#: and the policy's own ``metadata: {admin-group: …}`` counts: one documented place for both.
+ADMIN_GROUP = "{admin_group}"
+
+
+def admin_group(policy, where, value):
+    """A group's name as it is meant: the policy's own default for the variable that nothing has filled in.
+
+    :raises PolicyValidationError: where the policy has no default either
+    """
+    if value != ADMIN_GROUP or is_template(policy):
+        return value
+    default = (policy.data.get("metadata") or {}).get("admin-group")
+    if not isinstance(default, str):
+        refuse(
+            policy,
+            where,
+            f"{ADMIN_GROUP} has no value",
+            "add metadata: {admin-group: admins}, or define it in vars",
+        )
+    return default
+
+
 def refuse(policy, where, problem, mend):
     """Raise the error for a setting.
 
