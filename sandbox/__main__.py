@@ -1,0 +1,67 @@
+"""``python -m sandbox demo`` and ``python -m sandbox replay``."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from sandbox import demo, replay
+from sandbox.guard import POLICY, DeploymentFailed
+
+
+def parser():
+    """The command line."""
+    top = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__.replace("``", ""))
+    commands = top.add_subparsers(dest="command", required=True)
+    parsers = {
+        "demo": commands.add_parser("demo", help="show what the guard does, on an embedded AWS account"),
+        "replay": commands.add_parser("replay", help="tell what the guard would have done with your logs"),
+    }
+    for command in parsers.values():
+        command.add_argument(
+            "--policy", type=policy_file, metavar="FILE", help="the policy file; the pack's own if left out"
+        )
+    replaying = parsers["replay"]
+    replaying.add_argument("files", nargs="+", metavar="FILE", help="CloudTrail log or EventBridge events")
+    replaying.add_argument("--json", action="store_true", help="print one JSON object per caller")
+    replaying.add_argument(
+        "--admin", nargs="*", action="extend", default=[], metavar="NAME", help="users in the admin group"
+    )
+    return top
+
+
+def policy_file(path):
+    if not Path(path).is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {path}")
+    return Path(path)
+
+
+def main(arguments=None):
+    """Run the command.
+
+    :returns: the exit status: 0; 1 where something did not hold or failed; 2 where the input is no log
+    """
+    options = parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    # moto warns of what it leaves out of a stack: alarms and queue policies, which nothing here needs.
+    logging.getLogger("moto").setLevel(logging.ERROR)
+    return run(options)
+
+
+def run(options):
+    """Run a command, and say why where the guard could not even be deployed."""
+    policy = options.policy or POLICY
+    try:
+        if options.command == "demo":
+            return demo.run(policy)
+        return replay.run(options.files, options.admin, options.json, policy)
+    except DeploymentFailed as failure:
+        print(f"{options.command}: the guard was not deployed: {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""The guard in a sandbox, deployed as operators do it: CloudFormation, then stock ``custodian run``."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+from c7n.config import Config
+from c7n.policy import PolicyCollection
+from c7n.resources import load_resources
+
+from c7n_iamguard.settings import GROUP_NAME
+
+ROOT = Path(__file__).parent.parent
+POLICY = ROOT / "policies" / "revoke-unintended-iam-access.yml"
+FILTER = "admin-group-member"
+GROUPS = ["admins"]  # where the policy file names none
+
+
+class DeploymentFailed(Exception):
+    """The guard could not be deployed. Its text is what ``custodian`` said."""
+
+
+def admin_groups(sandbox, policy=POLICY):
+    """The names of the admin groups, as the guard's own filter understands what the policy file says.
+
+    :returns: ``admins`` alone where the file is wrong, so that it is custodian who says what is wrong
+    """
+    load_resources(("aws.iam-user",))
+    options = Config.empty(account_id=sandbox.account, region=sandbox.region)
+    try:
+        found = PolicyCollection.from_data(yaml.safe_load(Path(policy).read_bytes()), options)
+        filters = [item for one in found for item in one.resource_manager.iter_filters()]
+        names = [name for item in filters if item.type == FILTER for name in item.groups]
+    except Exception:
+        return GROUPS
+    return [name for name in dict.fromkeys(names) if GROUP_NAME.fullmatch(str(name))] or GROUPS
+
+
+def deploy(sandbox, policy=POLICY, show=lambda line: None):
+    """Create the stack of ``deploy/account.yml``, and run stock ``custodian run`` on a policy file.
+
+    :param show: is called with each line that a person at the command line would see
+    :raises DeploymentFailed: where custodian fails, or deploys no rule
+    """
+    sandbox.deploy()
+    with tempfile.TemporaryDirectory(prefix="sandbox-output-") as output:
+        arguments = ["run", "--output-dir", output, shown_path(policy)]
+        show(f"$ custodian {' '.join(arguments)}")
+        run = subprocess.run(
+            [Path(sys.executable).parent / "custodian", *arguments],
+            env=sandbox.environ(),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+    said = run.stdout + run.stderr
+    if run.returncode:
+        raise DeploymentFailed(f"custodian run ended with status {run.returncode}\n{said}".rstrip())
+    if not sandbox.client("events").list_rules()["Rules"]:
+        raise DeploymentFailed(f"custodian run deployed no rule\n{said}".rstrip())
+    for line in said.splitlines():
+        show(line.partition(":INFO ")[2] or line)
+
+
+def shown_path(policy):
+    """A policy file's path, relative to the project where it lies in it."""
+    path = Path(policy).resolve()
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+
+
+def table(rows):
+    """Rows of texts as the lines of a table; the first row is its head."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    head, *body = (
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+    return [head, "-" * (sum(widths) + 2 * (len(widths) - 1)), *body]
