@@ -38,7 +38,13 @@ class PluginFinder:
 
 
 def load_plugin():
-    """Import the plugin. If it cannot be imported, other policies must go on working: say so, once."""
+    """Import the plugin, unless one of its rooms is what imports c7n's IAM resources just now.
+
+    If it cannot be imported, other policies must go on working: say so, once.
+    """
+    rooms = [module for name, module in sys.modules.items() if name.startswith("c7n_iamguard.")]
+    if any(getattr(room.__spec__, "_initializing", False) for room in rooms if room):
+        return
     try:
         import c7n_iamguard.plugin  # noqa: F401
     except Exception:

@@ -168,7 +168,16 @@ class AnyCallMode(CloudTrailMode):
                 item.check_admins()
         if self.guarded:
             self.policy.data["mode"].setdefault("tags", {})[VERSION_TAG] = __version__
+            self.use_the_admin_groups_own_case()
         return super().provision()
+
+    def use_the_admin_groups_own_case(self):
+        """Give stock ``set-groups`` the group's name as IAM keeps it: it takes "no such group" for done."""
+        client = iam(self.policy.resource_manager)
+        for action in self.policy.resource_manager.actions:
+            if action.type == "set-groups":
+                group = AdminGroupMember.find_group(client, action.data["group"])
+                action.data["group"] = group["Group"]["GroupName"] if group else action.data["group"]
 
     def run(self, event, lambda_context=None):
         """Run the policy on an event; if it is guarded, log one line for every decision.

@@ -4,6 +4,7 @@ Whoever may write policies can turn ``DenyIAMAccess`` into one that allows every
 then help nobody. So its default version is read, and remembered for :data:`SECONDS`.
 """
 
+import threading
 import time
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -11,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 SECONDS = 60
 
 _seen = {}
+_lock = threading.Lock()
 
 
 def doubt(client, arn, actions, holds):
@@ -22,10 +24,11 @@ def doubt(client, arn, actions, holds):
     :param holds: what decides on its document: ``denies`` or ``withholds`` of :mod:`c7n_iamguard.deny`
     """
     key = (arn, tuple(actions), holds.__name__)
-    seen = _seen.get(key)
-    if seen is None or time.monotonic() - seen[0] >= SECONDS:
-        seen = _seen[key] = (time.monotonic(), _look(client, arn, actions, holds))
-    return seen[1]
+    with _lock:  # revocations in bulk are made by several threads
+        seen = _seen.get(key)
+        if seen is None or time.monotonic() - seen[0] >= SECONDS:
+            seen = _seen[key] = (time.monotonic(), _look(client, arn, actions, holds))
+        return seen[1]
 
 
 def forget(arn):

@@ -10,8 +10,20 @@ It stands on moto's server, and adds what the guard relies on and moto lacks:
 
 What it does not do: the seconds that IAM takes to make a change act everywhere, EventBridge's delays and
 retries, and any service but those that a test of the guard calls.
+
+Importing the package makes the process forget its user's AWS settings, before c7n or moto see them: nothing
+that runs on the sandbox can reach a real account by accident.
 """
 
-from sandbox.server import Sandbox
+import os
+
+for name in list(os.environ):
+    # A proxy would see the calls to the loopback address.
+    if name.startswith("AWS_") or name.lower().endswith("_proxy"):
+        del os.environ[name]
+for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+    os.environ[name] = os.devnull
+
+from sandbox.server import Sandbox  # noqa: E402  after the settings are gone
 
 __all__ = ["Sandbox"]

@@ -18,6 +18,8 @@ KNOWN_KEYS = {
     "iam:passedtoservice",
     "lambda:functionarn",
     "sts:externalid",
+    "token.actions.githubusercontent.com:aud",
+    "token.actions.githubusercontent.com:sub",
 }
 
 
@@ -42,7 +44,7 @@ def allows(policies, action, resource, context=None):
 
 def authorized(principal, action, resource, context, scps=()):
     """Whether a principal may do something, by every kind of policy that has a say."""
-    if principal.kind == "Root":
+    if principal.kind in ("Root", "Service"):
         return True
     if action == "sts:GetCallerIdentity":
         return True
@@ -62,9 +64,30 @@ def authorized(principal, action, resource, context, scps=()):
     return all(allows(layer, action, resource, context) for layer in layers)
 
 
+def trusts(document, names, action, context):
+    """Whether a role's trust policy lets somebody take the role.
+
+    :param document: the trust policy, as a dict or JSON text
+    :param names: what the caller may be called in it: values by ``AWS``, ``Service`` and ``Federated``
+    """
+    document = json.loads(document) if isinstance(document, str) else document
+    about = [s for s in listed(document["Statement"]) if names_any(s["Principal"], names)]
+    return allows([{"Statement": about}], action, "*", context) is True
+
+
+def names_any(principal, names):
+    """Whether a statement's ``Principal`` names somebody who may be called by ``names``."""
+    principal = {"AWS": "*"} if principal == "*" else principal
+    return any(
+        value == "*" or value in names.get(kind, ())
+        for kind, values in principal.items()
+        for value in listed(values)
+    )
+
+
 def policy_arn_of(principal):
     """``aws:PrincipalArn`` is the role's ARN for its sessions, the user's for theirs."""
-    return principal.entity.arn
+    return principal.entity.arn if principal.entity else principal.arn
 
 
 def identity_policies(principal):
@@ -149,8 +172,8 @@ def resource_of(service, action, params, account, partition, region):
     """
     iam = f"arn:{partition}:iam::{account}:"
     if service == "iam":
-        if "Boundary" in action or "UserName" in params:
-            return f"{iam}user/{params.get('UserName', '')}"
+        if "UserName" in params and "GroupName" not in params:
+            return f"{iam}user/{params['UserName']}"
         for key, kind in (("GroupName", "group"), ("RoleName", "role")):
             if key in params:
                 return f"{iam}{kind}/{params[key]}"

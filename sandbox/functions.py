@@ -31,6 +31,8 @@ from moto.awslambda.exceptions import FunctionAlreadyExists
 from moto.awslambda.models import LambdaFunction, lambda_backends
 from moto.awslambda.policy import Policy
 
+from sandbox.principals import service_key
+
 #: What AWS's Python runtimes bring along: boto3, and the client that runs the handler.
 RUNTIME = ("boto3", "awslambdaric")
 #: Lambda tries an asynchronous event three times.
@@ -172,7 +174,8 @@ class Functions:
 
     def credentials(self, role_arn, account, region):
         """A session of the function's role, as Lambda takes one."""
-        sts = self.sandbox.client("sts", account=account, region=region)
+        keys = {"AccessKeyId": service_key(account), "SecretAccessKey": "sandbox"}
+        sts = self.sandbox.client("sts", keys, account, region)
         return sts.assume_role(RoleArn=role_arn, RoleSessionName="lambda")["Credentials"]
 
     def dead_letter(self, name, event, invocation, account, region):
@@ -282,20 +285,26 @@ class Environment:
         while not self.ready.wait(0.005):
             if not self.alive or time.perf_counter() > deadline:
                 error = self.answers.get()[1] if not self.answers.empty() else {"errorMessage": "init failed"}
-                self.close()
-                return Attempt("failed", error=error, log=self.new_log())
+                return self.end(Attempt("failed", error=error))
         start = time.perf_counter()
         self.events.put((str(uuid.uuid4()), event, timeout))
         try:
             kind, body = self.wait(timeout)
         except queue.Empty:
             outcome = "timed out" if self.alive else "failed"
-            self.close()
-            return Attempt(outcome, log=self.new_log(), seconds=timeout, init_seconds=self.init_seconds)
+            return self.end(Attempt(outcome, seconds=timeout, init_seconds=self.init_seconds))
         seconds = time.perf_counter() - start
         attempt = Attempt("succeeded" if kind == "response" else "failed", seconds=seconds)
         attempt.result, attempt.error = (body, None) if kind == "response" else (None, body)
         attempt.init_seconds, attempt.log = self.init_seconds, self.new_log()
+        return attempt
+
+    def end(self, attempt):
+        """End the environment after an attempt that it will not recover from."""
+        self.process.kill()
+        self.process.wait()
+        attempt.log = self.new_log()
+        self.close()
         return attempt
 
     def wait(self, timeout):
@@ -329,6 +338,7 @@ class Environment:
         self.api.shutdown()
         self.api.server_close()
         shutil.rmtree(self.task, ignore_errors=True)
+        self.log_path.unlink(missing_ok=True)
 
 
 def runtime_api(environment):

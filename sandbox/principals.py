@@ -6,6 +6,8 @@ from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
 from moto.utilities.utils import get_partition
 
+from sandbox import authorization
+
 #: Sessions that STS gave to users, by access key id. moto hands out one constant for all of them.
 sessions = {}
 
@@ -15,12 +17,17 @@ def operator_key(account):
     return f"AKIA{account}ROOT"
 
 
+def service_key(account):
+    """The access key id with which Lambda itself calls STS for an account's functions."""
+    return f"AKIA{account}SRVC"
+
+
 @dataclass(frozen=True)
 class Principal:
     """A caller, with all that authorization and CloudTrail want to know of them.
 
-    :param kind: CloudTrail's type: ``Root``, ``IAMUser``, ``FederatedUser`` or ``AssumedRole``
-    :param name: the user's or role's name
+    :param kind: CloudTrail's type: ``Root``, ``IAMUser``, ``FederatedUser`` or ``AssumedRole``; ``Service`` for Lambda
+    :param name: the user's, role's or service's name
     :param session: the session's name, where the credentials are temporary
     :param policy: a session policy, JSON text, that narrows the session
     """
@@ -42,12 +49,16 @@ class Principal:
         """moto's user or role behind the credentials; None for the operator."""
         if self.kind == "AssumedRole":
             return self.backend.get_role(self.name)
+        if self.kind == "Service":
+            return None
         return self.backend.get_user(self.name) if self.name else None
 
     @property
     def arn(self):
         if self.kind == "Root":
             return f"arn:{self.partition}:iam::{self.account}:root"
+        if self.kind == "Service":
+            return self.name
         if self.kind == "FederatedUser":
             return f"arn:{self.partition}:sts::{self.account}:federated-user/{self.session}"
         if self.kind == "AssumedRole":
@@ -56,6 +67,8 @@ class Principal:
 
     def identity(self):
         """CloudTrail's userIdentity element."""
+        if self.kind == "Service":
+            return {"type": "AWSService", "invokedBy": self.name}
         base = {"type": self.kind, "arn": self.arn, "accountId": self.account, "accessKeyId": self.key}
         if self.kind == "Root":
             return {**base, "principalId": self.account}
@@ -76,7 +89,7 @@ class Principal:
 
 def account_of(key):
     """The account that an access key belongs to, as moto's servers ask for it; None if nobody's."""
-    if key.startswith("AKIA") and key.endswith("ROOT"):
+    if key.startswith("AKIA") and key.endswith(("ROOT", "SRVC")):
         return key[4:16]
     if key in sessions:
         return sessions[key].account
@@ -93,6 +106,8 @@ def principal_of(key, region):
         return None
     if key == operator_key(account):
         return Principal("Root", account, partition, key)
+    if key == service_key(account):
+        return Principal("Service", account, partition, key, "lambda.amazonaws.com")
     if key in sessions:
         return sessions[key]
     for role in sts_backends[account][partition].assumed_roles:
@@ -103,3 +118,20 @@ def principal_of(key, region):
         if any(k.access_key_id == key and k.status == "Active" for k in user.access_keys):
             return Principal("IAMUser", account, partition, key, user.name)
     return None
+
+
+def may_assume(principal, role_arn, context):
+    """Whether a role exists and trusts a principal."""
+    account = role_arn.split(":")[4]
+    roles = {role.arn: role for role in iam_backends[account][principal.partition].roles.values()}
+    if role_arn not in roles:
+        return False
+    if principal.kind == "Service":
+        names = {"Service": {principal.name}}
+    else:
+        root = f"arn:{principal.partition}:iam::{principal.account}:root"
+        arn = authorization.policy_arn_of(principal)
+        names = {"AWS": {principal.account, root, principal.arn, arn}}
+        context = context | {"aws:principalarn": arn, "aws:principalaccount": principal.account}
+    trust = roles[role_arn].assume_role_policy_document
+    return authorization.trusts(trust, names, "sts:AssumeRole", context)

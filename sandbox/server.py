@@ -24,7 +24,7 @@ from moto.utilities.utils import get_partition
 from waitress import wasyncore
 from waitress.server import create_server
 
-from sandbox import authorization, cloudtrail, functions, iam, principals
+from sandbox import authorization, cloudtrail, functions, iam, principals, stacks
 from sandbox.functions import Functions
 
 HOST = "127.0.0.1"
@@ -90,13 +90,13 @@ class Sandbox:
         self.lock = threading.RLock()
         self.functions = Functions(self)
         self.stack = ExitStack()
+        self.session = boto3.Session()
 
     # Life
 
     def __enter__(self):
-        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "MOTO_ACCOUNT_ID"):
-            self.stack.enter_context(patch.dict(os.environ))
-            os.environ.pop(name, None)
+        self.stack.enter_context(patch.dict(os.environ))
+        os.environ.pop("MOTO_ACCOUNT_ID", None)
         reset()
         self.home = self.stack.enter_context(TemporaryDirectory(prefix="sandbox-home-"))
         for owner, name, replacement in self.patches():
@@ -134,6 +134,7 @@ class Sandbox:
     def patches(self):
         yield from iam.patches()
         yield from functions.patches()
+        yield from stacks.patches()
         yield moto.iam.models, "get_account_id_from", self.account_of
         yield ActionAuthenticatorMixin, "_authenticate_and_authorize_action", self.authorizer()
         yield BaseResponse, "call_action", self.recorder(BaseResponse.call_action)
@@ -175,7 +176,7 @@ class Sandbox:
     def client(self, service, credentials=None, account=None, region=None):
         """A boto3 client; the account's operator's, if no credentials are given."""
         environ = self.environ(credentials, account, region)
-        return boto3.Session().client(
+        return self.session.client(
             service,
             endpoint_url=environ["AWS_ENDPOINT_URL"],
             aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
@@ -194,7 +195,7 @@ class Sandbox:
             "Capabilities": ["CAPABILITY_NAMED_IAM"],
             "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in params.items()],
         }
-        warnings.filterwarnings("ignore", "Tried to parse AWS::(SQS::QueuePolicy|CloudWatch::Alarm)")
+        warnings.filterwarnings("ignore", f"Tried to parse AWS::({stacks.PASSED_OVER})")
         known = [s["StackName"] for s in formation.describe_stacks()["Stacks"]]
         (formation.update_stack if stack in known else formation.create_stack)(**arguments)
 
@@ -260,7 +261,13 @@ class Sandbox:
                 )
             context = context_of(service, action, params, principal)
             named = f"{service}:{action}"
-            if not authorization.authorized(principal, named, resource, context, sandbox.scps):
+            allowed = authorization.authorized(principal, named, resource, context, sandbox.scps)
+            if named == "sts:AssumeRole":
+                allowed = allowed and principals.may_assume(principal, params["RoleArn"], context)
+            if service == "lambda" and "Role" in params and allowed:
+                named, context = "iam:PassRole", {"iam:passedtoservice": "lambda.amazonaws.com"}
+                allowed = authorization.authorized(principal, named, params["Role"], context, sandbox.scps)
+            if not allowed:
                 refuse(iam_request_cls, "_raise_access_denied", self, principal, named)
 
         return authenticate_and_authorize
@@ -341,15 +348,18 @@ def reset():
     """Forget everything that moto keeps in this process."""
     moto_api_backend.reset()
     principals.sessions.clear()
+    iam.last_used.clear()
+    iam.jobs.clear()
 
 
 def service_of(response):
-    return {"lambda": "lambda", "awslambda": "lambda"}.get(response.service_name, response.service_name)
+    """The service as IAM's actions name it."""
+    return response.service_name.replace("awslambda", "lambda")
 
 
 def flat(response):
     """A request's parameters as a dict of plain values, whatever its protocol."""
-    if response.body and (response.headers.get("X-Amz-Target") or response.service_name == "lambda"):
+    if response.body and (response.headers.get("X-Amz-Target") or service_of(response) == "lambda"):
         try:
             params = json.loads(response.body)
         except ValueError:
@@ -358,7 +368,7 @@ def flat(response):
     else:
         params = {k: v[0] for k, v in response.querystring.items() if isinstance(v, list)}
         params = {k: v for k, v in params.items() if k not in ("Action", "Version")}
-    if response.service_name == "lambda" and "/functions/" in response.path:
+    if service_of(response) == "lambda" and "/functions/" in response.path:
         params["FunctionName"] = response.path.split("/functions/")[1].split("/")[0]
     params.pop("ZipFile", None)
     if isinstance(params.get("Code"), dict):

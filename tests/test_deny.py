@@ -1,0 +1,145 @@
+"""Does a document deny IAM? Pure."""
+
+import itertools
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from c7n_iamguard import deny
+
+
+def doc(*statements, **only):
+    """A policy document; keywords make a single statement, a Deny of everything unless they say else."""
+    if only or not statements:
+        statements = ({"Effect": "Deny", "Resource": "*", **only},)
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+ALLOW_ALL = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+DENY_IAM = {"Effect": "Deny", "Action": "iam:*", "Resource": "*"}
+CONDITION = {"Bool": {"aws:MultiFactorAuthPresent": "false"}}
+#   document, whether it denies iam:*, whether it withholds iam:* as a boundary
+DOCUMENTS = {
+    "the guard's own": (deny.document(), True, True),
+    "as parsed JSON": (json.loads(deny.document()), True, True),
+    "one statement, not in a list": ({"Statement": DENY_IAM}, True, True),
+    "actions in a list": (doc(Action=["s3:*", "iam:*"]), True, True),
+    "everything": (doc(Action="*"), True, True),
+    "every service": (doc(Action="*:*"), True, True),
+    "upper case": (doc(Action="IAM:*"), True, True),
+    "a wildcard within the service": (doc(Action="i*"), True, True),
+    "many stars": (doc(Action="iam:**"), True, True),
+    "a resource of stars": (doc(Action="iam:*", Resource="**"), True, True),
+    "resources in a list": (doc(Action="iam:*", Resource=["arn:aws:s3:::x", "*"]), True, True),
+    "a denial beside an allowance": (doc(ALLOW_ALL, DENY_IAM), True, True),
+    "NotAction of another service": (doc(NotAction="s3:*"), True, True),
+    "NotAction of several others": (doc(NotAction=["s3:*", "ec2:Describe*"]), True, True),
+    "an empty condition": (doc(Action="iam:*", Condition={}), True, True),
+    "another version": ({"Version": "2008-10-17", "Statement": [DENY_IAM]}, True, True),
+    "an allowance": (doc(ALLOW_ALL), False, False),
+    "an allowance of IAM": (doc({**DENY_IAM, "Effect": "Allow"}), False, False),
+    "another service": (doc(Action="s3:*"), False, True),
+    "one action": (doc(Action="iam:CreateUser"), False, True),
+    "most actions": (doc(Action=["iam:A*", "iam:C*", "iam:D*", "iam:L*", "iam:P*"]), False, True),
+    "some actions, the rest allowed": (doc(ALLOW_ALL, {**DENY_IAM, "Action": "iam:C*"}), False, False),
+    "a question mark": (doc(Action="iam:?"), False, True),
+    "a longer service": (doc(Action="iamx:*"), False, True),
+    "no colon": (doc(Action="iam"), False, True),
+    "a condition": (doc(ALLOW_ALL, {**DENY_IAM, "Condition": CONDITION}), False, False),
+    "some users": (doc(ALLOW_ALL, {**DENY_IAM, "Resource": "arn:aws:iam::*:user/*"}), False, False),
+    "any ARN": (doc(ALLOW_ALL, {**DENY_IAM, "Resource": "arn:*"}), False, False),
+    "no resource": ({"Statement": [ALLOW_ALL, {"Effect": "Deny", "Action": "iam:*"}]}, False, False),
+    "NotResource": (doc(ALLOW_ALL, {"Effect": "Deny", "Action": "iam:*", "NotResource": "x"}), False, False),
+    "NotResource beside Resource": (doc(ALLOW_ALL, {**DENY_IAM, "NotResource": "x"}), False, False),
+    "NotAction of IAM": (doc(ALLOW_ALL, {"Effect": "Deny", "NotAction": "iam:*", "Resource": "*"}), False, False),
+    "NotAction of one of IAM's": (doc(ALLOW_ALL, {"Effect": "Deny", "NotAction": "iam:GetUser", "Resource": "*"}), False, False),
+    "NotAction of everything": (doc(NotAction="*"), False, True),
+    "NotAction that overlaps": (doc(NotAction="*:GetUser"), False, True),
+    "Action beside NotAction": (doc(NotAction="s3:*", Action="s3:*"), False, True),
+    "a principal": (doc(Action="iam:*", Principal="*"), False, True),
+    "effect in lower case": (doc(ALLOW_ALL, {**DENY_IAM, "Effect": "deny"}), False, False),
+    "an allowance without IAM": (doc({"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}), False, True),
+    "an allowance with a condition": (doc({**ALLOW_ALL, "Condition": CONDITION}), False, False),
+    "an allowance of S3": (doc({"Effect": "Allow", "Action": "s3:*", "Resource": "*"}), False, True),
+    "no statement": ({"Version": "2012-10-17", "Statement": []}, False, False),
+    "no JSON": ("{", False, False),
+    "a list": ([], False, False),
+    "nothing": (None, False, False),
+    "a statement that is a text": ({"Statement": ["iam:*"]}, False, False),
+    "an action that is a number": (doc(Action=7), False, True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_document_denies_iam_or_not(name):
+    """Each document, and whether it denies all of IAM for good, by itself and as a boundary."""
+    document, denies, withholds = DOCUMENTS[name]
+    assert deny.denies(document) is denies
+    assert deny.withholds(document) is withholds
+
+
+@pytest.mark.parametrize(
+    ("actions", "expected"),
+    [
+        (["iam:CreateUser"], True),
+        (["iam:Create*"], True),
+        (["iam:*"], False),
+        (["iam:C*", "s3:*"], False),
+        ([], False),
+    ],
+)
+def test_a_document_is_held_to_the_actions_that_it_must_deny(actions, expected):
+    """A denial of iam:Create* is enough for what it takes in, and for no more."""
+    assert deny.denies(doc(Action="iam:Create*"), actions) is expected
+
+
+@pytest.mark.parametrize("actions", [["iam:*"], ["iam:*", "sts:*"], ["iam:Create*", "iam:Delete*"]])
+def test_the_guards_own_document_denies_what_it_is_made_for(actions):
+    """The document that a revocation writes passes its own check, whatever it is to deny."""
+    assert deny.denies(deny.document(actions), actions)
+
+
+def test_the_guards_own_document_leaves_room():
+    """The inline document takes less than a twentieth of what a user's inline policies may hold."""
+    assert len(deny.document()) < 2048 / 20
+
+
+WORDS = ["".join(word) for size in range(6) for word in itertools.product("ab", repeat=size)]
+
+
+def matched(pattern):
+    pattern = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return {word for word in WORDS if re.fullmatch(pattern, word)}
+
+
+patterns = st.text(alphabet="ab*?", max_size=4)
+
+
+@given(patterns, patterns)
+def test_overlap_is_a_common_word(one, other):
+    """Two patterns overlap just when some word matches both."""
+    assert deny.overlap(one, other) == bool(matched(one) & matched(other))
+
+
+@given(patterns, patterns)
+def test_covers_is_never_wrong_about_a_denial(pattern, other):
+    """Where a pattern is said to cover another one, it matches every word of it."""
+    if deny.covers(pattern, other):
+        assert matched(other) <= matched(pattern)
+
+
+@pytest.mark.parametrize(
+    ("policy", "arn"),
+    [
+        ("DenyIAMAccess", "arn:aws-cn:iam::111122223333:policy/DenyIAMAccess"),
+        ("security/DenyIAMAccess", "arn:aws-cn:iam::111122223333:policy/security/DenyIAMAccess"),
+        ("/DenyIAMAccess", "arn:aws-cn:iam::111122223333:policy/DenyIAMAccess"),
+        ("arn:aws:iam::444455556666:policy/X", "arn:aws:iam::444455556666:policy/X"),
+    ],
+)
+def test_a_policys_arn_is_of_the_account_and_partition(policy, arn):
+    """A name becomes an ARN of the partition and account; an ARN stays."""
+    assert deny.policy_arn(policy, "aws-cn", "111122223333") == arn
