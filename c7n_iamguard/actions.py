@@ -8,12 +8,13 @@ from c7n.actions import EventAction
 from c7n.exceptions import PolicyExecutionError
 from c7n.policy import PullMode, ServerlessExecutionMode
 from c7n.resources.iam import User
-from c7n.utils import get_partition, type_schema
+from c7n.utils import type_schema
 
 from c7n_iamguard import deny, trust
-from c7n_iamguard.client import error_code, iam, retry_conflicts
+from c7n_iamguard.client import each, error_code, iam, retry_conflicts
 from c7n_iamguard.event import decision, facts, notes
-from c7n_iamguard.settings import check_policy, refuse
+from c7n_iamguard.settings import PolicyOption, refuse
+from c7n_iamguard.source import user_by_name
 
 log = logging.getLogger("c7n_iamguard")
 
@@ -42,8 +43,41 @@ def changed_policy(event):
     return parameters.get("policyArn") if isinstance(parameters, dict) else None
 
 
+class UserAction(PolicyOption, EventAction):
+    """What the actions on users have in common: every user is tried, and every decision is logged."""
+
+    def try_all(self, users, attempt, deed):
+        """Do something to every user.
+
+        :param attempt: a function of a user that returns a record, None where there is none, or its error
+        :param deed: what could not be done to IAM where it fails, such as ``deny``
+        :returns: the records
+        :raises PolicyExecutionError: where any user's attempt failed, after all were tried
+        """
+        outcomes = each(self, attempt, users, BULK_WORKERS)
+        failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        if failures:
+            raise PolicyExecutionError(
+                f"policy:{self.manager.ctx.policy.name} could not {deed} IAM to {len(failures)} of "
+                f"{len(users)} users; each is in the log. The first: {failures[0]}"
+            ) from failures[0]
+        return [record for record in outcomes if record]
+
+    def log_decision(self, verdict, user, event, **fields):
+        """Log what was decided about a user as one line of JSON."""
+        line = decision(
+            verdict,
+            event,
+            policy=self.manager.ctx.policy.name,
+            account=self.manager.config.account_id,
+            user=user["UserName"],
+            **fields,
+        )
+        log.log(logging.ERROR if verdict == "failed" else logging.INFO, line)
+
+
 @User.action_registry.register("revoke-iam-access")
-class RevokeIAMAccess(EventAction):
+class RevokeIAMAccess(UserAction):
     """Denies users IAM.
 
     The first of these that works:
@@ -102,7 +136,7 @@ class RevokeIAMAccess(EventAction):
         :raises PolicyValidationError: naming the policy, the key and the mend
         """
         policy = self.manager.ctx.policy
-        check_policy(policy, "action:revoke-iam-access policy", self.data.get("policy", deny.MANAGED_POLICY))
+        self.check_policy_option("action")
         for pattern in self.denied_actions:
             if not ACTION.fullmatch(pattern):
                 refuse(
@@ -126,21 +160,6 @@ class RevokeIAMAccess(EventAction):
         """What a revocation takes away, as action patterns."""
         return self.data.get("deny", list(deny.DENIED_ACTIONS))
 
-    @property
-    def policy_arn(self):
-        """The ARN of the managed policy that denies IAM."""
-        return self.arn_of(self.data.get("policy", deny.MANAGED_POLICY))
-
-    @property
-    def boundary_arn(self):
-        """The ARN of the permissions boundary that denies IAM."""
-        return self.arn_of(deny.BOUNDARY_POLICY)
-
-    def arn_of(self, policy):
-        """The ARN of a managed policy of the account."""
-        config = self.manager.config
-        return deny.policy_arn(policy, get_partition(config.region), config.account_id)
-
     def process(self, resources, event=None):
         """Deny every user in ``resources`` IAM.
 
@@ -150,15 +169,7 @@ class RevokeIAMAccess(EventAction):
         client = iam(self.manager)
         if self.policy_arn == changed_policy(event):
             trust.forget(self.policy_arn)
-        with self.executor_factory(max_workers=BULK_WORKERS if len(resources) > 1 else 1) as workers:
-            outcomes = list(workers.map(lambda user: self.try_to_revoke(client, user, event), resources))
-        failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
-        if failures:
-            raise PolicyExecutionError(
-                f"policy:{self.manager.ctx.policy.name} could not deny IAM to {len(failures)} of "
-                f"{len(resources)} users; each is in the log. The first: {failures[0]}"
-            ) from failures[0]
-        return [record for record in outcomes if record]
+        return self.try_all(resources, lambda user: self.try_to_revoke(client, user, event), "deny")
 
     def try_to_revoke(self, client, user, event=None):
         """Deny one user IAM, and log what came of it.
@@ -174,6 +185,7 @@ class RevokeIAMAccess(EventAction):
             notes(event)["gone"] = True
             return None
         except Exception as error:
+            notes(event)["failed"] = True
             self.log_decision("failed", user, event, reason=str(error), rungs=rungs)
             return error
         notes(event)["how"] = how
@@ -246,14 +258,133 @@ class RevokeIAMAccess(EventAction):
             raise_unless(error, "PolicyNotAttachable")
         return "set"
 
-    def log_decision(self, verdict, user, event, **fields):
-        """Log what was decided about a user as one line of JSON."""
-        line = decision(
-            verdict,
-            event,
-            policy=self.manager.ctx.policy.name,
-            account=self.manager.config.account_id,
-            user=user["UserName"],
-            **fields,
-        )
-        log.log(logging.ERROR if verdict == "failed" else logging.INFO, line)
+
+@User.action_registry.register("restore-iam-access")
+class RestoreIAMAccess(UserAction):
+    """Takes off users what ``revoke-iam-access`` puts on, in all its forms, and nothing else.
+
+    - the permissions boundary ``DenyIAMAccessBoundary``;
+    - the managed policy ``policy``, a name or an ARN, ``DenyIAMAccess`` if it is left out;
+    - the inline policy ``DenyIAM``, if its document is one that ``revoke-iam-access`` writes. Another
+      document stays and is reported.
+
+    Boundary and inline policy are looked at right before. What is gone already is no failure, and repeating
+    it changes nothing. Every user is tried; if any of them failed, the run fails in the end.
+
+    A user gets IAM back when somebody says so, not when they join the admin group: what has made them a
+    member may be what they were revoked for. So this action works in pull mode alone, with the rights of
+    whoever runs it.
+
+    :example:
+
+    .. code-block:: yaml
+
+        policies:
+          - name: restore-iam-access-of-contractors
+            resource: aws.iam-user
+            filters:
+              - type: value
+                key: Path
+                value: /contractors/
+              - iam-access-revoked
+            actions:
+              - restore-iam-access
+
+    Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_DetachUserPolicy.html
+    """
+
+    schema = type_schema("restore-iam-access", policy={"type": "string"})
+    permissions = (
+        "iam:GetUser",
+        "iam:DeleteUserPermissionsBoundary",
+        "iam:DetachUserPolicy",
+        "iam:GetUserPolicy",
+        "iam:DeleteUserPolicy",
+    )
+
+    def validate(self):
+        """Check the policy's name, and that somebody runs this by hand.
+
+        :raises PolicyValidationError: naming the policy, the key and the mend
+        """
+        self.check_policy_option("action")
+        policy = self.manager.ctx.policy
+        if policy.execution_mode != "pull":
+            refuse(
+                policy,
+                "mode.type",
+                f"restore-iam-access would undo revocations by itself in mode {policy.execution_mode}, and "
+                "joining the admin group must not undo a revocation",
+                "use mode pull, and run the policy by hand",
+            )
+
+    def process(self, resources, event=None):
+        """Give every user in ``resources`` back what a revocation took.
+
+        :returns: a record per user: UserName, the forms that were restored, and those that were kept
+        :raises PolicyExecutionError: where any user could not be restored, after all were tried
+        """
+        client = iam(self.manager)
+        return self.try_all(resources, lambda user: self.try_to_restore(client, user), "restore")
+
+    def try_to_restore(self, client, user):
+        """Take the guard's deny off one user, and log what came of it.
+
+        :returns: the record for Custodian's output; None where the user is gone; the error where it failed
+        """
+        found = {"restored": [], "kept": []}
+        try:
+            now = user_by_name(client, user["UserName"])
+            if now is None or now["UserId"] != user.get("UserId", now["UserId"]):
+                self.log_decision("let-pass", user, None, reason="the user does not exist any more")
+                return None
+            for form, step in (("boundary", self.unbound), ("managed", self.detach), ("inline", self.delete)):
+                outcome = step(client, now)
+                if outcome:
+                    found[outcome].append(form)
+        except Exception as error:
+            self.log_decision("failed", user, None, reason=str(error), **found)
+            return error
+        reason = f"the inline policy {deny.INLINE_POLICY} is somebody else's" if found["kept"] else None
+        if not found["restored"]:
+            reason = reason or "carries no deny of the guard's"
+        verdict = "restored" if found["restored"] else "let-pass"
+        self.log_decision(verdict, user, None, reason=reason, **found)
+        return {"UserName": user["UserName"], **found}
+
+    def unbound(self, client, user):
+        """Delete the permissions boundary if it is the guard's.
+
+        :param user: the user, as GetUser has just told
+        """
+        if user.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn") != self.boundary_arn:
+            return None
+        return self.unless_gone(client, client.delete_user_permissions_boundary, UserName=user["UserName"])
+
+    def detach(self, client, user):
+        """Detach the managed policy."""
+        where = {"UserName": user["UserName"], "PolicyArn": self.policy_arn}
+        return self.unless_gone(client, client.detach_user_policy, **where)
+
+    def delete(self, client, user):
+        """Delete the inline policy if it is the guard's."""
+        where = {"UserName": user["UserName"], "PolicyName": deny.INLINE_POLICY}
+        try:
+            document = client.get_user_policy(**where)["PolicyDocument"]
+        except client.exceptions.NoSuchEntityException:
+            return None
+        if not deny.is_own_document(document):
+            return "kept"
+        return self.unless_gone(client, client.delete_user_policy, **where)
+
+    @staticmethod
+    def unless_gone(client, call, **where):
+        """Make a call that takes something off.
+
+        :returns: ``restored``; None where it was not there any more
+        """
+        try:
+            retry_conflicts(call, **where)
+        except client.exceptions.NoSuchEntityException:
+            return None
+        return "restored"

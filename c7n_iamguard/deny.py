@@ -24,6 +24,21 @@ def document(actions=DENIED_ACTIONS):
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, separators=(",", ":"))
 
 
+def is_own_document(policy):
+    """Whether a policy document is exactly one that :func:`document` makes, for whichever actions.
+
+    Anything more, anything less, and any other order of nesting is somebody else's.
+
+    :param policy: a policy document, as JSON text or parsed; anything else is nobody's
+    """
+    found = statements(policy)
+    actions = found[0].get("Action") if len(found) == 1 else None
+    if not isinstance(actions, list) or not actions or texts(actions) != actions:
+        return False
+    parsed = json.loads(policy) if isinstance(policy, str) else policy
+    return parsed == json.loads(document(actions))
+
+
 def policy_arn(policy, partition, account):
     """The ARN of a managed policy that is given by its ARN, or by its path and name.
 

@@ -170,7 +170,7 @@ def notes(event):
 def decision(verdict, event, **fields):
     """One decision as one line of JSON, for CloudWatch Logs Insights.
 
-    :param verdict: ``revoked``, ``let-pass`` or ``failed``
+    :param verdict: ``revoked``, ``restored``, ``let-pass`` or ``failed``
     :param event: the event that it was decided on, or None outside an event mode
     :param fields: what else belongs to it; None values are left out
     """

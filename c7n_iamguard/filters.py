@@ -5,9 +5,11 @@ from c7n.filters import Filter
 from c7n.resources.iam import User
 from c7n.utils import type_schema
 
-from c7n_iamguard.client import iam
+from c7n_iamguard import deny
+from c7n_iamguard.client import each, iam
 from c7n_iamguard.event import caller, detail, granted_groups, notes
-from c7n_iamguard.settings import admin_group, check_boolean, check_group_names, check_keys
+from c7n_iamguard.settings import PolicyOption, admin_group, check_boolean, check_group_names, check_keys
+from c7n_iamguard.source import came_along, user_by_name
 
 
 @User.filter_registry.register("admin-group-member")
@@ -44,7 +46,7 @@ class AdminGroupMember(Filter):
     # values and keys pass here, and validate() refuses them in one sentence.
     schema = type_schema("admin-group-member", **{"groups": {}, "allow-missing-group": {}})
     schema["patternProperties"] = {".": {}}
-    permissions = ("iam:ListGroupsForUser",)
+    permissions = ("iam:ListGroupsForUser", "iam:GetGroup", "iam:ListGroups")
     annotation = "c7n:AdminGroups"
 
     @property
@@ -123,13 +125,12 @@ class AdminGroupMember(Filter):
         admin_groups = self.admin_groups - set(notes(event).get("granted", ()))
 
         def membership(user):
+            if came_along(self.manager, user):
+                return user["GroupList"]
             return self.groups_of(client, user["UserName"])
 
-        with self.executor_factory(max_workers=4) as workers:
-            memberships = list(workers.map(membership, resources))
-
         members = []
-        for user, groups in zip(resources, memberships, strict=True):
+        for user, groups in zip(resources, each(self, membership, resources), strict=True):
             if groups is None:
                 notes(event)["gone"] = True
                 continue
@@ -194,3 +195,90 @@ class UnintendedAdminGroupMember(AdminGroupMember):
         found = [name for name in groups or () if name.lower() in lawful]
         notes(event)["admin-groups"] = found
         return [] if found else resources
+
+
+@User.filter_registry.register("iam-access-revoked")
+class IAMAccessRevoked(PolicyOption, Filter):
+    """Users who carry the guard's deny, in any of its forms.
+
+    The forms found are in ``c7n:IAMAccessRevoked``:
+
+    - ``managed``: the managed policy ``policy``, a name or an ARN, ``DenyIAMAccess`` if it is left out;
+    - ``inline``: the inline policy ``DenyIAM``, with a document that ``revoke-iam-access`` writes;
+    - ``boundary``: the permissions boundary ``DenyIAMAccessBoundary``.
+
+    A boundary of somebody else's that was enough for a revocation is not among them. An error of IAM ends
+    the run with that error. A user who no longer exists is no match.
+
+    :example:
+
+    .. code-block:: yaml
+
+        policies:
+          - name: iam-users-who-are-denied-iam
+            resource: aws.iam-user
+            source: authorization-details
+            filters:
+              - iam-access-revoked
+
+    Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_UserDetail.html
+    """
+
+    schema = type_schema("iam-access-revoked", policy={"type": "string"})
+    permissions = ("iam:ListAttachedUserPolicies", "iam:GetUserPolicy", "iam:GetUser")
+    annotation = "c7n:IAMAccessRevoked"
+
+    def validate(self):
+        """Check the policy's name.
+
+        :raises PolicyValidationError: naming the policy, the key and the mend
+        """
+        self.check_policy_option("filter")
+
+    def process(self, resources, event=None):
+        """The users among ``resources`` who carry the deny.
+
+        :raises botocore.exceptions.ClientError: whatever IAM answers, but that a user does not exist
+        """
+        client = iam(self.manager)
+
+        def carried(user):
+            state = user if came_along(self.manager, user) else self.state_of(client, user["UserName"])
+            return state and self.forms_in(state)
+
+        revoked = []
+        for user, forms in zip(resources, each(self, carried, resources), strict=True):
+            if forms is None:
+                notes(event)["gone"] = True
+            elif forms:
+                user[self.annotation] = forms
+                revoked.append(user)
+        return revoked
+
+    def forms_in(self, state):
+        """The forms of the guard's deny in a user as the source ``authorization-details`` gives them."""
+        boundary = state.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+        inline = {policy["PolicyName"]: policy["PolicyDocument"] for policy in state["UserPolicyList"]}
+        forms = {
+            "managed": self.policy_arn in [p["PolicyArn"] for p in state["AttachedManagedPolicies"]],
+            "inline": deny.is_own_document(inline.get(deny.INLINE_POLICY)),
+            "boundary": boundary == self.boundary_arn,
+        }
+        return [form for form, is_there in forms.items() if is_there]
+
+    @staticmethod
+    def state_of(client, name):
+        """What a user carries of what :meth:`forms_in` looks at; None where there is no such user."""
+        user = user_by_name(client, name)
+        if user is None:
+            return None
+        pages = client.get_paginator("list_attached_user_policies").paginate(UserName=name)
+        try:
+            attached = [policy for page in pages for policy in page["AttachedPolicies"]]
+        except client.exceptions.NoSuchEntityException:
+            return None
+        try:
+            inline = [client.get_user_policy(UserName=name, PolicyName=deny.INLINE_POLICY)]
+        except client.exceptions.NoSuchEntityException:
+            inline = []
+        return {**user, "AttachedManagedPolicies": attached, "UserPolicyList": inline}

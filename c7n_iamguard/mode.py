@@ -192,7 +192,8 @@ class AnyCallMode(CloudTrailMode):
             log.info(self.line("let-pass", event, reason=str(reason)))
             return None
         except Exception as error:
-            log.error(self.line("failed", event, reason=f"{type(error).__name__}: {error}"))
+            if not notes(event).get("failed"):  # the action has said so, user by user
+                log.error(self.line("failed", event, reason=f"{type(error).__name__}: {error}"))
             raise
 
     def decide(self, event, lambda_context):
@@ -201,6 +202,7 @@ class AnyCallMode(CloudTrailMode):
         :returns: the users who were acted on
         :raises LetPass: where nobody was
         """
+        event[NOTES] = {}  # whatever the event brings along under that name
         if not self.policy.is_runnable(event):
             raise LetPass("the policy's conditions do not hold here")
         who = self.judge(event, self.own_account(lambda_context))
@@ -237,7 +239,6 @@ class AnyCallMode(CloudTrailMode):
         if not names or not all(isinstance(name, str) for name in names):
             raise LetPass("the event names no user")
         self.users = [{"UserName": name} for name in names]
-        event[NOTES] = {}
         return super().run(event, lambda_context)
 
     def look_up(self, who):

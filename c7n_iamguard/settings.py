@@ -3,6 +3,9 @@
 import re
 
 from c7n.exceptions import PolicyValidationError
+from c7n.utils import get_partition
+
+from c7n_iamguard import deny
 
 GROUP_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
 POLICY_NAME = re.compile(r"(?:[\w+=,.@-]+/)*[\w+=,.@-]{1,128}", re.ASCII)
@@ -112,3 +115,35 @@ def check_policy(policy, where, value):
             f"{value!r} is of another account than {policy.options.account_id}",
             "write its name alone",
         )
+
+
+class PolicyOption:
+    """The option ``policy`` of a filter or action: which managed policy denies IAM. A mixin."""
+
+    def check_policy_option(self, kind):
+        """Refuse a value that names no managed policy of the account.
+
+        :param kind: ``filter`` or ``action``
+        :raises PolicyValidationError: naming the policy, the key and the mend
+        """
+        check_policy(self.manager.ctx.policy, f"{kind}:{self.type} policy", self.managed_policy)
+
+    @property
+    def managed_policy(self):
+        """The managed policy that denies IAM, by name or ARN."""
+        return self.data.get("policy", deny.MANAGED_POLICY)
+
+    @property
+    def policy_arn(self):
+        """The ARN of the managed policy that denies IAM."""
+        return self.arn_of(self.managed_policy)
+
+    @property
+    def boundary_arn(self):
+        """The ARN of the permissions boundary that denies IAM."""
+        return self.arn_of(deny.BOUNDARY_POLICY)
+
+    def arn_of(self, policy):
+        """The ARN of a managed policy of the account."""
+        config = self.manager.config
+        return deny.policy_arn(policy, get_partition(config.region), config.account_id)

@@ -4,7 +4,8 @@ It stands on moto's server, and adds what the guard relies on and moto lacks:
 
 - authorization of every call: identity policies, groups, permissions boundaries, service control
   policies, with resources and the conditions that the guard's own policies use (:mod:`.authorization`);
-- IAM's quotas per user and IAM's habit of finding names without regard to case (:mod:`.iam`);
+- IAM's quotas per user, its pages, its habit of finding names without regard to case, and when users last
+  used a service, which is made up from what a test says (:mod:`.iam`);
 - CloudTrail records of IAM calls, and their way through EventBridge's rules (:mod:`.cloudtrail`);
 - the deployed functions' uploaded code, run by AWS's own runtime client (:mod:`.functions`).
 
@@ -24,6 +25,6 @@ for name in list(os.environ):
 for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
     os.environ[name] = os.devnull
 
-from sandbox.server import Sandbox  # noqa: E402  after the settings are gone
+from sandbox.server import Sandbox
 
 __all__ = ["Sandbox"]

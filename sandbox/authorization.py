@@ -13,6 +13,7 @@ KNOWN_KEYS = {
     "aws:principalarn",
     "aws:principalaccount",
     "aws:sourceaccount",
+    "aws:tagkeys",
     "iam:policyarn",
     "iam:permissionsboundary",
     "iam:passedtoservice",
@@ -133,8 +134,11 @@ def applies(statement, action, resource, context):
 
 def holds(operator, key, expected, context):
     """Whether one condition holds."""
-    name, if_exists = operator.removesuffix("IfExists"), operator.endswith("IfExists")
     key = key.lower()
+    if operator.startswith("ForAllValues:"):
+        operator = operator.removeprefix("ForAllValues:")
+        return all(holds(operator, key, expected, {key: value}) for value in context.get(key, ()))
+    name, if_exists = operator.removesuffix("IfExists"), operator.endswith("IfExists")
     if key not in KNOWN_KEYS:
         raise ValueError(f"the sandbox does not know the condition key {key}")
     if name == "Null":
@@ -177,8 +181,9 @@ def resource_of(service, action, params, account, partition, region):
         for key, kind in (("GroupName", "group"), ("RoleName", "role")):
             if key in params:
                 return f"{iam}{kind}/{params[key]}"
-        if "PolicyArn" in params:
-            return params["PolicyArn"]
+        for key in ("PolicyArn", "Arn"):
+            if key in params:
+                return params[key]
         if action == "CreatePolicy":
             return f"{iam}policy{params.get('Path', '/')}{params['PolicyName']}"
         return "*"

@@ -30,8 +30,11 @@ from pathlib import Path
 from moto.awslambda.exceptions import FunctionAlreadyExists
 from moto.awslambda.models import LambdaFunction, lambda_backends
 from moto.awslambda.policy import Policy
+from moto.logs.models import logs_backends
+from moto.utilities.utils import get_partition
 
-from sandbox.principals import service_key
+from sandbox import authorization
+from sandbox.principals import Principal, service_key
 
 #: What AWS's Python runtimes bring along: boto3, and the client that runs the handler.
 RUNTIME = ("boto3", "awslambdaric")
@@ -155,6 +158,8 @@ class Functions:
                 self.all.append(environment)
         attempt = environment.run(event, function.timeout)
         attempt.cold = cold
+        if not may_log(function, account, region):
+            attempt.log = ""
         if environment.alive:
             with self.lock:
                 self.idle[key].append(environment)
@@ -213,6 +218,7 @@ class Functions:
                 "sqs", self.credentials(function.role, account, region), account, region
             )
             url = f"{self.sandbox.endpoint}/{account}/{mapping.event_source_arn.split(':')[-1]}"
+            sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
             while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1).get("Messages"):
                 for message in messages:
                     event = {"Records": [{"eventSource": "aws:sqs", "body": message["Body"]}]}
@@ -339,6 +345,22 @@ class Environment:
         self.api.server_close()
         shutil.rmtree(self.task, ignore_errors=True)
         self.log_path.unlink(missing_ok=True)
+
+
+def may_log(function, account, region):
+    """Whether a function's role may write its log; Lambda drops the log where not, and says nothing."""
+    partition = get_partition(region)
+    role = Principal("AssumedRole", account, partition, "", function.role.split("/")[-1], "lambda")
+    group, groups = f"/aws/lambda/{function.function_name}", logs_backends[account][region].groups
+    arn = f"arn:{partition}:logs:{region}:{account}:log-group:{group}"
+
+    def may(action, resource):
+        return authorization.authorized(role, f"logs:{action}", resource, {})
+
+    if group not in groups and may("CreateLogGroup", arn):
+        logs_backends[account][region].create_log_group(group, {})
+    stream = f"{arn}:log-stream:lambda"
+    return group in groups and may("CreateLogStream", stream) and may("PutLogEvents", stream)
 
 
 def runtime_api(environment):

@@ -26,7 +26,7 @@ def service_key(account):
 class Principal:
     """A caller, with all that authorization and CloudTrail want to know of them.
 
-    :param kind: CloudTrail's type: ``Root``, ``IAMUser``, ``FederatedUser`` or ``AssumedRole``; ``Service`` for Lambda
+    :param kind: CloudTrail's type: ``Root``, ``IAMUser``, ``FederatedUser``, ``AssumedRole`` or ``Service``
     :param name: the user's, role's or service's name
     :param session: the session's name, where the credentials are temporary
     :param policy: a session policy, JSON text, that narrows the session

@@ -2,21 +2,22 @@
 
 import json
 import os
+import re
 import threading
 import time
-import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
-from urllib.parse import urlparse
+from urllib.parse import unquote, urlparse
 
 import boto3
 import moto.iam.models
 from botocore.config import Config
 from moto.core.authorization import ActionAuthenticatorMixin
+from moto.core.exceptions import JsonRESTError
 from moto.core.responses import BaseResponse
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -195,7 +196,6 @@ class Sandbox:
             "Capabilities": ["CAPABILITY_NAMED_IAM"],
             "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in params.items()],
         }
-        warnings.filterwarnings("ignore", f"Tried to parse AWS::({stacks.PASSED_OVER})")
         known = [s["StackName"] for s in formation.describe_stacks()["Stacks"]]
         (formation.update_stack if stack in known else formation.create_stack)(**arguments)
 
@@ -354,12 +354,19 @@ def reset():
 
 def service_of(response):
     """The service as IAM's actions name it."""
-    return response.service_name.replace("awslambda", "lambda")
+    return {"awslambda": "lambda", "resourcegroupstaggingapi": "tag"}.get(
+        response.service_name, response.service_name
+    )
+
+
+def speaks_json(response):
+    """Whether a request's protocol is one of JSON."""
+    return bool(response.headers.get("X-Amz-Target")) or service_of(response) == "lambda"
 
 
 def flat(response):
     """A request's parameters as a dict of plain values, whatever its protocol."""
-    if response.body and (response.headers.get("X-Amz-Target") or service_of(response) == "lambda"):
+    if response.body and speaks_json(response):
         try:
             params = json.loads(response.body)
         except ValueError:
@@ -370,6 +377,8 @@ def flat(response):
         params = {k: v for k, v in params.items() if k not in ("Action", "Version")}
     if service_of(response) == "lambda" and "/functions/" in response.path:
         params["FunctionName"] = response.path.split("/functions/")[1].split("/")[0]
+    if service_of(response) == "lambda" and "/tags/" in response.path:
+        params["Resource"] = unquote(response.path.split("/tags/")[1])
     params.pop("ZipFile", None)
     if isinstance(params.get("Code"), dict):
         params["Code"] = "…"
@@ -389,6 +398,9 @@ def context_of(service, action, params, principal):
             boundary = getattr(user, "permissions_boundary_arn", None)
             if boundary:
                 context["iam:permissionsboundary"] = boundary
+    keys = [v for k, v in params.items() if re.fullmatch(r"(Tags\.member\.\d+\.Key|TagKeys\.member\.\d+)", k)]
+    if keys:
+        context["aws:tagkeys"] = keys
     if "ExternalId" in params:
         context["sts:externalid"] = params["ExternalId"]
     return context
@@ -401,6 +413,12 @@ def refuse(request_class, how, response, *details):
     request._data = response.data if isinstance(response.data, dict) else {}
     if how == "_raise_access_denied":
         principal, action = details
+        if speaks_json(response):
+            error = JsonRESTError(
+                "AccessDeniedException", f"User: {principal.arn} is not authorized to perform: {action}"
+            )
+            error.code = 403
+            raise error
         request._access_key, request._action = principal, action
         request._raise_access_denied()
     request._raise_invalid_access_key(*details)

@@ -1,25 +1,46 @@
-"""What moto's CloudFormation lacks: managed policies that are deleted, and those that refuse to be.
+"""What moto's CloudFormation lacks: lists without ``AWS::NoValue``, policies that refuse to be deleted.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeletePolicy.html
 """
 
+from moto.cloudformation import parsing
 from moto.cloudformation.models import CloudFormationBackend
 from moto.iam.exceptions import DeleteConflictException
 from moto.iam.models import IAMBackend, ManagedPolicy, iam_backends
 from moto.utilities.utils import get_partition
 
 #: What moto's CloudFormation passes over: nothing of the sandbox's own looks at them.
-PASSED_OVER = "SQS::QueuePolicy|CloudWatch::Alarm|S3::BucketPolicy|CloudTrail::Trail"
+PASSED_OVER = {
+    "AWS::CloudTrail::Trail",
+    "AWS::CloudWatch::Alarm",
+    "AWS::S3::BucketPolicy",
+    "AWS::SQS::QueuePolicy",
+}
 
 
 def patches():
     """The methods of moto that are replaced while a sandbox runs, as (class, name, replacement)."""
     return [
+        (parsing, "clean_json", clean_json),
+        (parsing, "parse_resource", parse_resource),
         (IAMBackend, "delete_policy", delete_policy),
         (ManagedPolicy, "delete_from_cloudformation_json", classmethod(delete_from_cloudformation_json)),
         (ManagedPolicy, "create_from_cloudformation_json", classmethod(create_from_cloudformation_json)),
         (CloudFormationBackend, "delete_stack", delete_stack),
     ]
+
+
+def clean_json(resource_json, resources_map):
+    """A part of a template with its functions worked out; ``AWS::NoValue`` is no item of a list."""
+    cleaned = originals["clean_json"](resource_json, resources_map)
+    return [item for item in cleaned if item is not None] if isinstance(cleaned, list) else cleaned
+
+
+def parse_resource(resource_json, resources_map):
+    """A resource with its class; None for a type that is passed over, without moto's warning."""
+    if resource_json["Type"] in PASSED_OVER:
+        return None
+    return originals["parse_resource"](resource_json, resources_map)
 
 
 def delete_policy(self, policy_arn):

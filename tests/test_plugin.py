@@ -27,15 +27,20 @@ ADDED = {
     **ours(User.filter_registry),
     **ours(User.action_registry),
 }
+DOCUMENTED = {**ADDED, **ours(sources)}
 OFFLINE = {"PATH": "/usr/bin:/bin", "AWS_CONFIG_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true"}
 
 
 def test_the_plugin_adds_what_it_says():
     """The names that users see are registered, and no others."""
-    assert set(ours(User.filter_registry)) == {"admin-group-member", "unintended-admin-group-member"}
-    assert set(ours(User.action_registry)) == {"revoke-iam-access"}
+    assert set(ours(User.filter_registry)) == {
+        "admin-group-member",
+        "iam-access-revoked",
+        "unintended-admin-group-member",
+    }
+    assert set(ours(User.action_registry)) == {"restore-iam-access", "revoke-iam-access"}
     assert set(ours(execution)) == {"cloudtrail"}
-    assert set(ours(sources)) == set()
+    assert set(ours(sources)) == {"authorization-details"}
 
 
 @pytest.mark.parametrize("name", ADDED)
@@ -59,10 +64,11 @@ def test_permissions_are_real(name):
         assert operation in model.operation_names
 
 
-@pytest.mark.parametrize("name", ADDED)
+@pytest.mark.parametrize("name", DOCUMENTED)
 def test_the_docstrings_examples_are_valid_policies(name):
     """Every example in a docstring passes custodian's own validation."""
-    examples = re.findall(r"code-block:: yaml\n\n((?:[ ]+\S.*\n?)+)", inspect.cleandoc(ADDED[name].__doc__))
+    text = inspect.cleandoc(DOCUMENTED[name].__doc__)
+    examples = re.findall(r"code-block:: yaml\n\n((?:[ ]+\S.*\n?)+)", text)
     assert examples
     for example in examples:
         data = yaml.safe_load(example)

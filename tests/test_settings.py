@@ -50,6 +50,7 @@ def without(key):
 
 EVENT = SHIPPED["mode"]["events"][0]
 PATTERN = SHIPPED["mode"]["pattern"]
+BY_HAND = {"name": REVOKE, "resource": "aws.iam-user"}
 #   what the operator wrote, and what the error has to say
 MISTAKES = {
     "no groups": (with_groups([]), "groups", "name at least one"),
@@ -79,6 +80,11 @@ MISTAKES = {
     "another account's role": ({**SHIPPED, "mode": {**SHIPPED["mode"], "member-role": "r"}}, "mode.member-role", "deploy it to each account"),
     "a tag without the full user": (edited(filters=[{"tag:break-glass": "absent"}]), "filter:value", "add source: describe"),
     "a date without the full user": (edited(filters=[{"not": [{"type": "value", "key": "CreateDate", "value": "x"}]}]), "filter:value", "add source: describe"),
+    "restoring by event": (edited(actions=["restore-iam-access"]), "mode.type", "joining the admin group must not undo a revocation; use mode pull"),
+    "restoring on a schedule": ({**SHIPPED, "mode": {"type": "periodic", "schedule": "rate(1 day)", "role": "iam-guard"}, "actions": ["restore-iam-access"]}, "mode.type", "use mode pull"),
+    "restoring a policy that is none": ({**BY_HAND, "actions": [{"type": "restore-iam-access", "policy": "Deny IAM"}]}, "action:restore-iam-access policy", "write DenyIAMAccess"),
+    "looking for a policy that is none": ({**BY_HAND, "filters": [{"type": "iam-access-revoked", "policy": "arn:aws:iam::1:policy/x"}]}, "filter:iam-access-revoked policy", "write DenyIAMAccess"),
+    "another resource's details": ({**BY_HAND, "resource": "aws.iam-role", "source": "authorization-details"}, "source", "use resource: aws.iam-user"),
     "bulk by accident": ({k: v for k, v in SHIPPED.items() if k not in ("mode", "conditions")}, "revoke-iam-access bulk", "add bulk: true"),
     "bulk on a schedule by accident": ({**SHIPPED, "mode": {"type": "periodic", "schedule": "rate(1 day)", "role": "iam-guard"}}, "revoke-iam-access bulk", "add bulk: true"),
 }  # fmt: skip
@@ -105,6 +111,8 @@ SOUND = {
     "bulk on purpose": {
         "name": "a", "resource": "aws.iam-user", "actions": [{"type": "revoke-iam-access", "bulk": True}]
     },
+    "restoring by hand": {**BY_HAND, "mode": {"type": "pull"}, "actions": ["restore-iam-access"]},
+    "the account's details by event": edited(source="authorization-details", filters=[{"tag:break-glass": "absent"}]),
     "a stock policy of the mode": {
         "name": "a", "resource": "aws.iam-user",
         "mode": {"type": "cloudtrail", "role": "r", "events": [
