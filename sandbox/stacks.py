@@ -14,6 +14,7 @@ PASSED_OVER = {
     "AWS::CloudTrail::Trail",
     "AWS::CloudWatch::Alarm",
     "AWS::S3::BucketPolicy",
+    "AWS::SNS::Subscription",
     "AWS::SQS::QueuePolicy",
 }
 

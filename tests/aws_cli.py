@@ -1,0 +1,155 @@
+"""The ``aws`` commands that the documentation shows, run by boto3: as a function, or as a stand-in on PATH.
+
+It understands what those commands use: options by their kebab-case names, JSON, shorthand, ``file://``,
+flags, ``--query``, ``--output``, ``--region``, waiters, ``cloudformation deploy``. All else is an error.
+"""
+
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import boto3
+import jmespath
+from botocore import xform_name
+
+ANYWHERE = ("region", "output", "query")
+
+
+def run(line, client_factory):
+    """Run one command.
+
+    :param line: the command as text, or as a list of words, with or without ``aws`` in front
+    :param client_factory: a function of a service and a region, or None, that returns a boto3 client
+    :returns: what the command prints
+    """
+    words = shlex.split(line, comments=True) if isinstance(line, str) else list(line)
+    words = words[1:] if words[0] == "aws" else words
+    service, operation, *rest = words
+    if operation == "wait":
+        operation, rest = rest[0], rest[1:]
+        client, options = client_factory(service, None), options_of(rest)
+        waiter = client.get_waiter(operation.replace("-", "_"))
+        model = client.meta.service_model.operation_model(
+            waiter.config.operation if hasattr(waiter, "config") else waiter._operation_method.operation_name
+        )
+        waiter.wait(**parameters(model.input_shape, options))
+        return ""
+    options = options_of(rest)
+    general = {name: options.pop(name)[0] for name in ANYWHERE if name in options}
+    client = client_factory(service, general.get("region"))
+    if (service, operation) == ("cloudformation", "deploy"):
+        return deploy(client, options)
+    method = operation.replace("-", "_")
+    model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[method])
+    answer = getattr(client, method)(**parameters(model.input_shape, options))
+    answer.pop("ResponseMetadata", None)
+    if "query" in general:
+        answer = jmespath.search(general["query"], answer)
+    if not answer:
+        return ""
+    if general.get("output") == "text":
+        return text(answer)
+    return json.dumps(answer, indent=4, default=str) + "\n"
+
+
+def options_of(words):
+    """Options by their names, each with the list of its values."""
+    options, name = {}, None
+    for word in words:
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            options[name] = [value] if equals else []
+        else:
+            options[name].append(word)
+    return options
+
+
+def parameters(shape, options):
+    """An operation's parameters, by the names and types of the service's own model."""
+    members = {xform_name(name, "-"): name for name in shape.members} if shape else {}
+    found = {}
+    for option, values in options.items():
+        negated = option not in members and option.startswith("no-")
+        name = members[option.removeprefix("no-") if negated else option]
+        member = shape.members[name]
+        if member.type_name == "boolean" and not values:
+            found[name] = not negated
+        elif member.type_name == "list" and not (len(values) == 1 and values[0].startswith("[")):
+            found[name] = [converted(member.member, value) for value in values]
+        else:
+            (value,) = values
+            found[name] = converted(member, value)
+    return found
+
+
+def converted(shape, value):
+    """A word of the command line as a value of a shape."""
+    if value.startswith("file://"):
+        value = Path(value.removeprefix("file://")).read_text()
+    kind = shape.type_name
+    if kind in ("integer", "long"):
+        return int(value)
+    if kind == "boolean":
+        return {"true": True, "false": False}[value]
+    if kind in ("structure", "map", "list"):
+        return json.loads(value) if re.match(r"\s*[{\[]", value) else shorthand(shape, value)
+    return value
+
+
+def shorthand(shape, value):
+    """``Key=value,Other=1,2`` as a structure."""
+    parts = {}
+    for word in value.split(","):
+        key, equals, rest = word.partition("=")
+        if equals:
+            name, parts[key] = key, [rest]
+        else:
+            parts[name].append(key)
+    found = {}
+    for name, values in parts.items():
+        member = shape.members[name] if shape.type_name == "structure" else shape.value
+        if member.type_name == "list":
+            found[name] = [converted(member.member, item) for item in values]
+        else:
+            found[name] = converted(member, ",".join(values))
+    return found
+
+
+def deploy(client, options):
+    """``aws cloudformation deploy``: create the stack or update it, and wait."""
+    (stack,), (template,) = options.pop("stack-name"), options.pop("template-file")
+    overrides = [word.partition("=") for word in options.pop("parameter-overrides", [])]
+    arguments = {
+        "StackName": stack,
+        "TemplateBody": Path(template).read_text(),
+        "Capabilities": options.pop("capabilities", []),
+        "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, _, value in overrides],
+    }
+    if options:
+        raise ValueError(f"unknown options: {', '.join(options)}")
+    known = [found["StackName"] for found in client.describe_stacks()["Stacks"]]
+    (client.update_stack if stack in known else client.create_stack)(**arguments)
+    return f"Successfully created/updated stack - {stack}\n"
+
+
+def text(answer):
+    """``--output text``: tabs between the items of a list, a line for each list in it."""
+    if not isinstance(answer, list):
+        return f"{answer}\n"
+    if any(isinstance(item, list) for item in answer):
+        return "".join("\t".join(map(str, row)) + "\n" for row in answer)
+    return "\t".join(map(str, answer)) + "\n"
+
+
+def stand_in(folder):
+    """Put an executable ``aws`` into a folder, to stand in front of PATH."""
+    command = Path(folder) / "aws"
+    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(__file__)} "$@"\n')
+    command.chmod(0o755)
+    return command
+
+
+if __name__ == "__main__":
+    print(run(sys.argv[1:], lambda service, region: boto3.client(service, region_name=region)), end="")

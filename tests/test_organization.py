@@ -1,0 +1,543 @@
+"""From one account to many: stacks, c7n-org, upgrade, uninstall, other partitions, by the stock commands.
+
+The commands stand here as the documentation has them, and run in a shell, ``aws`` being ``aws_cli.py``.
+"""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import aws_cli
+import pytest
+import yaml
+from conftest import FUNCTION, POLICIES, REVOKE, ROOT
+from moto.awslambda.models import lambda_backends
+from moto.iam.models import iam_backends
+
+from c7n_iamguard import __version__
+from sandbox.server import DEPLOY
+
+PROTECT_FUNCTION = "iam-guard-protect-admin-group"
+DEPLOYER = "iam-guard-deployer"
+EXAMPLE = yaml.safe_load((DEPLOY / "accounts.example.yml").read_text())["accounts"]
+PRODUCTION, STAGING, _ = MEMBERS = [account["account_id"] for account in EXAMPLE]
+#: Accounts in which something is wrong, and what c7n-org has to say of them.
+FAILING = {
+    "no-role": ("555566667777", "Access denied api:AssumeRole"),
+    "no-admins": ("666677778888", "the admin group 'admins' does not exist in account 666677778888"),
+    "denied": ("777788889999", "AccessDenied"),
+    "mistaken": ("888899990000", "is no group's name"),
+}
+
+MERGE = "sed '1!{/^policies:$/d;}' policies/revoke-*.yml policies/protect-*.yml > iam-guard.yml"
+RUN_ALL = (
+    "c7n-org run -c accounts.yml -u iam-guard.yml -s output 2>&1 | tee run.log;"
+    " ! grep -E ':(WARNING|ERROR) |Error' run.log"
+)
+DRY_RUN_ALL = RUN_ALL.replace("-s output ", "-s output --dryrun --cache-period 0 ")
+REPORT_DRY_RUN = "c7n-org report -c accounts.yml -u policies/revoke-unintended-iam-access.yml -s output"
+RUN_REVOKED = RUN_ALL.replace("iam-guard.yml", "policies/list-revoked-iam-access.yml")
+REPORT_REVOKED = "c7n-org report -c accounts.yml -u policies/list-revoked-iam-access.yml -s output"
+RUN_VERSIONS = RUN_ALL.replace("-s output ", "-s output --cache-period 0 ").replace(
+    "iam-guard.yml", "policies/list-iam-guard-functions.yml"
+)
+REPORT_VERSIONS = (
+    "c7n-org report -c accounts.yml -u policies/list-iam-guard-functions.yml -s output"
+    " --no-default-fields --field function=FunctionName --field version=tag:iam-guard-version"
+)
+STACK = (
+    "aws cloudformation deploy --stack-name iam-guard --template-file deploy/account.yml"
+    " --capabilities CAPABILITY_NAMED_IAM"
+)
+STACK_SET = [
+    "aws cloudformation create-stack-set --stack-set-name iam-guard"
+    " --template-body file://deploy/account.yml --capabilities CAPABILITY_NAMED_IAM"
+    " --permission-model SERVICE_MANAGED"
+    " --auto-deployment Enabled=true,RetainStacksOnAccountRemoval=false"
+    " --parameters ParameterKey=CentralAccount,ParameterValue=111122223333",
+    "aws cloudformation create-stack-instances --stack-set-name iam-guard"
+    " --deployment-targets OrganizationalUnitIds=ou-abcd-12345678 --regions us-east-1",
+    "aws cloudformation update-stack-set --stack-set-name iam-guard"
+    " --template-body file://deploy/account.yml --capabilities CAPABILITY_NAMED_IAM"
+    " --parameters ParameterKey=CentralAccount,UsePreviousValue=true",
+]
+DEPLOY_ONE = (
+    "custodian run -s output policies/revoke-unintended-iam-access.yml policies/protect-admin-group.yml"
+)
+LIST_ONE = "custodian run -s output policies/list-revoked-iam-access.yml"
+REPORT_ONE = "custodian report -s output --format grid policies/list-revoked-iam-access.yml"
+RESTORE = [
+    "aws iam tag-user --user-name bob --tags Key=iam-guard,Value=restore",
+    "custodian run -s output policies/restore-iam-access.yml",
+]
+REMOVE_FUNCTION = [
+    "aws events remove-targets --rule {0} --ids {0}",
+    "aws events delete-rule --name {0}",
+    "aws lambda delete-function --function-name {0}",
+]
+REMOVE_STACK = [
+    "aws cloudformation delete-stack --stack-name iam-guard",
+    "aws cloudformation wait stack-delete-complete --stack-name iam-guard",
+]
+REMOVE_ALL = (
+    "c7n-org run-script -c accounts.yml -s output -- sh -c '"
+    "for name in iam-guard-revoke-unintended-iam-access iam-guard-protect-admin-group; do"
+    " aws events remove-targets --rule $name --ids $name"
+    " && aws events delete-rule --name $name"
+    " && aws lambda delete-function --function-name $name || exit 1; done'"
+)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder such as the documentation's commands run in, with ``aws`` in front of PATH."""
+    folder = tmp_path_factory.mktemp("workplace")
+    for name in ("policies", "deploy"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / "bin").mkdir()
+    aws_cli.stand_in(folder / "bin")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shell(sandbox, workplace):
+    """``shell(command, environ)``: a command of the documentation, by the shell of a CI job."""
+
+    def run(command, environ=None, cwd=workplace):
+        environ = dict(environ or sandbox.environ())
+        environ["PATH"] = os.pathsep.join(
+            (str(workplace / "bin"), str(Path(sys.executable).parent), environ["PATH"])
+        )
+        return subprocess.run(["bash", "-c", command], cwd=cwd, env=environ, capture_output=True, text=True)
+
+    return run
+
+
+def ok(done):
+    """What a command printed, which has to have succeeded."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def function_names(sandbox, account, region=None):
+    functions = sandbox.client("lambda", account=account, region=region).list_functions()["Functions"]
+    return sorted(function["FunctionName"] for function in functions)
+
+
+def config_in(account, name, region="us-east-1"):
+    """The policy that a deployed function carries."""
+    code = lambda_backends[account][region].get_function(name).code_bytes
+    with zipfile.ZipFile(io.BytesIO(code)) as archive:
+        return json.loads(archive.read("config.json"))["policies"][0]
+
+
+def attached(sandbox, account, name, region=None):
+    """The ARNs of the managed policies that a user carries."""
+    iam = sandbox.client("iam", account=account, region=region)
+    found = iam.list_attached_user_policies(UserName=name)["AttachedPolicies"]
+    return [policy["PolicyArn"] for policy in found]
+
+
+def call_iam(sandbox, account, key, name, region=None):
+    """Let a user call IAM, and their event be delivered."""
+    sandbox.pending.clear()
+    sandbox.client("iam", key, account, region).create_user(UserName=name)
+    return sandbox.deliver(region=region)
+
+
+# Many accounts
+
+
+@pytest.fixture(scope="module")
+def organization(sandbox, shell, workplace):
+    """The example's accounts, and four in which something is wrong; all policies run over all of them."""
+    central, accounts, keys = sandbox.account, list(EXAMPLE), {}
+    for account in EXAMPLE:
+        group = account.get("vars", {}).get("admin_group", "admins")
+        sandbox.deploy(account=account["account_id"], CentralAccount=central, AdminGroup=group)
+        sandbox.client("iam", account=account["account_id"]).create_group(GroupName=group)
+        sandbox.create_user("ada", groups=[group], account=account["account_id"])
+        keys[account["account_id"]] = sandbox.create_user("bob", account=account["account_id"])
+    for name, (account, _) in FAILING.items():
+        if name != "no-role":
+            sandbox.deploy(account=account, CentralAccount=central)
+        if name != "no-admins":
+            sandbox.client("iam", account=account).create_group(GroupName="admins")
+            sandbox.create_user("ada", groups=["admins"], account=account)
+        if name == "denied":
+            iam = sandbox.client("iam", account=account)
+            iam.delete_role_policy(RoleName=DEPLOYER, PolicyName=DEPLOYER)
+        sandbox.create_user("bob", account=account)
+        role = f"arn:aws:iam::{account}:role/{DEPLOYER}"
+        entry = {"name": name, "account_id": account, "role": role, "regions": ["us-east-1"]}
+        accounts.append(entry | ({"vars": {"admin_group": 7}} if name == "mistaken" else {}))
+    (workplace / "accounts.yml").write_text(yaml.safe_dump({"accounts": accounts}))
+    ok(shell(MERGE))
+    dry = shell(DRY_RUN_ALL)
+    deployed_by_dry_run = [function_names(sandbox, account) for account in MEMBERS]
+    would_be_revoked = shell(REPORT_DRY_RUN)
+    sandbox.calls.clear()
+    run = shell(RUN_ALL)
+    return SimpleNamespace(
+        run=run,
+        dry=dry,
+        deployed_by_dry_run=deployed_by_dry_run,
+        would_be_revoked=would_be_revoked,
+        calls=list(sandbox.calls),
+        keys=keys,
+    )
+
+
+def test_all_policies_are_deployed_to_all_sound_accounts(sandbox, organization):
+    """One command deploys every policy to every account that is in order, whatever is wrong with others."""
+    for account in MEMBERS:
+        assert function_names(sandbox, account) == [PROTECT_FUNCTION, FUNCTION]
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_an_account_that_fails_is_named_in_the_end_with_its_reason(sandbox, organization, name):
+    """Nothing is deployed to it; what c7n-org said of it is repeated last; the command's status is 1."""
+    account, reason = FAILING[name]
+    assert function_names(sandbox, account) == []
+    assert organization.run.returncode == 1
+    summary = organization.run.stdout.split("Policy resource counts")[-1]
+    assert any(name in line and reason in line for line in summary.splitlines())
+
+
+def test_an_account_that_is_in_order_is_not_named_in_the_end(organization):
+    """The last lines name the failing accounts alone."""
+    summary = organization.run.stdout.split("Policy resource counts")[-1]
+    assert not any(account["name"] in summary for account in EXAMPLE)
+
+
+def test_without_failing_accounts_the_command_succeeds(organization, shell):
+    """Over sound accounts the same command's status is 0, and it names nobody in the end."""
+    done = shell(RUN_ALL.replace("-c accounts.yml", "-c accounts.yml -t environment:production"))
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.rstrip().splitlines()[-1].split("INFO ")[1].startswith("Policy resource counts")
+
+
+def test_vars_of_an_account_win_over_the_policys_own_admin_group(organization):
+    """The function of an account with ``vars`` carries their admin group, the others the policy's default."""
+    groups = {account: config_in(account, FUNCTION)["filters"][0]["not"][0]["groups"] for account in MEMBERS}
+    assert groups[STAGING] == ["platform-admins"]
+    assert config_in(STAGING, PROTECT_FUNCTION)["actions"][0]["group"] == "platform-admins"
+    assert config_in(PRODUCTION, PROTECT_FUNCTION)["actions"][0]["group"] == "admins"
+    assert config_in(PRODUCTION, FUNCTION)["metadata"]["admin-group"] == "admins"
+
+
+def test_the_admin_group_of_another_account_makes_no_admin(sandbox, organization):
+    """In the account with ``vars``, a member of its group is let pass, a member of ``admins`` is revoked."""
+    sandbox.client("iam", account=STAGING).create_group(GroupName="admins")
+    admin = sandbox.create_user("grace", groups=["platform-admins"], account=STAGING)
+    other = sandbox.create_user("heidi", groups=["admins"], account=STAGING)
+    (invocation,) = call_iam(sandbox, STAGING, admin, "graces-friend")
+    assert invocation.decisions[0]["reason"] == "in admin group platform-admins"
+    call_iam(sandbox, STAGING, other, "heidis-friend")
+    assert attached(sandbox, STAGING, "grace") == []
+    assert attached(sandbox, STAGING, "heidi") == [f"arn:aws:iam::{STAGING}:policy/DenyIAMAccess"]
+
+
+def test_an_event_revokes_in_its_own_account_alone(sandbox, organization):
+    """Of two users of one name in two accounts, the one who called is revoked, and the other is not."""
+    before = attached(sandbox, STAGING, "bob")
+    (invocation,) = call_iam(sandbox, PRODUCTION, organization.keys[PRODUCTION], "bobs-friend")
+    assert invocation.succeeded, invocation.log
+    assert attached(sandbox, PRODUCTION, "bob") == [f"arn:aws:iam::{PRODUCTION}:policy/DenyIAMAccess"]
+    assert attached(sandbox, STAGING, "bob") == before == []
+
+
+def test_a_function_lets_an_event_of_another_account_pass(sandbox, organization):
+    """Handed another account's event, the function revokes nobody, and logs why."""
+    sandbox.pending.clear()
+    sandbox.client("iam", organization.keys[MEMBERS[2]], MEMBERS[2]).create_user(UserName="strangers-friend")
+    (event,) = sandbox.pending
+    invocation = sandbox.functions.invoke(FUNCTION, event, STAGING)
+    assert invocation.decisions[0]["reason"] == f"an event of another account than {STAGING}"
+    assert attached(sandbox, STAGING, "bob") == []
+    sandbox.pending.clear()
+
+
+def test_a_dry_run_over_all_accounts_deploys_nothing_and_names_failing_accounts(organization):
+    """The dry run creates no function, and names accounts where a deployment would fail, with status 1."""
+    assert organization.deployed_by_dry_run == [[], [], []]
+    assert organization.dry.returncode == 1
+    summary = organization.dry.stdout.split("Policy resource counts")[-1]
+    for name in ("no-role", "no-admins", "mistaken"):
+        assert name in summary
+
+
+def test_the_report_of_a_dry_run_says_who_would_be_revoked_where(organization):
+    """Users in no admin group are listed with their account's name, and admins are not."""
+    rows = ok(organization.would_be_revoked)
+    for account in EXAMPLE:
+        assert f'"{account["name"]}","us-east-1","{REVOKE}","bob"' in rows
+    assert '"ada"' not in rows
+
+
+def test_the_report_over_accounts_says_who_is_revoked(sandbox, organization, shell):
+    """Revoked users of all accounts are listed with their account's name, and nobody else is."""
+    sandbox.client("iam", account=PRODUCTION).attach_user_policy(
+        UserName="bob", PolicyArn=f"arn:aws:iam::{PRODUCTION}:policy/DenyIAMAccess"
+    )
+    shell(RUN_REVOKED)
+    rows = ok(shell(REPORT_REVOKED))
+    assert '"production","us-east-1","list-revoked-iam-access","bob"' in rows
+    assert '"staging","us-east-1","list-revoked-iam-access","bob"' not in rows
+
+
+def test_the_report_over_accounts_says_who_runs_which_version(organization, shell):
+    """Each function of each account is listed with the version of the plugin that it carries."""
+    shell(RUN_VERSIONS)
+    rows = ok(shell(REPORT_VERSIONS))
+    for account in EXAMPLE:
+        for name in (FUNCTION, PROTECT_FUNCTION):
+            assert (
+                f'"{account["name"]}","us-east-1","list-iam-guard-functions","{name}","{__version__}"' in rows
+            )
+
+
+def test_deployments_run_as_the_deployer_role(organization):
+    """In a member account, every call of the rollout is made by its own deployer role."""
+    callers = {
+        call.caller for call in organization.calls if call.service in ("lambda", "events", "iam", "tag")
+    }
+    assert {caller.split(":")[4] for caller in callers} >= set(MEMBERS)
+    assert all(f":assumed-role/{DEPLOYER}/" in caller for caller in callers)
+
+
+# Upgrade
+
+
+def state(sandbox, account):
+    """All that EventBridge and Lambda know of an account's functions, but the code and the time."""
+    functions, events = sandbox.client("lambda", account=account), sandbox.client("events", account=account)
+    found = {}
+    for name in (FUNCTION, PROTECT_FUNCTION):
+        answer = functions.get_function(FunctionName=name)
+        rule = events.describe_rule(Name=name)
+        found[name] = {
+            "code": answer["Configuration"]["CodeSha256"],
+            "tags": answer["Tags"],
+            "delivery": [
+                functions.get_policy(FunctionName=name)["Policy"],
+                {key: rule[key] for key in ("Arn", "EventPattern", "State")},
+                events.list_targets_by_rule(Rule=name)["Targets"],
+            ],
+        }
+    return found
+
+
+def changing(calls):
+    """The calls that change something, of those made as the deployer."""
+    reading = ("Get", "List", "Describe", "AssumeRole")
+    return [call.action for call in calls if DEPLOYER in call.caller and not call.action.startswith(reading)]
+
+
+@pytest.fixture
+def run_production(sandbox, shell, organization):
+    """Run the rollout over the production account again, with a changed environment or policy file."""
+
+    def run(policies="iam-guard.yml", **environ):
+        sandbox.calls.clear()
+        command = RUN_ALL.replace("-c accounts.yml", "-c accounts.yml -a production")
+        ok(shell(command.replace("iam-guard.yml", policies), sandbox.environ() | environ))
+        return state(sandbox, PRODUCTION)
+
+    return run
+
+
+def test_a_new_version_updates_functions_in_place(sandbox, run_production, tmp_path):
+    """An upgrade changes code and version tag; rule, target and permission stay as they are throughout."""
+    before = state(sandbox, PRODUCTION)
+    shutil.copytree(ROOT / "c7n_iamguard", tmp_path / "c7n_iamguard")
+    init = tmp_path / "c7n_iamguard" / "__init__.py"
+    init.write_text(init.read_text().replace(__version__, "99.0"))
+    after = run_production(PYTHONPATH=str(tmp_path))
+    calls = changing(sandbox.calls)
+    for name in before:
+        assert after[name]["code"] != before[name]["code"]
+        assert after[name]["tags"]["iam-guard-version"] == "99.0"
+        assert after[name]["delivery"] == before[name]["delivery"]
+    assert set(calls) == {"UpdateFunctionCode", "TagResource", "AddPermission"}  # the last one is refused
+    key = sandbox.create_user("ivan", account=PRODUCTION)
+    (invocation,) = call_iam(sandbox, PRODUCTION, key, "ivans-friend")
+    assert invocation.decisions[0]["decision"] == "revoked"
+    assert run_production() == before
+
+
+def test_an_unchanged_version_is_left_alone(sandbox, run_production):
+    """A second run changes nothing in any function, rule, target, tag or permission."""
+    before = state(sandbox, PRODUCTION)
+    assert run_production() == before
+    assert set(changing(sandbox.calls)) == {"AddPermission"}  # which is refused: it is there
+
+
+def test_a_changed_policy_updates_its_own_function_alone(sandbox, run_production, workplace):
+    """Editing one policy updates that one's function, and the other keeps its code."""
+    before = state(sandbox, PRODUCTION)
+    changed = (
+        (workplace / "iam-guard.yml").read_text().replace("- revoke-iam-access", "- type: revoke-iam-access")
+    )
+    changed = changed.replace(
+        "- type: revoke-iam-access", '- type: revoke-iam-access\n        deny: ["iam:*"]'
+    )
+    (workplace / "changed.yml").write_text(changed)
+    after = run_production("changed.yml")
+    assert after[FUNCTION]["code"] != before[FUNCTION]["code"]
+    assert after[FUNCTION]["delivery"] == before[FUNCTION]["delivery"]
+    assert after[PROTECT_FUNCTION] == before[PROTECT_FUNCTION]
+
+
+# Uninstall
+
+
+def everything(sandbox, account, region=None):
+    """All that an account has of what the pack installs, as one comparable value."""
+
+    def client(service):
+        return sandbox.client(service, account=account, region=region)
+
+    iam = iam_backends[account]["aws"]
+    functions = client("lambda")
+    return {
+        "functions": function_names(sandbox, account, region),
+        "mappings": functions.list_event_source_mappings()["EventSourceMappings"],
+        "rules": client("events").list_rules()["Rules"],
+        "queues": client("sqs").list_queues().get("QueueUrls", []),
+        "topics": client("sns").list_topics()["Topics"],
+        "logs": [group["logGroupName"] for group in client("logs").describe_log_groups()["logGroups"]],
+        "buckets": [bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]],
+        "stacks": client("cloudformation").describe_stacks()["Stacks"],
+        "roles": sorted(role.name for role in iam.roles.values()),
+        "policies": sorted(p["PolicyName"] for p in client("iam").list_policies(Scope="Local")["Policies"]),
+        "users": {
+            user.name: (sorted(user.policies), sorted(user.managed_policies)) for user in iam.users.values()
+        },
+    }
+
+
+def test_uninstalling_leaves_nothing_behind(sandbox, shell, workplace, tmp_path):
+    """The documented commands, in their order, leave the account as it was; the stack waits for users."""
+    account = "999900001111"
+    environ = sandbox.environ(account=account)
+    sandbox.client("iam", account=account).create_group(GroupName="admins")
+    sandbox.create_user("ada", groups=["admins"], account=account)
+    key = sandbox.create_user("bob", account=account)
+    before = everything(sandbox, account)
+    ok(
+        shell(
+            f"{STACK} --parameter-overrides ResponseRoles='arn:*:iam::*:*' CentralAccount=111122223333",
+            environ,
+        )
+    )
+    ok(shell(DEPLOY_ONE, environ))
+    call_iam(sandbox, account, key, "bobs-friend")
+    installed = everything(sandbox, account)
+    kinds = ("functions", "rules", "queues", "topics", "logs", "stacks", "roles", "policies", "users")
+    assert all(installed[kind] != before[kind] for kind in kinds)
+    sandbox.client("iam", account=account).delete_user(UserName="bobs-friend")
+    sandbox.pending.clear()
+
+    ok(shell(LIST_ONE, environ))
+    assert "| bob" in ok(shell(REPORT_ONE, environ))
+    for name in (FUNCTION, PROTECT_FUNCTION):
+        for command in REMOVE_FUNCTION:
+            ok(shell(command.format(name), environ))
+    assert function_names(sandbox, account) == []
+
+    ok(shell(REMOVE_STACK[0], environ))
+    status = ok(
+        shell("aws cloudformation describe-stacks --query Stacks[0].StackStatus --output text", environ)
+    )
+    assert status == "DELETE_FAILED\n"
+    for command in RESTORE:
+        ok(shell(command, environ))
+    for command in REMOVE_STACK:
+        ok(shell(command, environ))
+    assert everything(sandbox, account) == before
+
+
+def test_uninstalling_functions_over_all_accounts_is_one_command(sandbox, organization, shell, workplace):
+    """c7n-org's run-script removes functions and rules of every account, as the deployer."""
+    accounts = yaml.safe_load((workplace / "accounts.yml").read_text())["accounts"]
+    sound = [account for account in accounts if account["account_id"] in MEMBERS]
+    (workplace / "sound.yml").write_text(yaml.safe_dump({"accounts": sound}))
+    ok(shell(REMOVE_ALL.replace("accounts.yml", "sound.yml")))
+    for account in MEMBERS:
+        assert function_names(sandbox, account) == []
+        assert sandbox.client("events", account=account).list_rules()["Rules"] == []
+
+
+# Other partitions
+
+
+@pytest.mark.parametrize(("region", "partition"), [("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")])
+def test_other_partitions_work_the_same_way(sandbox, shell, region, partition):
+    """In China and in GovCloud, stack, deployment and revocation hold, with that partition's own ARNs."""
+    account = "123412341234"
+    environ = sandbox.environ(account=account, region=region)
+    iam = sandbox.client("iam", account=account, region=region)
+    iam.create_group(GroupName="admins")
+    sandbox.create_user("ada", groups=["admins"], account=account, region=region)
+    key = sandbox.create_user("bob", account=account, region=region)
+    ok(shell(f"{STACK} --region {region}", environ))
+    ok(shell(DEPLOY_ONE.replace("-s output", f"-s output -r {region}"), environ))
+    (invocation,) = call_iam(sandbox, account, key, "bobs-friend", region)
+    assert invocation.decisions[0]["decision"] == "revoked", invocation.log
+    assert attached(sandbox, account, "bob", region) == [
+        f"arn:{partition}:iam::{account}:policy/DenyIAMAccess"
+    ]
+    function = lambda_backends[account][region].get_function(FUNCTION)
+    assert function.function_arn.startswith(f"arn:{partition}:lambda:{region}:")
+    assert function.role == f"arn:{partition}:iam::{account}:role/iam-guard"
+    queue = f"arn:{partition}:sqs:{region}:{account}:{FUNCTION}"
+    assert function.dead_letter_config == {"TargetArn": queue}
+    assert sandbox.client("sqs", account=account, region=region).get_queue_url(QueueName=FUNCTION)
+
+
+def test_the_stack_says_no_partition_region_or_account():
+    """The template takes partition, region and account from where it is deployed."""
+    text = (DEPLOY / "account.yml").read_text()
+    assert "arn:aws:" not in text
+    assert not any(word in text.split("Conditions:")[1] for word in ("us-east-1", "111122223333"))
+    assert len(text.encode()) < 51200
+
+
+def test_a_stack_set_deploys_the_stack_to_the_accounts_of_an_organization(sandbox, shell):
+    """The commands of a service-managed StackSet make the roles in a member account, and update them."""
+    management = "171717171717"
+    environ = sandbox.environ(account=management)
+    organizations = sandbox.client("organizations", account=management)
+    organizations.create_organization(FeatureSet="ALL")
+    (root,) = organizations.list_roots()["Roots"]
+    unit = organizations.create_organizational_unit(ParentId=root["Id"], Name="all")["OrganizationalUnit"][
+        "Id"
+    ]
+    made = organizations.create_account(Email="a@example.com", AccountName="member")["CreateAccountStatus"]
+    organizations.move_account(
+        AccountId=made["AccountId"], SourceParentId=root["Id"], DestinationParentId=unit
+    )
+    for command in STACK_SET:
+        ok(shell(command.replace("ou-abcd-12345678", unit), environ))
+    roles = sandbox.client("iam", account=made["AccountId"]).list_roles()["Roles"]
+    assert {"iam-guard", DEPLOYER, "iam-guard-reader"} < {role["RoleName"] for role in roles}
+
+
+def test_the_stack_can_be_a_stack_set():
+    """No nested stack, export, import or mapping that a service-managed StackSet could not deploy."""
+    text = (DEPLOY / "account.yml").read_text()
+    for word in ("AWS::CloudFormation::", "Export:", "Fn::ImportValue", "!ImportValue", "Transform:"):
+        assert word not in text
+
+
+def test_policies_know_no_partition_either():
+    """No policy file names a partition in an ARN."""
+    for file in POLICIES.glob("*.yml"):
+        assert "arn:aws" not in file.read_text()
