@@ -69,8 +69,16 @@ def fresh(deployed):
     deployed.pending.clear()
     deployed.calls.clear()
     deployed.faults.clear()
+    from moto.iam.models import iam_backends
+
+    backend = iam_backends[deployed.account]["aws"]
+    known = set(backend.users)
     yield deployed
     deployed.faults.clear()
+    for name in set(backend.users) - known:  # whom the test's own users have made
+        gone = backend.users.pop(name)
+        for group in backend.groups.values():
+            group.users = [member for member in group.users if member is not gone]
 
 
 def moto_user(sandbox, name):
@@ -113,16 +121,16 @@ def policy(data, environ, monkeypatch, **options):
     """A c7n policy in this process, bound to the sandbox."""
     from c7n.config import Config
     from c7n.policy import PolicyCollection
-    from c7n.resources import load_resources
-    from c7n.resources.aws import AWS
+    from c7n.resources import aws, load_resources
     from c7n.utils import reset_session_cache
 
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     reset_session_cache()
+    monkeypatch.setattr(aws, "_profile_session", None)  # c7n keeps the first one, and its account
     load_resources(("aws.iam-user",))
     options = {"output_dir": "/dev/null", "region": environ["AWS_REGION"], **options}
-    config = AWS().initialize(Config.empty(**options))
+    config = aws.AWS().initialize(Config.empty(**options))
     (found,) = PolicyCollection.from_data({"policies": [data]}, config)
     found.validate()
     return found

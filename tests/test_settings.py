@@ -246,21 +246,23 @@ def exempting(deployed, tmp_path_factory):
 
     def deploy(policy):
         (folder / "policy.yml").write_text(yaml.safe_dump({"policies": [policy]}))
+        deploy_file(folder / "policy.yml")
+
+    def deploy_file(file):
         done = stock(
-            "custodian", "run", "-s", folder, "-r", deployed.region, folder / "policy.yml",
-            environ=deployed.environ(),
-        )  # fmt: skip
+            "custodian", "run", "-s", folder, "-r", deployed.region, file, environ=deployed.environ()
+        )
         assert done.returncode == 0, done.stderr
 
     yield deploy
-    deploy(SHIPPED | {"filters": SHIPPED["filters"]})
+    deploy_file(POLICIES / f"{REVOKE}.yml")
 
 
 NOT_ADMIN = SHIPPED["filters"][0]
 EXEMPTIONS = {
     "by name": [{"type": "value", "key": "UserName", "op": "not-in", "value": ["break-glass"]}],
     "by path": [{"not": [{"type": "value", "key": "Path", "value": "/emergency/"}]}],
-    "by tag": [{"tag:iam-guard": "absent"}],
+    "by tag": [{"tag:iam-guard-exempt": "absent"}],
 }
 
 
@@ -271,9 +273,9 @@ def test_an_exempt_user_is_not_revoked_and_others_are(fresh, exempting, user, ho
     if how == "by tag":
         policy["source"] = "describe"
     exempting(policy)
-    user("break-glass", path="/emergency/", tags=[{"Key": "iam-guard", "Value": "exempt"}]).iam.create_user(
-        UserName=f"made-in-need-{how.split()[-1]}"
-    )
+    user(
+        "break-glass", path="/emergency/", tags=[{"Key": "iam-guard-exempt", "Value": "yes"}]
+    ).iam.create_user(UserName=f"made-in-need-{how.split()[-1]}")
     fresh.calls.clear()
     event = case("revoked-create-user")
     text = (
