@@ -167,8 +167,7 @@ class RevokeIAMAccess(UserAction):
         :raises PolicyExecutionError: where any user could not be denied, after all were tried
         """
         client = iam(self.manager)
-        if self.policy_arn == changed_policy(event):
-            trust.forget(self.policy_arn)
+        trust.forget(changed_policy(event))
         return self.try_all(resources, lambda user: self.try_to_revoke(client, user, event), "deny")
 
     def try_to_revoke(self, client, user, event=None):

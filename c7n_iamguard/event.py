@@ -146,6 +146,8 @@ def granted_groups(event, who):
     name, group = str(parameters.get("userName")).lower(), None
     if record.get("eventName") == "UpdateGroup":
         group = parameters.get("newGroupName")
+        if str(group).lower() == str(parameters.get("groupName")).lower():
+            return set()  # Terraform repeats the name where only the path changes
     elif record.get("eventName") == "AddUserToGroup" and who.is_user and name == who.name.lower():
         group = parameters.get("groupName")
     return {group.lower()} if isinstance(group, str) else set()

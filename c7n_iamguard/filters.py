@@ -9,7 +9,7 @@ from c7n_iamguard import deny
 from c7n_iamguard.client import each, iam
 from c7n_iamguard.event import caller, detail, granted_groups, notes
 from c7n_iamguard.settings import PolicyOption, admin_group, check_boolean, check_group_names, check_keys
-from c7n_iamguard.source import came_along, user_by_name
+from c7n_iamguard.source import came_along, is_fresh, same_user, user_by_id, user_by_name
 
 
 @User.filter_registry.register("admin-group-member")
@@ -156,7 +156,7 @@ class UnintendedAdminGroupMember(AdminGroupMember):
 
     The user is the one who was added, the caller the one who added them; they may be one. A caller is an
     admin who is in one of ``groups``, not counting a group that the very call made them a member of.
-    A caller who no longer exists is no admin.
+    Both are found under another name, too; an added user who is not found fails the event.
 
     :example:
 
@@ -174,12 +174,14 @@ class UnintendedAdminGroupMember(AdminGroupMember):
 
     schema = type_schema("unintended-admin-group-member", **{"groups": {}, "allow-missing-group": {}})
     schema["patternProperties"] = {".": {}}
+    permissions = (*AdminGroupMember.permissions, "iam:GetUser", "iam:ListUsers")
 
     def process(self, resources, event=None):
         """The users among ``resources`` who were added; none outside of an event.
 
         :raises MalformedEvent: where the event does not say who called
-        :raises botocore.exceptions.ClientError: whatever IAM answers, but that the caller does not exist
+        :raises PolicyExecutionError: where it cannot be told who was added, or by whom
+        :raises botocore.exceptions.ClientError: whatever IAM answers, but that a user does not exist
         """
         if event is None:
             return []
@@ -189,12 +191,44 @@ class UnintendedAdminGroupMember(AdminGroupMember):
         granted = isinstance(group, str) and group.lower() in self.admin_groups
         if record.get("eventName") != "AddUserToGroup" or record.get("errorCode") or not granted:
             return []
-        who = caller(event)
-        groups = self.groups_of(iam(self.manager), who.name) if who.is_user else []
+        who, client = caller(event), iam(self.manager)
+        groups = self.groups_of_caller(client, event, who) if who.is_user else []
         lawful = self.admin_groups - granted_groups(event, who)
-        found = [name for name in groups or () if name.lower() in lawful]
+        found = [name for name in groups if name.lower() in lawful]
         notes(event)["admin-groups"] = found
-        return [] if found else resources
+        return [] if found else [self.present(client, user, who) for user in resources]
+
+    def groups_of_caller(self, client, event, who):
+        """The groups of an event's caller, under whatever name they have now; none of one who is gone.
+
+        :raises PolicyExecutionError: where the caller of an old event is gone: not knowing is not "no"
+        """
+        user = {"UserName": who.name} if is_fresh(event) else same_user(client, who)
+        groups = self.groups_of(client, user["UserName"]) if user else None
+        if groups is None and who.id:
+            user = user_by_id(client, who.id)
+            groups = self.groups_of(client, user["UserName"]) if user else None
+        if groups is None and not is_fresh(event):
+            raise PolicyExecutionError(
+                f"{who.name}, who added somebody to the admin group, is gone, and nobody can tell whether "
+                "they were an admin: look at the group"
+            )
+        return groups or []
+
+    def present(self, client, user, who):
+        """The added user under the name that they have now.
+
+        :raises PolicyExecutionError: where there is none: set-groups would take that for done
+        """
+        if user_by_name(client, user["UserName"]):
+            return user
+        renamed = who.is_user and user["UserName"].lower() == who.name.lower() and who.id
+        found = user_by_id(client, who.id) if renamed else None
+        if found is None:
+            raise PolicyExecutionError(
+                f"{user['UserName']}, who was added to the admin group, is gone or renamed: look at the group"
+            )
+        return found
 
 
 @User.filter_registry.register("iam-access-revoked")

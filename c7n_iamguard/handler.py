@@ -108,12 +108,21 @@ def run(event, context):
 
 
 def dead_letters(event):
-    """The events in a batch that SQS delivers from the dead-letter queue; None where it is no such batch."""
+    """The events in a batch that SQS delivers from the function's own dead-letter queue.
+
+    :returns: None where the event is no such batch
+    :raises ValueError: where the batch is of another queue: whoever filled that one might frame somebody.
+        The messages stay there.
+    """
     records = event.get("Records") if isinstance(event, dict) else None
     if not isinstance(records, list) or not records:
         return None
     if not all(isinstance(record, dict) and record.get("eventSource") == "aws:sqs" for record in records):
         return None
+    own = {policy.data["mode"].get("dead_letter_config", {}).get("TargetArn") for policy in POLICIES}
+    for record in records:
+        if record.get("eventSourceARN") not in own:
+            raise ValueError(f"{record.get('eventSourceARN')} is not this function's dead-letter queue")
     return [parsed(record.get("body")) for record in records]
 
 

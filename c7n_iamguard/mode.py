@@ -120,6 +120,10 @@ class AnyCallMode(CloudTrailMode):
             self.invalid(
                 "member-role", "the function acts in its own account only", "deploy it to each account"
             )
+        if _dict(mode.get("execution-options")).get("assume_role"):
+            self.invalid(
+                "execution-options", "the function acts in its own account only", "leave out assume_role"
+            )
         if environment.get("C7N_SKIP_ERR_EVENT") != "no":
             self.invalid(
                 "environment",
@@ -137,6 +141,20 @@ class AnyCallMode(CloudTrailMode):
         if self.source_type == EVENT:
             for item in self.policy.resource_manager.iter_filters():
                 self.validate_filter(item)
+        if any(action.type == "revoke-iam-access" for action in self.policy.resource_manager.actions):
+            self.validate_admins_are_let_pass()
+
+    def validate_admins_are_let_pass(self):
+        """Refuse filters by which admins would be revoked: a "not" of several filters lets few pass."""
+        for item in self.policy.resource_manager.filters:
+            if item.type == "not" and [f.type for f in item.filters] == ["admin-group-member"]:
+                return
+        refuse(
+            self.policy,
+            "filters",
+            "admins would be revoked, too",
+            "add - not: [admin-group-member], with nothing else in that not",
+        )
 
     @property
     def source_type(self):
@@ -221,14 +239,15 @@ class AnyCallMode(CloudTrailMode):
 
     def decide_on_caller(self, event, lambda_context, who):
         """Run the policy on the caller of an event, and on their new name if they were renamed meanwhile."""
-        user = source.user_from(who) if source.is_fresh(event) else self.look_up(who)
+        client = iam(self.policy.resource_manager)
+        user = source.user_from(who) if source.is_fresh(event) else source.same_user(client, who)
         for _ in range(RENAMES):
             self.users = [user] if user else []
             event[NOTES] = found = {"granted": sorted(granted_groups(event, who))}
             resources = super().run(event, lambda_context) if user else None
             if user and not found.get("gone"):
                 return resources
-            user = source.user_by_id(iam(self.policy.resource_manager), who.id) if who.id else None
+            user = source.user_by_id(client, who.id) if who.id else None
             if user is None:
                 raise LetPass("the user does not exist any more")
         raise RuntimeError(f"user {who.id} was renamed {RENAMES} times while being looked for")
@@ -240,11 +259,6 @@ class AnyCallMode(CloudTrailMode):
             raise LetPass("the event names no user")
         self.users = [{"UserName": name} for name in names]
         return super().run(event, lambda_context)
-
-    def look_up(self, who):
-        """The user of a caller's name, where they are still the one who called; None where not."""
-        user = source.user_by_name(iam(self.policy.resource_manager), who.name)
-        return user if user and user["UserId"] == who.id else None
 
     def own_account(self, lambda_context):
         """The account that the function runs in: its own ARN knows best."""

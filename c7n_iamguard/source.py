@@ -50,6 +50,12 @@ def user_by_name(client, name):
         return None
 
 
+def same_user(client, who):
+    """The user of a caller's name, where they are still the one who called; None where not."""
+    user = user_by_name(client, who.name)
+    return user if user and user["UserId"] == who.id else None
+
+
 def user_by_id(client, unique_id):
     """The user of a unique id, which survives renames; None where there is none any more.
 

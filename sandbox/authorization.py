@@ -138,6 +138,9 @@ def holds(operator, key, expected, context):
     if operator.startswith("ForAllValues:"):
         operator = operator.removeprefix("ForAllValues:")
         return all(holds(operator, key, expected, {key: value}) for value in context.get(key, ()))
+    if operator.startswith("ForAnyValue:"):
+        operator = operator.removeprefix("ForAnyValue:")
+        return any(holds(operator, key, expected, {key: value}) for value in context.get(key, ()))
     name, if_exists = operator.removesuffix("IfExists"), operator.endswith("IfExists")
     if key not in KNOWN_KEYS:
         raise ValueError(f"the sandbox does not know the condition key {key}")
@@ -191,6 +194,8 @@ def resource_of(service, action, params, account, partition, region):
         return params["RoleArn"]
     if service == "events" and (name := params.get("Rule") or params.get("Name")):
         return f"arn:{partition}:events:{region}:{account}:rule/{name}"
+    if service == "lambda" and action.endswith("EventSourceMapping"):
+        return "*"  # Lambda knows the function by a condition key alone
     if service == "lambda" and (name := params.get("FunctionName") or params.get("Resource")):
         if name.startswith("arn:"):
             return name

@@ -221,7 +221,9 @@ class Functions:
             sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
             while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1).get("Messages"):
                 for message in messages:
-                    event = {"Records": [{"eventSource": "aws:sqs", "body": message["Body"]}]}
+                    arn = mapping.event_source_arn
+                    record = {"eventSource": "aws:sqs", "eventSourceARN": arn, "body": message["Body"]}
+                    event = {"Records": [record]}
                     attempt = self.attempt(function.function_name, event, account, region)
                     invocations.append(Invocation(function.function_name, event, [attempt]))
                     if attempt.outcome == "succeeded":

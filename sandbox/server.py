@@ -259,7 +259,7 @@ class Sandbox:
                 resource = authorization.resource_of(
                     service, action, params, self.current_account, principal.partition, self.region
                 )
-            context = context_of(service, action, params, principal)
+            context = context_of(service, action, params, principal, self.region)
             named = f"{service}:{action}"
             allowed = authorization.authorized(principal, named, resource, context, sandbox.scps)
             if named == "sts:AssumeRole":
@@ -385,7 +385,7 @@ def flat(response):
     return params
 
 
-def context_of(service, action, params, principal):
+def context_of(service, action, params, principal, region):
     """The condition keys of a request."""
     context = {}
     if service == "iam":
@@ -401,6 +401,9 @@ def context_of(service, action, params, principal):
     keys = [v for k, v in params.items() if re.fullmatch(r"(Tags\.member\.\d+\.Key|TagKeys\.member\.\d+)", k)]
     if keys:
         context["aws:tagkeys"] = keys
+    if service == "lambda" and action.endswith("EventSourceMapping") and "FunctionName" in params:
+        arn = authorization.resource_of("lambda", "", params, principal.account, principal.partition, region)
+        context["lambda:functionarn"] = arn
     if "ExternalId" in params:
         context["sts:externalid"] = params["ExternalId"]
     return context

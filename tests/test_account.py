@@ -214,9 +214,9 @@ def test_preview_revoke_list_tag_restore(fresh, people, run):
 def test_the_preview_asks_for_last_use_of_those_who_are_left(fresh, people, run):
     """Admins, revoked and exempt users cost no call; who used IAM 90 days ago or never is out."""
     deny_user(fresh, "mia", "managed")
-    fresh.client("iam").tag_user(UserName="ina", Tags=[{"Key": "iam-guard", "Value": "exempt"}])
+    fresh.client("iam").tag_user(UserName="ina", Tags=[{"Key": "iam-guard-exempt", "Value": "yes"}])
     policy = yaml.safe_load((POLICIES / f"{PREVIEW}.yml").read_text())["policies"][0]
-    policy["filters"].insert(2, {"tag:iam-guard": "absent"})
+    policy["filters"].insert(2, {"tag:iam-guard-exempt": "absent"})
     fresh.calls.clear()
     assert set(run(policy).users) == {"bea"}
     asked = {c.params["Arn"].split("/")[-1] for c in fresh.calls if c.action.startswith("GenerateService")}
@@ -226,9 +226,9 @@ def test_the_preview_asks_for_last_use_of_those_who_are_left(fresh, people, run)
 def test_the_commented_exemption_of_the_preview_is_a_filter(fresh, people, run):
     """Taking the ``#`` off the preview's example leaves a valid policy that exempts tagged users."""
     text = (POLICIES / f"{PREVIEW}.yml").read_text()
-    assert "# - tag:iam-guard" in text
-    fresh.client("iam").tag_user(UserName="ina", Tags=[{"Key": "iam-guard", "Value": "exempt"}])
-    (policy,) = yaml.safe_load(text.replace("# - tag:iam-guard", "- tag:iam-guard"))["policies"]
+    assert "# - tag:iam-guard-exempt" in text
+    fresh.client("iam").tag_user(UserName="ina", Tags=[{"Key": "iam-guard-exempt", "Value": "yes"}])
+    (policy,) = yaml.safe_load(text.replace("# - tag:iam-guard-exempt", "- tag:iam-guard-exempt"))["policies"]
     assert set(run(policy).users) == {"mia", "bea"}
 
 

@@ -279,6 +279,64 @@ def test_adding_somebody_else_to_the_admins_is_undone_and_revoked(fresh, attacke
     assert revoked(fresh, "friend") == []
 
 
+def test_a_friend_who_is_renamed_at_once_is_not_taken_for_removed(fresh, attacker, user):
+    """Who adds a friend and renames them: the event fails loudly instead of saying that all is done."""
+    user("friend")
+    attacker.iam.add_user_to_group(GroupName="Admins", UserName="friend")
+    (event,) = fresh.pending
+    fresh.pending.clear()
+    fresh.client("iam").update_user(UserName="friend", NewUserName="friend-2")
+    invocation = fresh.functions.invoke(f"iam-guard-{PROTECT}", event)
+    assert outcomes(invocation) == "failed failed failed dead-lettered"
+    assert "is gone or renamed: look at the group" in invocation.log
+    fresh.client("iam").update_user(UserName="friend-2", NewUserName="friend")
+
+
+def test_who_adds_and_renames_themselves_is_out_of_the_group(fresh, attacker):
+    """Who makes themselves an admin and takes another name is found by id: out again, and revoked."""
+    attacker.iam.add_user_to_group(GroupName="Admins", UserName="mallory")
+    attacker.iam.update_user(UserName="mallory", NewUserName="innocent")
+    play(fresh)
+    assert fresh.client("iam").list_groups_for_user(UserName="innocent")["Groups"] == []
+    assert revoked(fresh, "innocent") == ["managed"]
+    fresh.client("iam").update_user(UserName="innocent", NewUserName="mallory")
+
+
+def test_an_admin_who_was_renamed_since_is_an_admin(fresh, user):
+    """An admin adds a colleague and is renamed: the colleague stays."""
+    admin = user("ada", groups=["Admins"])
+    user("colleague")
+    admin.iam.add_user_to_group(GroupName="Admins", UserName="colleague")
+    fresh.client("iam").update_user(UserName="ada", NewUserName="ada-2")
+    fresh.deliver(fresh.pending[0])
+    groups = fresh.client("iam").list_groups_for_user(UserName="colleague")["Groups"]
+    assert [group["GroupName"] for group in groups] == ["Admins"]
+    fresh.client("iam").update_user(UserName="ada-2", NewUserName="ada")
+
+
+def test_an_old_event_of_an_admin_who_has_left_takes_nobody_out(fresh, user):
+    """Long after, nobody can tell whether a caller who is gone was an admin: the event fails instead."""
+    user("colleague", groups=["Admins"])
+    event = case("let-pass-user-who-is-gone")
+    event["detail"] |= {
+        "eventName": "AddUserToGroup",
+        "requestParameters": {"groupName": "Admins", "userName": "colleague"},
+    }
+    invocation = fresh.functions.invoke(f"iam-guard-{PROTECT}", event)
+    assert invocation.dead_lettered
+    assert fresh.client("iam").list_groups_for_user(UserName="colleague")["Groups"]
+
+
+def test_an_admin_group_that_only_moves_to_another_path_revokes_nobody(fresh):
+    """UpdateGroup that repeats the admin group's name, as Terraform sends it, grants nothing."""
+    event = case("let-pass-admin")
+    names = {"groupName": "Admins", "newGroupName": "admins", "newPath": "/people/"}
+    event["detail"] |= {"eventName": "UpdateGroup", "requestParameters": names}
+    (invocation,) = fresh.deliver(event)
+    assert invocation.decisions[0]["decision"] == "let-pass"
+    assert revoked(fresh, "alice") == []
+
+
 def test_an_admin_may_make_admins(fresh, user):
     """An admin adds a colleague: nothing is undone, nobody is revoked."""
     admin = user("ada", groups=["Admins"])
@@ -371,6 +429,14 @@ STRIPPING = {
     ),
     "empty the guard's role": lambda iam, arn: iam.delete_role_policy(RoleName="iam-guard", PolicyName="iam-guard"),
     "become the guard's role": lambda iam, arn: iam.update_assume_role_policy(RoleName="iam-guard", PolicyDocument="{}"),
+    "make a role that StackSets would have": lambda iam, arn: iam.create_role(
+        RoleName="stacksets-exec-x", AssumeRolePolicyDocument="{}"
+    ),
+    "ask for one's own restoration": lambda iam, arn: iam.tag_user(
+        UserName="victim", Tags=[{"Key": "iam-guard", "Value": "restore"}]
+    ),
+    "add to the admin group": lambda iam, arn: iam.add_user_to_group(GroupName="admins", UserName="victim"),
+    "empty the admin group": lambda iam, arn: iam.remove_user_from_group(GroupName="admins", UserName="alice"),
     "rename the admin group": lambda iam, arn: iam.update_group(GroupName="admins", NewGroupName="x"),
 }  # fmt: skip
 
@@ -390,6 +456,7 @@ SABOTAGE = {
     "delete the function": ("lambda", lambda c: c.delete_function(FunctionName=FUNCTION)),
     "starve the function": ("lambda", lambda c: c.put_function_concurrency(FunctionName=FUNCTION, ReservedConcurrentExecutions=0)),
     "frame somebody by Invoke": ("lambda", lambda c: c.invoke(FunctionName=FUNCTION, Payload=b"{}")),
+    "feed it from another queue": ("lambda", lambda c: c.create_event_source_mapping(FunctionName=FUNCTION, EventSourceArn="arn:aws:sqs:us-east-1:111122223333:evil")),
     "let others invoke": ("lambda", lambda c: c.add_permission(FunctionName=FUNCTION, StatementId="x", Action="lambda:InvokeFunction", Principal="*")),
     "disable the rule": ("events", lambda c: c.disable_rule(Name=FUNCTION)),
     "change the rule": ("events", lambda c: c.put_rule(Name=FUNCTION, EventPattern="{}")),

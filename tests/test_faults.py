@@ -18,6 +18,7 @@ from sandbox.server import Fault
 
 GUARD = "*:assumed-role/iam-guard/*"
 QUEUE = FUNCTION
+OWN_QUEUE = f"arn:aws:sqs:us-east-1:111122223333:{QUEUE}"
 
 
 @contextmanager
@@ -157,6 +158,17 @@ def test_dead_letters_go_back_through_the_function(fresh, queue, impatient):
     assert queue() == []
 
 
+@pytest.mark.parametrize("queue", ["evil", "iam-guard-protect-admin-group", None])
+def test_another_queue_than_the_functions_own_feeds_it_nothing(fresh, queue):
+    """Messages of any other queue frame nobody and are not taken for handled: they stay where they are."""
+    record = {"eventSource": "aws:sqs", "body": json.dumps(case("revoked-create-user"))}
+    record["eventSourceARN"] = queue and f"arn:aws:sqs:us-east-1:111122223333:{queue}"
+    attempt = fresh.functions.attempt(FUNCTION, {"Records": [record]})
+    assert attempt.outcome == "failed"
+    assert "is not this function's dead-letter queue" in attempt.error["errorMessage"]
+    assert revoked(fresh, "bob") == []
+
+
 def test_only_the_guard_may_write_dead_letters():
     """The queues' policy denies SendMessage to everyone but the guard's role: a dead letter is trusted."""
     from cfnlint.decode import decode
@@ -241,8 +253,8 @@ def test_a_role_of_a_users_name_never_touches_the_user(fresh):
         aside("detail.userIdentity.arn", "arn:aws:iam::111122223333:user/" + "b" * 200),
         aside("detail.recipientAccountId", {"id": 1}),
         aside("detail.errorCode", {"code": 1}),
-        {"Records": [{"eventSource": "aws:sqs", "body": "no JSON"}]},
-        {"Records": [{"eventSource": "aws:sqs"}]},
+        {"Records": [{"eventSource": "aws:sqs", "eventSourceARN": OWN_QUEUE, "body": "no JSON"}]},
+        {"Records": [{"eventSource": "aws:sqs", "eventSourceARN": OWN_QUEUE}]},
     ],
     ids=lambda event: json.dumps(event)[:40],
 )  # fmt: skip

@@ -85,6 +85,10 @@ MISTAKES = {
     "restoring a policy that is none": ({**BY_HAND, "actions": [{"type": "restore-iam-access", "policy": "Deny IAM"}]}, "action:restore-iam-access policy", "write DenyIAMAccess"),
     "looking for a policy that is none": ({**BY_HAND, "filters": [{"type": "iam-access-revoked", "policy": "arn:aws:iam::1:policy/x"}]}, "filter:iam-access-revoked policy", "write DenyIAMAccess"),
     "another resource's details": ({**BY_HAND, "resource": "aws.iam-role", "source": "authorization-details"}, "source", "use resource: aws.iam-user"),
+    "no filter for admins": (edited(filters=[]), "filters", "add - not: [admin-group-member]"),
+    "admins revoked, and nobody else": (edited(filters=["admin-group-member"]), "filters", "add - not: [admin-group-member]"),
+    "admins let pass only if they have a certain name": (edited(filters=[{"not": ["admin-group-member", {"UserName": "break-glass"}]}]), "filters", "with nothing else in that not"),
+    "a role of another account assumed": ({**SHIPPED, "mode": {**SHIPPED["mode"], "execution-options": {"assume_role": "arn:aws:iam::222222222222:role/r"}}}, "mode.execution-options", "leave out assume_role"),
     "bulk by accident": ({k: v for k, v in SHIPPED.items() if k not in ("mode", "conditions")}, "revoke-iam-access bulk", "add bulk: true"),
     "bulk on a schedule by accident": ({**SHIPPED, "mode": {"type": "periodic", "schedule": "rate(1 day)", "role": "iam-guard"}}, "revoke-iam-access bulk", "add bulk: true"),
 }  # fmt: skip
@@ -103,8 +107,10 @@ def test_a_mistake_is_named_with_policy_key_and_mend(tmp_path, caplog, name):
 
 SOUND = {
     "the shipped policy": SHIPPED,
-    "tags of the full user": edited(source="describe", filters=[{"tag:break-glass": "absent"}]),
-    "what events tell": edited(filters=[{"UserName": "bob"}, {"type": "value", "key": "Path", "value": "/"}]),
+    "tags of the full user": edited(source="describe", filters=[{"tag:break-glass": "absent"}, *SHIPPED["filters"]]),
+    "what events tell": edited(
+        filters=[{"UserName": "bob"}, {"type": "value", "key": "Path", "value": "/"}, *SHIPPED["filters"]]
+    ),
     "variables, filled in later": with_groups(["{admins}"]),
     "a policy's path and name": with_action(policy="security/DenyIAMAccess"),
     "a policy's ARN": with_action(policy="arn:aws-us-gov:iam::111122223333:policy/DenyIAMAccess"),
@@ -112,7 +118,7 @@ SOUND = {
         "name": "a", "resource": "aws.iam-user", "actions": [{"type": "revoke-iam-access", "bulk": True}]
     },
     "restoring by hand": {**BY_HAND, "mode": {"type": "pull"}, "actions": ["restore-iam-access"]},
-    "the account's details by event": edited(source="authorization-details", filters=[{"tag:break-glass": "absent"}]),
+    "the account's details by event": edited(source="authorization-details", filters=[{"tag:break-glass": "absent"}, *SHIPPED["filters"]]),
     "a stock policy of the mode": {
         "name": "a", "resource": "aws.iam-user",
         "mode": {"type": "cloudtrail", "role": "r", "events": [
