@@ -1,0 +1,110 @@
+"""Nobody wrong, nothing lost: a thousand events of 200 callers, while IAM throttles every third call."""
+
+import random
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+from bench import common as bench
+from bench.common import ADMIN_GROUP, OURS, say
+from bench.report import markdown
+from sandbox.functions import Invocation
+from sandbox.server import Fault
+
+TITLE = "Load"
+EVENTS, CALLERS, ADMINS, AT_ONCE, THROTTLED = 1000, 200, 20, 12, 0.3
+SEED = 7
+
+
+def measure():
+    """Deliver all events, and account for each of them."""
+    with bench.sandbox() as box:
+        bench.prepare(box)
+        bench.deploy_policy(box, bench.POLICY)
+        admins = [f"boss-{i}" for i in range(ADMINS)]
+        others = [f"caller-{i}" for i in range(CALLERS - ADMINS)]
+        bench.add_users(box, admins, [ADMIN_GROUP])
+        bench.add_users(box, others)
+        delivered = deliveries(box, admins + others)
+        throttle = Fault("iam:*", "Throttling", share=THROTTLED, caller="*:assumed-role/iam-guard/*")
+        box.faults.append(throttle)
+        del box.calls[:]
+        say(f"load: {len(delivered)} deliveries")
+        started = time.perf_counter()
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            invocations = list(pool.map(lambda event: box.functions.invoke(OURS, event), delivered))
+        seconds = time.perf_counter() - started
+        return {
+            "events": EVENTS,
+            "deliveries": len(delivered),
+            "environments": len(box.functions.all),
+            "seconds": round(seconds, 1),
+            "calls": sum(call.service == "iam" for call in box.calls),
+            "throttled": throttle.hits,
+            "attempts": sum(len(i.attempts) for i in invocations),
+            "dead-lettered": sum(i.dead_lettered for i in invocations),
+            "decisions": Counter(map(outcome, invocations)),
+            "unaccounted": sum(outcome(i) == "unaccounted" for i in invocations),
+            "non-admins": len(others),
+            "non-admins revoked": sum(bench.is_revoked(name, box.account) for name in others),
+            "admins": len(admins),
+            "admins touched": sum(is_touched(box, name) for name in admins),
+        }
+
+
+def deliveries(box, callers):
+    """Every event one to three times, shuffled; each caller has some."""
+    chance = random.Random(SEED)  # noqa: S311  for a load, not for a secret
+    events = [bench.event(box, callers[i % len(callers)]) for i in range(EVENTS)]
+    delivered = [event for event in events for _ in range(chance.randint(1, 3))]
+    chance.shuffle(delivered)
+    return delivered
+
+
+def outcome(invocation):
+    """What the last attempt decided, or ``dead-lettered``, or ``unaccounted`` where nobody knows."""
+    last = Invocation(invocation.function, invocation.event, invocation.attempts[-1:])
+    if invocation.dead_lettered:
+        return "dead-lettered"
+    if not last.succeeded or len(last.decisions) != 1:
+        return "unaccounted"
+    decision = last.decisions[0]
+    user = invocation.event["detail"]["userIdentity"]["userName"]
+    return decision["decision"] if decision.get("user") == user else "unaccounted"
+
+
+def is_touched(box, name):
+    user = bench.backend(box.account).users[name]
+    return bool(user.managed_policies or user.policies or getattr(user, "permissions_boundary_arn", None))
+
+
+# Report
+
+
+def table(data):
+    """The part as Markdown."""
+    decisions = ", ".join(f"{name} {count}" for name, count in sorted(data["decisions"].items()))
+    plain = ("events", "deliveries", "environments", "calls", "throttled", "attempts", "seconds")
+    lines = [
+        *([key, data[key]] for key in plain),
+        ["decisions", decisions],
+        ["dead-lettered", data["dead-lettered"]],
+        ["events unaccounted for", data["unaccounted"]],
+        ["non-admins revoked", f"{data['non-admins revoked']} of {data['non-admins']}"],
+        ["admins touched", f"{data['admins touched']} of {data['admins']}"],
+    ]
+    held = data["unaccounted"] == data["admins touched"] == 0
+    held &= data["non-admins revoked"] == data["non-admins"]
+    return "\n\n".join(
+        [
+            f"{EVENTS:,} events of {CALLERS} callers, shuffled, each delivered one to three times, "
+            f"{AT_ONCE} at once, {THROTTLED:.0%} of the function's calls to IAM throttled.",
+            markdown(["", ""], lines),
+            f"- {'ok' if held else '**not ok**'}: every non-admin revoked, no admin touched, nothing lost",
+        ]
+    )
+
+
+def figures(data):
+    """What a later run is compared by."""
+    return {key: data[key] for key in ("seconds", "calls", "attempts")}

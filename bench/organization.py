@@ -1,0 +1,93 @@
+"""``c7n-org run`` over 10, 50 and 100 accounts of one moto server."""
+
+import json
+import tempfile
+from pathlib import Path
+
+from moto.awslambda.models import lambda_backends
+
+from bench import common as bench
+from bench.common import OURS, say
+from bench.report import markdown, ratio
+
+TITLE = "An organization"
+SIZES = (10, 50, 100)
+DEPLOYER = "iam-guard-deployer"
+
+
+def measure():
+    """Deploy the policy over more and more accounts, each time to fresh ones."""
+    return [run(size) for size in SIZES]
+
+
+def run(size):
+    """One deployment over so many accounts."""
+    say(f"organization: {size} accounts")
+    ids = [f"{200000000000 + number}" for number in range(size)]
+    with bench.sandbox() as box, tempfile.TemporaryDirectory() as folder:
+        for account in ids:
+            prepare(box, account)
+        path = Path(folder) / "accounts.json"
+        path.write_text(json.dumps({"accounts": [entry(box, account) for account in ids]}))
+        del box.calls[:]
+        done = bench.command(box, "c7n-org", "run", "-c", path, "-u", bench.POLICY, "-r", box.region)
+        missing = [a for a in ids if OURS not in function_names(a, box.region)]
+        if missing:
+            raise RuntimeError(f"nothing was deployed in {len(missing)} accounts: {done.output[-3000:]}")
+        calls = len(box.calls)
+    return {
+        "accounts": size,
+        "seconds": round(done.seconds, 1),
+        "per account": round(done.seconds / size, 3),
+        "cpu per account": round(done.cpu / size, 3),
+        "calls per account": round(calls / size, 1),
+        "memory": round(done.memory),
+    }
+
+
+def prepare(box, account):
+    """What a deployment needs in an account: our stack, an admin, and the deployer's role."""
+    box.deploy(account=account)
+    bench.add_admin_group(box, account)
+    if DEPLOYER not in [role.name for role in bench.backend(account).roles.values()]:
+        bench.add_role(box, DEPLOYER, {"AWS": f"arn:aws:iam::{box.account}:root"}, account)
+
+
+def entry(box, account):
+    role = f"arn:aws:iam::{account}:role/{DEPLOYER}"
+    return {"account_id": account, "name": f"account-{account}", "regions": [box.region], "role": role}
+
+
+def function_names(account, region):
+    return [function.function_name for function in lambda_backends[account][region].list_functions()]
+
+
+# Report
+
+
+def table(rows):
+    """The part as Markdown."""
+    keys = ["accounts", "seconds", "per account", "cpu per account", "calls per account", "memory"]
+    small, large = rows[0], rows[-1]
+    elapsed, cpu = (ratio(large[key], small[key]) for key in ("per account", "cpu per account"))
+    return "\n\n".join(
+        [
+            "`c7n-org run`, first deployment, as many processes as c7n-org takes by itself; the one moto "
+            "server shares the machine with them. Memory is that of all its processes together.",
+            markdown(
+                ["accounts", "seconds", "per account", "its CPU", "calls per account", "peak MB"],
+                [[row[key] for key in keys] for row in rows],
+            ),
+            f"From {small['accounts']} to {large['accounts']} accounts, the time per account becomes "
+            f"{elapsed} times what it was, its processor time {cpu} times: 1 is linear.",
+        ]
+    )
+
+
+def figures(rows):
+    """What a later run is compared by."""
+    return {
+        f"{row['accounts']} accounts: {key}": row[key]
+        for row in rows
+        for key in ("seconds", "cpu per account", "calls per account", "memory")
+    }

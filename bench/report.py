@@ -1,0 +1,75 @@
+"""What the parts share: the machine's stamp, tables, targets, the comparison of two runs."""
+
+import os
+import platform
+import re
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+VERSIONED = ("c7n", "c7n-org", "boto3", "moto", "awslambdaric")
+
+
+def stamp():
+    """The machine and the versions that a measurement comes from."""
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return {
+        "date": date.today().isoformat(),
+        "machine": f"{os.cpu_count()} cores, {model[1] if model else platform.machine()}",
+        "python": platform.python_version(),
+        **{name: version(name) for name in VERSIONED},
+    }
+
+
+def markdown(header, rows):
+    """A Markdown table, numbers to the right."""
+    lines = [header, ["---" if i == 0 else "--:" for i in range(len(header))], *rows]
+    return "\n".join("| " + " | ".join(map(cell, line)) + " |" for line in lines)
+
+
+def cell(value):
+    return f"{value:,.6g}" if isinstance(value, int | float) else str(value)
+
+
+def target(text, value, limit):
+    """A line that says whether a value is at most what it was to be."""
+    return f"- {'ok' if value <= limit else '**not ok**'}: {text} {value:.3g}, at most {limit:g}"
+
+
+def stamped(stamp):
+    versions = ", ".join(f"{name} {stamp[name]}" for name in VERSIONED)
+    return f"{stamp['date']}: {stamp['machine']}, Python {stamp['python']}, {versions}."
+
+
+def render(results, parts):
+    """The whole report.
+
+    :param results: what was measured, by part
+    :param parts: the parts' modules, in order
+    """
+    stamps = list(dict.fromkeys(stamped(result["stamp"]) for result in results.values()))
+    text = ["# Measurements", "Made by `make bench` on the sandbox; edit nothing here."]
+    text += stamps if len(stamps) == 1 else []
+    for name, module in parts.items():
+        if name in results:
+            text.append(f"## {module.TITLE}")
+            text += [stamped(results[name]["stamp"])] if len(stamps) > 1 else []
+            text.append(module.table(results[name]["data"]))
+    return "\n\n".join(text) + "\n"
+
+
+def compare(before, now):
+    """A table of the figures of two runs and their ratios; None where they have none in common."""
+    rows = []
+    for name in now:
+        old, new = (results.get(name, {}).get("figures", {}) for results in (before, now))
+        rows += [
+            [f"{name}: {key}", round(old[key], 2), round(new[key], 2), ratio(new[key], old[key])]
+            for key in new
+            if key in old
+        ]
+    return markdown(["", "committed", "now", "ratio"], rows) if rows else None
+
+
+def ratio(new, old):
+    return f"{new / old:.2f}" if old else "-"
