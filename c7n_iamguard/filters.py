@@ -124,13 +124,14 @@ class AdminGroupMember(Filter):
         client = iam(self.manager)
         admin_groups = self.admin_groups - set(notes(event).get("granted", ()))
 
-        def membership(user):
-            if came_along(self.manager, user):
-                return user["GroupList"]
-            return self.groups_of(client, user["UserName"])
+        if all(came_along(self.manager, user) for user in resources):
+            memberships = [user["GroupList"] for user in resources]
+        else:
+            names = [user["UserName"] for user in resources]
+            memberships = each(self, lambda name: self.groups_of(client, name), names)
 
         members = []
-        for user, groups in zip(resources, each(self, membership, resources), strict=True):
+        for user, groups in zip(resources, memberships, strict=True):
             if groups is None:
                 notes(event)["gone"] = True
                 continue
