@@ -221,10 +221,10 @@ class UnintendedAdminGroupMember(AdminGroupMember):
 
         :raises PolicyExecutionError: where there is none: set-groups would take that for done
         """
-        if user_by_name(client, user["UserName"]):
-            return user
-        renamed = who.is_user and user["UserName"].lower() == who.name.lower() and who.id
-        found = user_by_id(client, who.id) if renamed else None
+        found = user_by_name(client, user["UserName"])
+        themself = who.is_user and user["UserName"].lower() == who.name.lower()
+        if themself and who.id and (found is None or found["UserId"] != who.id):
+            found = user_by_id(client, who.id)  # whoever has the name now was not added
         if found is None:
             raise PolicyExecutionError(
                 f"{user['UserName']}, who was added to the admin group, is gone or renamed: look at the group"

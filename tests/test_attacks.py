@@ -302,6 +302,20 @@ def test_who_adds_and_renames_themselves_is_out_of_the_group(fresh, attacker):
     fresh.client("iam").update_user(UserName="innocent", NewUserName="mallory")
 
 
+def test_who_leaves_their_name_to_a_decoy_is_out_of_the_group(fresh, attacker, user):
+    """Who makes themselves an admin and gives their name to somebody else is found by id all the same."""
+    user("decoy")
+    attacker.iam.add_user_to_group(GroupName="Admins", UserName="mallory")
+    (event,) = fresh.pending
+    iam = fresh.client("iam")
+    iam.update_user(UserName="mallory", NewUserName="innocent")
+    iam.update_user(UserName="decoy", NewUserName="mallory")
+    fresh.functions.invoke(f"iam-guard-{PROTECT}", event)
+    assert iam.list_groups_for_user(UserName="innocent")["Groups"] == []
+    iam.update_user(UserName="mallory", NewUserName="decoy")
+    iam.update_user(UserName="innocent", NewUserName="mallory")
+
+
 def test_an_admin_who_was_renamed_since_is_an_admin(fresh, user):
     """An admin adds a colleague and is renamed: the colleague stays."""
     admin = user("ada", groups=["Admins"])
