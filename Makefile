@@ -22,10 +22,10 @@ endif
 test: $(READY) ## All tests; nothing reaches AWS
 	@$(BIN)/python -m pytest
 
-lint: $(READY) ## Style of the code, the CloudFormation template and the workflow for CI
+lint: $(READY) ## Style of the code, the CloudFormation templates and the workflow for CI
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/cfn-lint deploy/account.yml
+	@$(BIN)/cfn-lint $$(grep -l AWSTemplateFormatVersion deploy/*.yml)
 	@$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows deploy/github-actions.yml
 
 validate: $(READY) ## What custodian says of the policies
