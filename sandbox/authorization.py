@@ -4,7 +4,6 @@ Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_eval
 An operator or a condition key that is not known here fails loudly: a wrong yes would be worse.
 """
 
-import fnmatch
 import json
 import re
 
@@ -203,8 +202,3 @@ def resource_of(service, action, params, account, partition, region):
     if service == "sqs" and (url := params.get("QueueUrl")):
         return f"arn:{partition}:sqs:{region}:{account}:{url.rsplit('/', 1)[-1]}"
     return "*"
-
-
-def glob(pattern, value):
-    """Shell-style match, for the selectors of faults."""
-    return fnmatch.fnmatchcase(value, pattern)

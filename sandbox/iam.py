@@ -249,4 +249,10 @@ def session_of(response, kind, name, policy):
     )
 
 
+def reset():
+    """Forget when users last used what."""
+    last_used.clear()
+    jobs.clear()
+
+
 originals = {name: getattr(owner, name, None) for owner, name, _ in patches()}

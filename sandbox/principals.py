@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from moto.core import DEFAULT_ACCOUNT_ID
 from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
 from moto.utilities.utils import get_partition
@@ -99,6 +100,11 @@ def account_of(key):
     return None
 
 
+def account_or_default(key):
+    """The account that moto is to work in."""
+    return account_of(key) or DEFAULT_ACCOUNT_ID
+
+
 def principal_of(key, region):
     """Who an access key stands for; None where it is nobody's."""
     account, partition = account_of(key), get_partition(region)
@@ -135,3 +141,8 @@ def may_assume(principal, role_arn, context):
         context = context | {"aws:principalarn": arn, "aws:principalaccount": principal.account}
     trust = roles[role_arn].assume_role_policy_document
     return authorization.trusts(trust, names, "sts:AssumeRole", context)
+
+
+def reset():
+    """Forget the sessions of users."""
+    sessions.clear()

@@ -28,6 +28,7 @@ def patches():
         (ManagedPolicy, "delete_from_cloudformation_json", classmethod(delete_from_cloudformation_json)),
         (ManagedPolicy, "create_from_cloudformation_json", classmethod(create_from_cloudformation_json)),
         (CloudFormationBackend, "delete_stack", delete_stack),
+        (parsing.ResourceMap, "__init__", init_resource_map),
     ]
 
 
@@ -86,6 +87,12 @@ def delete_stack(self, name_or_stack_id):
         for stack in stacks:
             stack.status, stack.status_reason = "DELETE_FAILED", str(error)
             self.stacks[stack.stack_id] = stack
+
+
+def init_resource_map(self, *args, **kwargs):
+    """``AWS::Partition`` of a stack is that of its region; moto knows ``aws`` alone."""
+    originals["__init__"](self, *args, **kwargs)
+    self._parsed_resources["AWS::Partition"] = get_partition(self._region_name)
 
 
 originals = {name: getattr(owner, name, None) for owner, name, _ in patches()}
