@@ -12,7 +12,7 @@ class Fault:
     :param action: which calls, as a shell pattern over ``service:Operation``
     :param caller: whose calls, as a shell pattern over the caller's ARN
     :param code: the error's code; None to answer as usual
-    :param status: the error's HTTP status
+    :param status: the error's HTTP status; with 200 the entries of PutEvents fail, and the call does not
     :param times: how many calls are hit; None for all
     :param skip: how many matching calls pass unharmed before
     :param delay: seconds that every hit call waits
@@ -50,11 +50,16 @@ def fault_for(faults, action, caller):
     return next((fault for fault in faults if fault.meets(action, caller)), None)
 
 
-def error_response(service, fault):
+def error_response(request, fault):
     """The answer to a call that an injected fault hits, in the service's own protocol."""
-    if service in ("iam", "sts"):
+    if request.action == "PutEvents" and fault.status == 200:
+        entry = {"ErrorCode": fault.code, "ErrorMessage": fault.message}
+        entries = [entry for _ in request.params["Entries"]]
+        body = json.dumps({"FailedEntryCount": len(entries), "Entries": entries})
+        return 200, {"status": "200", "Content-Type": "application/x-amz-json-1.1"}, body
+    if request.protocol in ("query", "ec2", "rest-xml"):
         body = (
-            f'<ErrorResponse xmlns="https://{service}.amazonaws.com/"><Error><Type>Sender</Type>'
+            f'<ErrorResponse xmlns="https://{request.service}.amazonaws.com/"><Error><Type>Sender</Type>'
             f"<Code>{fault.code}</Code><Message>{fault.message}</Message></Error>"
             f"<RequestId>sandbox</RequestId></ErrorResponse>"
         )

@@ -1,15 +1,22 @@
 """A request's way through the sandbox: who calls, may they, does a fault hit it, and what is noted of it."""
 
-import json
-import re
 import time
 from dataclasses import dataclass
-from urllib.parse import unquote
 
-from moto.core.exceptions import JsonRESTError
+from moto.core.exceptions import JsonRESTError, ServiceException, _RESTError
+from moto.core.parse import PROTOCOL_PARSERS
+from moto.core.request import determine_request_protocol
+from moto.core.responses import ActionResult
+from moto.core.utils import get_service_model
+from moto.utilities.utils import get_partition
 
-from sandbox import authorization, cloudtrail, principals
+from sandbox import authorization, cloudtrail, iam_names, principals, sessions
+from sandbox.contexts import context_of, entry_context
 from sandbox.faults import error_response
+from sandbox.resources import resource_of
+
+#: The services whose names in IAM's actions are not moto's.
+SERVICES = {"awslambda": "lambda", "resourcegroupstaggingapi": "tag"}
 
 
 @dataclass
@@ -24,129 +31,144 @@ class Call:
 
 
 @dataclass
-class FrozenPrincipal:
-    """Who called, as of the moment before the call was carried out."""
+class Request:
+    """An API call, as moto is about to answer it.
 
-    arn: str
-    partition: str
-    details: dict
+    :param principal: who calls, as of now: a call may rename or delete its own caller
+    :param params: the parameters, by the names of the API
+    """
 
-    def identity(self):
-        return self.details
+    principal: principals.Principal
+    service: str
+    action: str
+    params: dict
+    account: str
+    region: str
+    protocol: str
+    scps: tuple = ()
+
+    @property
+    def partition(self):
+        return get_partition(self.region)
+
+
+def request_of(response):
+    """The :class:`Request` that one of moto's response objects answers; worked out once."""
+    if not hasattr(response, "sandbox_request"):
+        service = SERVICES.get(response.service_name, response.service_name)
+        model = get_service_model(response.boto3_service_name)
+        protocol = determine_request_protocol(model, response.normalized_request.content_type)
+        action, params = response._get_action(), params_of(response, model, protocol)
+        principal = sessions.federated(action, params, response.region) or principals.principal_of(
+            response.get_access_key(), response.region
+        )
+        response.sandbox_request = Request(
+            principal, service, action, params, response.current_account, response.region, protocol
+        )
+    return response.sandbox_request
+
+
+def params_of(response, model, protocol):
+    """A request's parameters, whatever its protocol, read as the service's own model says."""
+    if response.automated_parameter_parsing and type(response.params) is dict:
+        return dict(response.params)
+    if response.service_name == "s3" or not response._get_action():
+        return {}
+    request = response.normalized_request
+    parser = PROTOCOL_PARSERS[protocol](model.operation_model(response._get_action()), map_type=dict)
+    return parser.parse(
+        {
+            "method": request.method,
+            "values": request.values,
+            "headers": request.headers,
+            "body": request.data,
+            "url_path": request.path,
+            "url_params": response.uri_match,
+        }
+    )
 
 
 def authorizer(sandbox):
+    """What replaces moto's own look at whether a caller may do what they ask for."""
+
     def authenticate_and_authorize(self, iam_request_cls, resource="*"):
-        principal = principals.principal_of(self.get_access_key(), self.region)
-        if principal is None:
+        request = request_of(self)
+        request.scps = sandbox.scps
+        if request.principal is None:
             refuse(iam_request_cls, "_raise_invalid_access_key", self, "InvalidId")
-        service = service_of(self)
-        action, params = self._get_action(), flat(self)
-        if resource in ("*", None) or service != "s3":
-            resource = authorization.resource_of(
-                service, action, params, self.current_account, principal.partition, self.region
-            )
-        context = context_of(service, action, params, principal, self.region)
-        named = f"{service}:{action}"
-        allowed = authorization.authorized(principal, named, resource, context, sandbox.scps)
-        if named == "sts:AssumeRole":
-            allowed = allowed and principals.may_assume(principal, params["RoleArn"], context)
-        if service == "lambda" and "Role" in params and allowed:
-            named, context = "iam:PassRole", {"iam:passedtoservice": "lambda.amazonaws.com"}
-            allowed = authorization.authorized(principal, named, params["Role"], context, sandbox.scps)
-        if not allowed:
-            refuse(iam_request_cls, "_raise_access_denied", self, principal, named)
+        if request.service != "s3":
+            resource = resource_of(request)
+        named = denied(request, resource or "*")
+        if named:
+            refuse(iam_request_cls, "_raise_access_denied", self, request.principal, named)
+        if request.service == "iam":
+            prepare(request, self)
 
     return authenticate_and_authorize
 
 
+def denied(request, resource):
+    """The action that a request may not do; None where it may do all that it asks for."""
+    principal, named = request.principal, f"{request.service}:{request.action}"
+    context = context_of(request)
+    if named == "events:PutEvents":
+        entries = [entry_context(entry) for entry in request.params.get("Entries", ())]
+        asked = [(named, bus, context | entry) for bus, entry in zip(resource, entries, strict=True)]
+    else:
+        asked = [(named, resource, context)]
+    if request.service == "lambda" and request.params.get("Role"):
+        passed = {"iam:passedtoservice": "lambda.amazonaws.com"}
+        asked.append(("iam:PassRole", request.params["Role"], passed))
+    if named == "events:PutTargets":
+        passed = {"iam:passedtoservice": "events.amazonaws.com"}
+        roles = [target["RoleArn"] for target in request.params["Targets"] if target.get("RoleArn")]
+        asked += [("iam:PassRole", role, passed) for role in roles]
+    for action, arn, keys in asked:
+        if not authorization.authorized(principal, action, arn, keys, request.scps):
+            return action
+    return None
+
+
+def prepare(request, response):
+    """Let IAM look at the names in a call, and refuse it as IAM does."""
+    try:
+        iam_names.prepare(request, response.params)
+    except ServiceException as error:
+        status, _, body = response.serialized(ActionResult(error))
+        refusal = _RESTError(error.code, error.message)
+        refusal.code, refusal.description = status, body
+        raise refusal from None
+
+
 def recorder(sandbox, original):
+    """What stands around moto's own answer to a call: delays, faults, and the records of it."""
+
     def call_action(self):
-        service, action, params = service_of(self), self._get_action(), flat(self)
-        principal = principals.principal_of(self.get_access_key(), self.region)
-        if principal is None:
+        request = request_of(self)
+        if request.principal is None:
             return original(self)
-        identity_before = principal.arn  # a call may rename or delete its own caller
-        details = principal.identity()
+        caller, identity = request.principal.arn, request.principal.identity()
         time.sleep(sandbox.call_delay)
-        fault = sandbox.fault_for(f"{service}:{action}", identity_before)
+        fault = sandbox.fault_for(f"{request.service}:{request.action}", caller)
         if fault and fault.delay:
             time.sleep(fault.delay)
-        refused = fault and fault.code
-        response = error_response(service, fault) if refused else original(self)
+        response = error_response(request, fault) if fault and fault.code else original(self)
         error = cloudtrail.error_in(int(response[0]), response[2])
-        frozen = FrozenPrincipal(identity_before, principal.partition, details)
-        sandbox.record(frozen, service, action, params, self.current_account, self.region, error)
+        sandbox.record(request, caller, identity, error, response[2])
         return response
 
     return call_action
 
 
-def service_of(response):
-    """The service as IAM's actions name it."""
-    return {"awslambda": "lambda", "resourcegroupstaggingapi": "tag"}.get(
-        response.service_name, response.service_name
-    )
-
-
-def speaks_json(response):
-    """Whether a request's protocol is one of JSON."""
-    return bool(response.headers.get("X-Amz-Target")) or service_of(response) == "lambda"
-
-
-def flat(response):
-    """A request's parameters as a dict of plain values, whatever its protocol."""
-    if response.body and speaks_json(response):
-        try:
-            params = json.loads(response.body)
-        except ValueError:
-            params = {}
-        params = params if isinstance(params, dict) else {}
-    else:
-        params = {k: v[0] for k, v in response.querystring.items() if isinstance(v, list)}
-        params = {k: v for k, v in params.items() if k not in ("Action", "Version")}
-    if service_of(response) == "lambda" and "/functions/" in response.path:
-        params["FunctionName"] = response.path.split("/functions/")[1].split("/")[0]
-    if service_of(response) == "lambda" and "/tags/" in response.path:
-        params["Resource"] = unquote(response.path.split("/tags/")[1])
-    params.pop("ZipFile", None)
-    if isinstance(params.get("Code"), dict):
-        params["Code"] = "…"
-    return params
-
-
-def context_of(service, action, params, principal, region):
-    """The condition keys of a request."""
-    context = {}
-    if service == "iam":
-        if "PolicyArn" in params and action.startswith(("Attach", "Detach")):
-            context["iam:policyarn"] = params["PolicyArn"]
-        if "PermissionsBoundary" in params:
-            context["iam:permissionsboundary"] = params["PermissionsBoundary"]
-        elif "UserName" in params:
-            user = principal.backend.users.get(params["UserName"])
-            boundary = getattr(user, "permissions_boundary_arn", None)
-            if boundary:
-                context["iam:permissionsboundary"] = boundary
-    keys = [v for k, v in params.items() if re.fullmatch(r"(Tags\.member\.\d+\.Key|TagKeys\.member\.\d+)", k)]
-    if keys:
-        context["aws:tagkeys"] = keys
-    if service == "lambda" and action.endswith("EventSourceMapping") and "FunctionName" in params:
-        arn = authorization.resource_of("lambda", "", params, principal.account, principal.partition, region)
-        context["lambda:functionarn"] = arn
-    if "ExternalId" in params:
-        context["sts:externalid"] = params["ExternalId"]
-    return context
-
-
 def refuse(request_class, how, response, *details):
     """Raise the error that moto raises, in the way of the service that was called."""
+    asked = request_of(response)
     request = request_class.__new__(request_class)
-    request._service = service_of(response)
+    request._service = asked.service
     request._data = response.data if isinstance(response.data, dict) else {}
     if how == "_raise_access_denied":
         principal, action = details
-        if speaks_json(response):
+        if "json" in asked.protocol:
             error = JsonRESTError(
                 "AccessDeniedException", f"User: {principal.arn} is not authorized to perform: {action}"
             )

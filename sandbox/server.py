@@ -16,12 +16,14 @@ import moto.iam.models
 from botocore.config import Config
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.responses import BaseResponse
+from moto.iam.models import iam_backends
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.utilities.utils import get_partition
 from waitress import wasyncore
 from waitress.server import create_server
 
-from sandbox import awslambda, cloudtrail, iam, principals, requests, stacks
+from sandbox import cloudtrail, organization, principals, requests, rooms, sessions
 from sandbox.faults import Fault, fault_for
 from sandbox.functions import Functions
 from sandbox.requests import Call
@@ -52,7 +54,7 @@ class Sandbox:
         self.lock = threading.RLock()
         self.functions = Functions(self)
         self.stack = ExitStack()
-        self.session = boto3.Session()
+        self.boto = boto3.Session()
 
     # Life
 
@@ -94,8 +96,7 @@ class Sandbox:
         return counted
 
     def patches(self):
-        for room in (iam, awslambda, stacks):
-            yield from room.patches()
+        yield from rooms.patches()
         yield moto.iam.models, "get_account_id_from", principals.account_or_default
         yield ActionAuthenticatorMixin, "_authenticate_and_authorize_action", requests.authorizer(self)
         yield BaseResponse, "call_action", requests.recorder(self, BaseResponse.call_action)
@@ -133,7 +134,7 @@ class Sandbox:
     def client(self, service, credentials=None, account=None, region=None):
         """A boto3 client; the account's operator's, if no credentials are given."""
         environ = self.environ(credentials, account, region)
-        return self.session.client(
+        return self.boto.client(
             service,
             endpoint_url=environ["AWS_ENDPOINT_URL"],
             aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
@@ -162,12 +163,44 @@ class Sandbox:
         """
         client = self.client("iam", account=account, region=region)
         client.create_user(UserName=name, Path=path, Tags=list(tags))
-        statement = {"Effect": "Allow", "Action": allow, "Resource": "*"}
-        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        client.put_user_policy(UserName=name, PolicyName="access", PolicyDocument=document)
+        allowed = {"Effect": "Allow", "Action": allow, "Resource": "*"}
+        client.put_user_policy(UserName=name, PolicyName="access", PolicyDocument=document(allowed))
         for group in groups:
             client.add_user_to_group(GroupName=group, UserName=name)
         return client.create_access_key(UserName=name)["AccessKey"]
+
+    def create_role(self, name, allow="*", trust=None, account=None, path="/", region=None, **more):
+        """A role with an inline policy that allows ``allow``.
+
+        :param trust: who may take it, as ``Principal`` of a trust policy says; the account itself if left out
+        :param more: further parameters of CreateRole
+        :returns: the role, as CreateRole answers it
+        """
+        client = self.client("iam", account=account, region=region)
+        trust = trust or {"AWS": account or self.account}
+        action = "sts:AssumeRoleWithWebIdentity" if "Federated" in trust else "sts:AssumeRole"
+        trusted = {"Effect": "Allow", "Action": action, "Principal": trust}
+        role = client.create_role(
+            RoleName=name, Path=path, AssumeRolePolicyDocument=document(trusted), **more
+        )["Role"]
+        allowed = document({"Effect": "Allow", "Action": allow, "Resource": "*"})
+        backend = iam_backends[account or self.account][get_partition(region or self.region)]
+        backend.get_role(name).put_policy("access", allowed)  # a call cannot, where the role is one of AWS's
+        return role
+
+    def session(self, role_arn, name="session", region=None, **how):
+        """A session of a role, whomever the role trusts: of Identity Center, of an instance, of a service.
+
+        :param how: ``context`` and ``also``, what CloudTrail's userIdentity is to say beside the usual: see
+            :class:`~sandbox.principals.Principal`
+        :returns: the session's credentials
+        """
+        return sessions.credentials_of(sessions.begin(role_arn, name, region or self.region, **how))
+
+    @property
+    def outsiders(self):
+        """The accounts that are outside of the organization; add to it what is to be outside."""
+        return organization.outsiders
 
     # Events
 
@@ -191,17 +224,29 @@ class Sandbox:
         with self.lock:
             return fault_for(self.faults, action, caller)
 
-    def record(self, principal, service, action, params, account, region, error):
-        """Note a call, and its CloudTrail record if it is one of IAM's."""
-        called = Call(principal.arn, service, action, params, error and error[0])
+    def record(self, request, caller, identity, error, answer):
+        """Note a call, and its CloudTrail record if it is one of IAM's.
+
+        :param caller: the ARN of who called, as of before the call
+        :param identity: CloudTrail's userIdentity, as of before the call
+        :param error: (code, message) as the service answered, or None
+        :param answer: the body of the answer
+        """
+        params = {name: value for name, value in request.params.items() if name not in ("Code", "ZipFile")}
+        called = Call(caller, request.service, request.action, params, error and error[0])
         with self.lock:
             self.calls.append(called)
-            if service == "iam":
-                region = cloudtrail.IAM_REGION[principal.partition]
+            if request.service == "iam":
+                region = cloudtrail.IAM_REGION[request.partition]
                 detail = cloudtrail.record(
-                    principal.identity(), service, action, params, account, region, error
+                    identity, "iam", request.action, params, request.account, region, error, answer
                 )
                 self.pending.append(cloudtrail.envelope(detail))
+
+
+def document(*statements):
+    """A policy document as JSON text."""
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
 def loopback(url):
@@ -214,8 +259,7 @@ def loopback(url):
 def reset():
     """Forget everything that moto and the sandbox keep in this process."""
     moto_api_backend.reset()
-    for room in (principals, iam):
-        room.reset()
+    rooms.reset()
 
 
 __all__ = ["ACCOUNT", "REGION", "Call", "Fault", "Sandbox", "loopback"]
