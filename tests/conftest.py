@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import aws_cli
 import helpers
+import kept
 import pytest
 import yaml
 from botocore.config import Config
@@ -55,7 +56,7 @@ def unchanged(sandbox):
     """Users, groups and managed policies are after the test as before it, without faults or SCPs."""
     sandbox.pending.clear()
     sandbox.calls.clear()
-    put_back = helpers.kept_iam(helpers.backend(sandbox))
+    put_back = kept.iam(helpers.backend(sandbox))
     yield
     sandbox.faults.clear()
     sandbox.scps.clear()

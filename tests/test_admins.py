@@ -1,6 +1,7 @@
 """Who is meant to use IAM: the filter admin-group-member."""
 
 import pytest
+from botocore.exceptions import ClientError
 
 from sandbox.server import Fault
 
@@ -38,7 +39,7 @@ def test_an_error_of_iam_never_counts_as_no_groups(in_process, user, sandbox):
     user("eve")
     policy = in_process(filters=[{"not": ["admin-group-member"]}])
     sandbox.faults.append(Fault("iam:ListGroupsForUser", "AccessDenied", 403))
-    with pytest.raises(Exception, match="AccessDenied"):
+    with pytest.raises(ClientError, match="AccessDenied"):
         policy.resource_manager.filters[0].process([{"UserName": "eve"}], event={})
     sandbox.faults.clear()
 
