@@ -1,12 +1,16 @@
 """What test modules share: the pack's names, event cases, stock commands, and looks into the sandbox."""
 
 import copy
+import io
 import json
+import os
 import subprocess
 import sys
+import zipfile
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 import yaml
 from botocore.exceptions import ClientError
@@ -323,6 +327,22 @@ def environment(sandbox, timeout=120, **variables):
         client.update_function_configuration(
             FunctionName=FUNCTION, Environment={"Variables": own}, Timeout=before["Timeout"]
         )
+
+
+def unzipped(sandbox, name, folder):
+    """The code of a function, as it was uploaded, in a folder.
+
+    :returns: the function's ARN, and the environment variables in which Lambda would run the code there
+    """
+    from moto.awslambda.models import lambda_backends
+
+    function = lambda_backends[sandbox.account][sandbox.region].get_function(name)
+    zipfile.ZipFile(io.BytesIO(function.code_bytes)).extractall(folder)
+    role = sandbox.functions.credentials(function.role, sandbox.account, sandbox.region)
+    environ = sandbox.environ(role) | function.environment_vars
+    environ["PYTHONPATH"] = os.pathsep.join([str(folder), str(sandbox.functions.runtime())])
+    environ["PYTHONDONTWRITEBYTECODE"] = "1"  # /var/task cannot be written
+    return SimpleNamespace(arn=function.function_arn, environ=environ)
 
 
 # Accounts
