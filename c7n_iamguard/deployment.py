@@ -15,6 +15,8 @@ log = logging.getLogger("c7n_iamguard")
 
 #: IAM's events reach EventBridge in one region per partition.
 IAM_REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+#: The roles of the guard's functions.
+FUNCTION_ROLES = ("iam-guard", "iam-guard-contain")
 #: The tag of a function that says which version of the plugin it carries.
 VERSION_TAG = "iam-guard-version"
 #: The tag of a catch-up's function that says since when it judges calls, and whether it observed since then.
@@ -48,6 +50,8 @@ class GuardedFunction:
         for item in self.policy.resource_manager.iter_filters():
             if isinstance(item, AdminCriterion):
                 settings.pin(self.policy, item.pin())
+        if self.guarded:
+            self.leave_out_own_calls()
         return super().provision()
 
     @property
@@ -67,6 +71,19 @@ class GuardedFunction:
                 f"policy:{self.policy.name} region: IAM's events do not reach {region}, so the function would "
                 f"see nothing; deploy it with -r {right}"
             )
+
+    def leave_out_own_calls(self):
+        """Keep the calls of the guard's own functions from a rule on roles.
+
+        By the roles' ids: a rule that left out a name would miss whoever takes that name.
+        """
+        roles = settings.pinned(self.policy).get("roles", {})
+        own = [roles[name] for name in FUNCTION_ROLES if name in roles]
+        if own and "pattern" in self.policy.data["mode"]:
+            place = self.policy.data["mode"]["pattern"]
+            for key in ("detail", "userIdentity", "sessionContext", "sessionIssuer"):
+                place = place.setdefault(key, {})
+            place["principalId"] = [{"exists": False}, {"anything-but": own}]
 
     def deployed_tags(self):
         """The tags of the function that is deployed now; None if there is none.
