@@ -6,9 +6,8 @@ from c7n.utils import get_partition
 from c7n_iamguard import __version__, settings
 from c7n_iamguard.admins import AdminCriterion
 from c7n_iamguard.checks import HANDLER
+from c7n_iamguard.event import IAM_REGIONS
 
-#: IAM's events reach EventBridge in one region per partition.
-IAM_REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 #: The tag of a function that says which version of the plugin it carries.
 VERSION_TAG = "iam-guard-version"
 
