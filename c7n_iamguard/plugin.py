@@ -10,4 +10,5 @@ from c7n_iamguard import (  # noqa: F401
     restore,
     revoke,
     source,
+    tell,
 )
