@@ -176,6 +176,13 @@ class AnyCallMode(CloudTrailMode):
         """Raise the error for a setting of the mode, naming the policy, the key and the mend."""
         refuse(self.policy, f"mode.{key}", problem, mend)
 
+    @property
+    def policy_lambda(self):
+        """What the function is deployed as: if it is guarded, with bytecode."""
+        from c7n_iamguard.archive import CompiledPolicyLambda  # loads c7n.mu, which functions do not need
+
+        return CompiledPolicyLambda if self.guarded else super().policy_lambda
+
     def provision(self):
         """Deploy the policy's function, unless everybody in the account would be taken for no admin.
 
