@@ -39,6 +39,13 @@ class CompiledPolicyLambda(PolicyLambda):
             file.write_bytes(pack(tuple(self.packages or ()), self.runtime))
             self.archive = PythonPackageArchive(cache_file=file)
 
+    def get_archive(self):
+        """The archive with the policy, closed."""
+        # c7n-org writes down the default tracer, custodian nothing, and both mean none.
+        if self.policy.options.tracer == "default":
+            self.policy.options.tracer = ""
+        return super().get_archive()
+
 
 @cache
 def pack(packages, runtime):
