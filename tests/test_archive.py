@@ -17,7 +17,7 @@ from c7n import mu
 from c7n.config import Config
 from c7n.policy import PolicyCollection
 from c7n.resources import load_resources
-from conftest import FUNCTION, POLICIES, REVOKE, ROOT
+from helpers import FUNCTION, POLICIES, REVOKE, ROOT
 from moto.awslambda.models import lambda_backends
 from moto.iam.models import iam_backends
 

@@ -14,19 +14,12 @@ from c7n.policy import Policy, execution
 from c7n.query import sources
 from c7n.resources import load_resources
 from c7n.resources.iam import User
-from conftest import POLICIES, ROOT, stock
+from helpers import POLICIES, ROOT, ours, stock
 
 load_resources(("aws.iam-user",))
 
 
-def ours(registry):
-    return {name: cls for name, cls in registry.items() if cls.__module__.startswith("c7n_iamguard")}
-
-
-ADDED = {
-    **ours(User.filter_registry),
-    **ours(User.action_registry),
-}
+ADDED = {**ours(User.filter_registry), **ours(User.action_registry)}
 DOCUMENTED = {**ADDED, **ours(sources)}
 OFFLINE = {"PATH": "/usr/bin:/bin", "AWS_CONFIG_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true"}
 

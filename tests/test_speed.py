@@ -8,8 +8,8 @@ import sys
 import zipfile
 
 import pytest
-from conftest import FUNCTION, case, guards_calls
-from test_revoke import now
+import yaml
+from helpers import FUNCTION, REVOKE, case, guards_calls, shipped, stock
 
 PROBE = """
 import json, sys
@@ -33,7 +33,7 @@ def modules(deployed, tmp_path_factory):
     role = deployed.functions.credentials(function.role, deployed.account, deployed.region)
     environ = deployed.environ(role) | function.environment_vars
     environ["PYTHONPATH"] = os.pathsep.join([str(task), str(deployed.functions.runtime())])
-    arguments = [json.dumps(now(case("revoked-create-user"))), function.function_arn]
+    arguments = [json.dumps(case("revoked-create-user")), function.function_arn]
     run = subprocess.run(
         [sys.executable, "-S", "-c", PROBE, *arguments], env=environ, cwd=task, capture_output=True, text=True
     )
@@ -71,25 +71,22 @@ def test_what_the_function_does_not_need_is_never_imported(modules, name):
 def test_many_events_share_one_connection(fresh):
     """Twenty events in a row, of admins and others, open no new connection and cost their calls alone."""
     fresh.functions.cool()  # so that the look at the deny policy, once a minute, is not due meanwhile
-    fresh.deliver(now(case("let-pass-admin")))
+    fresh.deliver(case("let-pass-admin"))
     fresh.calls.clear()
     connections = len(fresh.connections)
     for _ in range(10):
-        fresh.deliver(now(case("let-pass-admin")))
-        fresh.deliver(now(case("revoked-create-user")))
+        fresh.deliver(case("let-pass-admin"))
+        fresh.deliver(case("revoked-create-user"))
     assert len(fresh.connections) == connections
     assert guards_calls(fresh) == ["ListGroupsForUser", "ListGroupsForUser", "AttachUserPolicy"] * 10
 
 
 def test_an_action_of_all_resources_still_works(deployed, tmp_path):
     """A policy whose action c7n loads with other services' resources starts, too: the function loads them."""
-    from conftest import POLICIES, REVOKE, stock
-    from yaml import safe_dump, safe_load
-
-    policy = safe_load((POLICIES / f"{REVOKE}.yml").read_text())["policies"][0]
+    policy = shipped(REVOKE)
     policy["name"] = "with-a-state-machine"
     policy["actions"] += [{"type": "invoke-sfn", "state-machine": "evidence"}]
-    (tmp_path / "policy.yml").write_text(safe_dump({"policies": [policy]}))
+    (tmp_path / "policy.yml").write_text(yaml.safe_dump({"policies": [policy]}))
     run = stock(
         "custodian",
         "run",
