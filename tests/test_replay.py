@@ -229,6 +229,20 @@ def test_a_caller_who_is_revoked_is_counted_and_not_asked_about_again(monkeypatc
     assert (row.calls, row.delivered, row.decision) == (3, 2, "revoked")
 
 
+def test_a_replay_keeps_nothing_of_the_guards_own_calls(tmp_path, monkeypatch):
+    """The sandbox's notes of calls and events are dropped, so that they do not grow with the logs."""
+    sandboxes = []
+
+    class Noted(Sandbox):
+        def __exit__(self, *exc):
+            sandboxes.append((len(self.calls), len(self.pending)))
+            super().__exit__(*exc)
+
+    monkeypatch.setattr(replay, "Sandbox", Noted)
+    assert main(["replay", str(written(tmp_path / "log", lines([record(user("alice"))] * 3)))]) == 0
+    assert sandboxes == [(0, 0)]
+
+
 # Other policies
 
 
