@@ -38,10 +38,10 @@ oldest: ## All tests, with the oldest versions of c7n and boto3 that pyproject.t
 	@.ci/venv .venv-oldest $(PYTHON) $$(sed -nE 's/^.*"(boto3|c7n|c7n-org)>=([0-9.]+)".*/\1==\2/p' pyproject.toml | sort -u)
 	@.venv-oldest/bin/python -m pytest
 
-lint: $(READY) ## Style of the code, the CloudFormation template and the workflow for CI
+lint: $(READY) ## Style of the code, the CloudFormation templates and the workflow for CI
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/cfn-lint deploy/account.yml
+	@$(BIN)/cfn-lint $$(grep -l AWSTemplateFormatVersion deploy/*.yml)
 	@$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows deploy/github-actions.yml
 
 validate: $(READY) ## What custodian says of the policies
