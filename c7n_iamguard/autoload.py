@@ -1,10 +1,9 @@
 """Loads the plugin as soon as c7n has loaded its IAM resources.
 
-``c7n_iamguard.pth`` imports this module in every interpreter of the environment, so it imports
-nothing but ``sys`` and only puts a finder on ``sys.meta_path``. That finder acts once: when
-``c7n.resources.iam`` is imported, :mod:`c7n_iamguard.plugin` is imported right behind it. Stock
-``custodian`` and ``c7n-org``, and their worker processes, then know what the plugin adds.
-c7n itself loads no third-party plugins (cloud-custodian#6443).
+``c7n_iamguard.pth`` imports this module in every interpreter of the environment. So it imports nothing but
+``sys``, and only puts a finder on ``sys.meta_path``. The finder acts once: as soon as ``c7n.resources.iam`` has
+been imported, it imports :mod:`c7n_iamguard.plugin`. Stock ``custodian`` and ``c7n-org``, and their worker
+processes, then know what the plugin adds. c7n itself loads no third-party plugins (cloud-custodian#6443).
 """
 
 import sys
@@ -13,7 +12,7 @@ AWAITED = "c7n.resources.iam"
 
 
 class PluginFinder:
-    """A meta-path finder that finds nothing itself, and sees :data:`AWAITED` being imported."""
+    """A meta-path finder that finds nothing itself. It notices when :data:`AWAITED` is imported."""
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
@@ -38,12 +37,14 @@ class PluginFinder:
 
 
 def load_plugin():
-    """Import the plugin, unless one of its rooms is what imports c7n's IAM resources just now.
+    """Import the plugin.
 
-    If it cannot be imported, other policies must go on working: say so, once.
+    If it cannot be imported, an error in the log says so, and all policies that do not use it go on working.
     """
-    rooms = [module for name, module in sys.modules.items() if name.startswith("c7n_iamguard.")]
-    if any(getattr(room.__spec__, "_initializing", False) for room in rooms if room):
+    own = [module for name, module in sys.modules.items() if name.startswith("c7n_iamguard.")]
+    # Skip while one of our own modules is importing c7n.resources.iam (circular import). Python marks a module
+    # that is being imported in this private attribute; importlib itself relies on it.
+    if any(getattr(module.__spec__, "_initializing", False) for module in own if module):
         return
     try:
         import c7n_iamguard.plugin  # noqa: F401
@@ -62,7 +63,7 @@ def install():
 
 
 def uninstall():
-    """Take the finder off again."""
+    """Remove the finder."""
     if PluginFinder in sys.meta_path:
         sys.meta_path.remove(PluginFinder)
 

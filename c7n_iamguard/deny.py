@@ -1,9 +1,10 @@
-"""The deny statement: its documents, its names, and whether some other document denies as much. Pure.
+"""The deny documents, their names, and whether another document denies as much. Pure.
 
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html
 """
 
 import json
+import re
 
 #: The managed policy that ``deploy/account.yml`` makes, and that a revocation attaches.
 MANAGED_POLICY = "DenyIAMAccess"
@@ -18,7 +19,7 @@ DENIED_ACTIONS = ("iam:*",)
 def document(actions=DENIED_ACTIONS):
     """The policy document that denies ``actions`` on everything, as compact JSON text.
 
-    Compact, because white space is no use to anyone and inline policies share 2,048 characters.
+    Compact, because all inline policies of a user share 2,048 characters.
     """
     statement = {"Effect": "Deny", "Action": list(actions), "Resource": "*"}
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, separators=(",", ":"))
@@ -27,7 +28,7 @@ def document(actions=DENIED_ACTIONS):
 def is_own_document(policy):
     """Whether a policy document is exactly one that :func:`document` makes, for whichever actions.
 
-    Anything more, anything less, and any other order of nesting is somebody else's.
+    Anything else is somebody else's document.
 
     :param policy: a policy document, as JSON text or parsed; anything else is nobody's
     """
@@ -54,8 +55,8 @@ def policy_arn(policy, partition, account):
 def denies(policy, actions=DENIED_ACTIONS):
     """Whether a policy document denies all of ``actions``, on every resource and under no condition.
 
-    In doubt it says no: what only a condition, a part of the resources or several patterns together
-    deny does not count.
+    In doubt it says no: a denial under a condition, on some resources, or by several patterns together does
+    not count.
 
     :param policy: a policy document, as JSON text or parsed; anything else denies nothing
     :param actions: action patterns, such as ``iam:*``
@@ -67,7 +68,7 @@ def denies(policy, actions=DENIED_ACTIONS):
 def withholds(policy, actions=DENIED_ACTIONS):
     """Whether a permissions boundary of this document leaves nothing of ``actions`` to its user.
 
-    A boundary allows nothing by itself, so it withholds what it denies, and what it does not allow.
+    A boundary grants nothing by itself: it withholds what it denies, and what it does not allow.
     """
     found = statements(policy)
     if denies(policy, actions):
@@ -113,34 +114,39 @@ def touches(statement, action):
 def covers(pattern, other):
     """Whether an action pattern matches all that another one matches, without regard to case.
 
-    ``*`` is any characters, ``?`` is one. A wildcard of ``other`` is only taken in by one of ``pattern``.
+    ``*`` is any characters, ``?`` is one. A wildcard of ``other`` is only covered by one of ``pattern``.
     """
-    pattern, other = pattern.lower(), other.lower()
-    reach = [True] + [False] * len(other)
-    for char in pattern:
-        if char == "*":
-            reach = [any(reach[: n + 1]) for n in range(len(reach))]
-        else:
-            reach = [False] + [
-                reach[n] and (char == o or (char == "?" and o != "*")) for n, o in enumerate(other)
-            ]
-    return reach[-1]
+    # The text between two stars is searched from where the last one ended: the first place is always the best
+    # one. A single regular expression would try them all, and the documents are an attacker's.
+    other, (head, *middle) = other.lower(), [_one_by_one(part) for part in pattern.lower().split("*")]
+    if not middle:
+        return re.fullmatch(head, other) is not None
+    found = re.match(head, other)
+    for part in middle[:-1]:
+        found = found and re.compile(part).search(other, found.end())
+    return bool(found) and re.compile(f"(?:{middle[-1]})$").search(other, found.end()) is not None
 
 
 def overlap(one, other):
-    """Whether two action patterns match any name in common, without regard to case."""
+    """Whether two action patterns may match a name in common, without regard to case. In doubt it says yes.
+
+    They do not if their texts before the first star, or after the last one, contradict each other.
+    """
     one, other = one.lower(), other.lower()
-    row = [True] + [False] * len(other)
-    for n, o in enumerate(other):
-        row[n + 1] = row[n] and o == "*"
-    for char in one:
-        below = [row[0] and char == "*"]
-        for n, o in enumerate(other):
-            met = row[n] and (char == o or ("?" in (char, o) and "*" not in (char, o)))
-            stretched = (char == "*" and (row[n + 1] or below[n])) or (o == "*" and (row[n + 1] or below[n]))
-            below.append(met or stretched)
-        row = below
-    return row[-1]
+    if "*" not in one + other and len(one) != len(other):
+        return False
+    heads = one.partition("*")[0], other.partition("*")[0]
+    tails = one.rpartition("*")[2][::-1], other.rpartition("*")[2][::-1]
+    return _agree(*heads) and _agree(*tails)
+
+
+def _one_by_one(text):
+    """A regular expression for text without stars. ``?`` matches no star: it stands for one character."""
+    return re.escape(text).replace(r"\?", "[^*]")
+
+
+def _agree(one, other):
+    return all(a == b or "?" in (a, b) for a, b in zip(one, other, strict=False))
 
 
 def listed(value):

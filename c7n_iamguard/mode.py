@@ -1,60 +1,64 @@
 """``cloudtrail`` mode that understands ``event: "*"``: any call of a service, of any name.
 
-c7n finds the resources of a CloudTrail event for listed event names only, and lets all others pass
-without a word. IAM alone has more names than an EventBridge pattern can hold, and AWS adds new ones.
-The mode registered here is c7n's own, under its own name; it acts differently for ``"*"`` alone.
+c7n finds the resources of a CloudTrail event for listed event names only, and silently ignores all others. IAM
+alone has more names than an EventBridge pattern can hold, and AWS adds new ones. The mode registered here is
+c7n's own, under its own name; it acts differently for policies of the guard alone.
 """
 
 import logging
 
+from c7n.actions import EventAction
 from c7n.cwe import CloudWatchEvents
+from c7n.exceptions import PolicyExecutionError
 from c7n.policy import CloudTrailMode, execution
-from c7n.resources.iam import User
+from c7n.utils import dumps
 
-from c7n_iamguard import __version__, source
+from c7n_iamguard.checks import (
+    ANY,
+    ANY_CALL,
+    BY_EVENT,
+    FUNCTION,
+    check_admins_pass,
+    check_filters,
+    check_mode,
+)
 from c7n_iamguard.client import iam
+from c7n_iamguard.decisions import line
+from c7n_iamguard.deployment import GuardedFunction
 from c7n_iamguard.event import (
     DETAIL_TYPE,
+    EVENT_SOURCE,
     NOTES,
     MalformedEvent,
     accounts,
     caller,
-    decision,
     detail,
-    granted_groups,
+    is_fresh,
+    is_services_own,
     notes,
 )
-from c7n_iamguard.filters import AdminGroupMember
-from c7n_iamguard.settings import admin_group, check_group_names, refuse
+from c7n_iamguard.principals import kind_of
 
 log = logging.getLogger("c7n_iamguard")
 
-ANY = "*"
-#: The tag of a function that says which version of the plugin it carries.
-VERSION_TAG = "iam-guard-version"
-HANDLER = "c7n_iamguard.handler.run"
-EVENT_SOURCE = "iam.amazonaws.com"
-#: The source of users where a policy names none.
+#: The source of users or roles if a policy names none.
 EVENT = "event"
-#: What an event tells of its user, and the stock filters that look at more of a user than that.
-TOLD_BY_EVENTS = ("UserName", "UserId", "Arn", "Path")
-LOOK_AT_THE_USER = ("value", "list-item", "marked-for-op", "tag-count", "reduce", "config-compliance")
-#: How often a user may change names while being looked for, before the event is left to Lambda's next try.
+#: How often somebody may change names while being looked for, before the event is left to Lambda's next try.
 RENAMES = 3
 
 
 class LetPass(Exception):
-    """The event is none of the policy's business. Its text is the reason that is logged."""
+    """The event is none of the policy's business. Its text is the reason for the log."""
 
 
 @execution.register("cloudtrail")
-class AnyCallMode(CloudTrailMode):
+class AnyCallMode(GuardedFunction, CloudTrailMode):
     """A lambda policy using EventBridge rules on CloudTrail API logs; ``event: "*"`` is any call.
 
-    With ``"*"``, the resource is the IAM user who made the call, as the event describes them. Policies
-    whose function runs the plugin's own handler are guarded: the caller is judged a second time, errors of
-    IAM fail the event instead of dropping it, and every decision is logged. All other policies are c7n's
-    own business, as before.
+    With ``"*"``, the resource is the user or role that made the call, as the event describes it. Policies whose
+    function runs the plugin's own handler are guarded: the caller is judged a second time, errors of IAM fail
+    the event instead of dropping it, and every decision is logged. For all other policies, c7n's own mode does
+    what it always does.
     """
 
     @property
@@ -66,7 +70,17 @@ class AnyCallMode(CloudTrailMode):
     @property
     def guarded(self):
         """Whether the policy's function runs the plugin's handler, or needs to."""
-        return self.any_call or self.policy.data["mode"].get("handler") == HANDLER
+        return self.any_call or super().guarded
+
+    @property
+    def kind(self):
+        """The :class:`~c7n_iamguard.principals.Kind` of principal that the policy is about."""
+        return kind_of(self.policy.resource_manager)
+
+    @property
+    def source_type(self):
+        """Where the event's principal comes from: the event itself, unless the policy names a source."""
+        return self.policy.data.get("source", EVENT)
 
     def validate(self):
         """Check the settings of a guarded policy, beside c7n's own checks.
@@ -74,128 +88,12 @@ class AnyCallMode(CloudTrailMode):
         :raises PolicyValidationError: naming the policy, the key and the mend
         """
         super().validate()
-        if self.guarded:
-            self.fill_in_admin_group()
-        if self.any_call:
-            self.validate_any_call()
-        if self.guarded:
-            self.validate_guarded()
-
-    def fill_in_admin_group(self):
-        """Give stock ``set-groups`` the group that ``{admin_group}`` stands for."""
-        for action in self.policy.resource_manager.actions:
-            if action.type == "set-groups":
-                where = "action:set-groups group"
-                action.data["group"] = admin_group(self.policy, where, action.data["group"])
-                check_group_names(self.policy, where, [action.data["group"]])
-
-    def validate_any_call(self):
-        """Check what only ``"*"`` needs: without it, the rule would match nothing, or be misread."""
-        mode = self.policy.data["mode"]
-        if len(mode["events"]) > 1:
-            self.invalid("events", '"*" already takes every call', "leave out the other events")
-        if not mode["events"][0]["ids"].removeprefix("detail.").startswith("userIdentity"):
-            self.invalid("events", 'with "*" the user is the caller', "use ids: userIdentity")
-        names = _list(_dict(_dict(mode.get("pattern")).get("detail")).get("eventName"))
-        if {"exists": True} not in names:
-            self.invalid(
-                "pattern", "the rule would match no call at all", "add detail: {eventName: [{exists: true}]}"
-            )
-
-    def validate_guarded(self):
-        """Check what a forged, a lost or a misread event would come from."""
-        mode = self.policy.data["mode"]
-        environment = _dict(_dict(mode.get("environment")).get("Variables"))
-        if not isinstance(self.policy.resource_manager, User):
-            self.invalid("events", "the guard finds IAM users", "use resource: aws.iam-user")
-        if any(not isinstance(e, dict) or e["source"] != EVENT_SOURCE for e in mode["events"]):
-            self.invalid("events", f"the guard understands calls to {EVENT_SOURCE}", "use that source")
-        if _dict(mode.get("pattern")).get("source") != ["aws.iam"]:
-            self.invalid("pattern", "anyone could forge the event", "add source: [aws.iam]")
-        if mode.get("handler") != HANDLER:
-            self.invalid("handler", "the function would not know the plugin", f"use {HANDLER}")
-        if "c7n_iamguard" not in mode.get("packages", ()):
-            self.invalid("packages", "the function would lack the plugin", "add c7n_iamguard")
-        if mode.get("member-role"):
-            self.invalid(
-                "member-role", "the function acts in its own account only", "deploy it to each account"
-            )
-        if _dict(mode.get("execution-options")).get("assume_role"):
-            self.invalid(
-                "execution-options", "the function acts in its own account only", "leave out assume_role"
-            )
-        if environment.get("C7N_SKIP_ERR_EVENT") != "no":
-            self.invalid(
-                "environment",
-                "calls that failed would be missed",
-                'add Variables: {C7N_SKIP_ERR_EVENT: "no"}',
-            )
-        if environment.get("C7N_CATCH_ERR", "no") != "no":
-            self.invalid("environment", "events that fail would be lost", "leave out C7N_CATCH_ERR")
-        if not _dict(mode.get("dead_letter_config")).get("TargetArn"):
-            self.invalid(
-                "dead_letter_config",
-                "events that fail three times would be lost",
-                "add TargetArn: the ARN of a queue, such as that of deploy/account.yml",
-            )
-        if self.source_type == EVENT:
-            for item in self.policy.resource_manager.iter_filters():
-                self.validate_filter(item)
-        if any(action.type == "revoke-iam-access" for action in self.policy.resource_manager.actions):
-            self.validate_admins_are_let_pass()
-
-    def validate_admins_are_let_pass(self):
-        """Refuse filters by which admins would be revoked: a "not" of several filters lets few pass."""
-        for item in self.policy.resource_manager.filters:
-            if item.type == "not" and [f.type for f in item.filters] == ["admin-group-member"]:
-                return
-        refuse(
-            self.policy,
-            "filters",
-            "admins would be revoked, too",
-            "add - not: [admin-group-member], with nothing else in that not",
-        )
-
-    @property
-    def source_type(self):
-        """Where the event's user comes from: the event itself, unless the policy names a source."""
-        return self.policy.data.get("source", EVENT)
-
-    def validate_filter(self, item):
-        """Refuse a filter that would look for something in the user that an event does not tell."""
-        if item.type not in LOOK_AT_THE_USER or (item.type == "value" and _key(item) in TOLD_BY_EVENTS):
+        if not self.guarded:
             return
-        refuse(
-            self.policy,
-            f"filter:{item.type}",
-            f"the event tells of its user no more than {', '.join(TOLD_BY_EVENTS)}",
-            "add source: describe to the policy",
-        )
-
-    def invalid(self, key, problem, mend):
-        """Raise the error for a setting of the mode, naming the policy, the key and the mend."""
-        refuse(self.policy, f"mode.{key}", problem, mend)
-
-    def provision(self):
-        """Deploy the policy's function, unless everybody in the account would be taken for no admin.
-
-        :raises c7n.exceptions.PolicyExecutionError: where an admin group is missing or has no members
-        """
-        for item in self.policy.resource_manager.iter_filters():
-            if isinstance(item, AdminGroupMember):
-                item.check_admins()
-        if self.guarded:
-            self.policy.data["mode"].setdefault("tags", {})[VERSION_TAG] = __version__
-            self.use_the_admin_groups_own_case()
-        return super().provision()
-
-    def use_the_admin_groups_own_case(self):
-        """Give stock ``set-groups`` the group's name as IAM keeps it: it takes "no such group" for done."""
-        client = iam(self.policy.resource_manager)
-        for action in self.policy.resource_manager.actions:
-            if action.type == "set-groups":
-                group = AdminGroupMember.find_group(client, action.data["group"])
-                action.data["group"] = group["Group"]["GroupName"] if group else action.data["group"]
+        check_mode(self.policy, *((ANY_CALL,) if self.any_call else ()), BY_EVENT, FUNCTION)
+        if self.source_type == EVENT:
+            check_filters(self.policy)
+        check_admins_pass(self.policy)
 
     def run(self, event, lambda_context=None):
         """Run the policy on an event; if it is guarded, log one line for every decision.
@@ -205,98 +103,120 @@ class AnyCallMode(CloudTrailMode):
         if not self.guarded:
             return super().run(event, lambda_context)
         try:
-            return self.decide(event, lambda_context)
+            return self.decide(event)
         except (LetPass, MalformedEvent) as reason:
             log.info(self.line("let-pass", event, reason=str(reason)))
             return None
         except Exception as error:
-            if not notes(event).get("failed"):  # the action has said so, user by user
+            if not notes(event).get("failed"):  # the action has said so, one by one
                 log.error(self.line("failed", event, reason=f"{type(error).__name__}: {error}"))
             raise
 
-    def decide(self, event, lambda_context):
-        """Run the policy on the users of an event.
+    def decide(self, event):
+        """Run the policy on the principals of an event.
 
-        :returns: the users who were acted on
-        :raises LetPass: where nobody was
+        :returns: those that were acted on
+        :raises LetPass: if there are none
         """
         event[NOTES] = {}  # whatever the event brings along under that name
         if not self.policy.is_runnable(event):
             raise LetPass("the policy's conditions do not hold here")
-        who = self.judge(event, self.own_account(lambda_context))
-        acted_on = self.decide_on_caller if self.any_call else self.decide_on_listed
-        resources = acted_on(event, lambda_context, who)
-        found = notes(event)
-        if found.get("admin-groups") and not found.get("how"):
-            raise LetPass("in admin group " + ", ".join(found["admin-groups"]))
-        if not resources:
-            raise LetPass("exempt by the policy's filters")
-        if not found.get("how"):
-            names = [user["UserName"] for user in resources]
+        who = self.judge(event)
+        found = self.act_on_caller(event, who) if self.any_call else self.act_on_listed(event)
+        known = notes(event)
+        if not found:
+            raise LetPass(known.get("admin") or "exempt by the policy's filters")
+        if not known.get("decided"):
+            names = [principal[self.kind.name_key] for principal in found]
             actions = [action.type for action in self.policy.resource_manager.actions]
-            log.info(self.line("acted", event, users=names, actions=actions))
-        return resources
+            log.info(self.line("acted", event, **{f"{self.kind.name}s": names}, actions=actions))
+        return found
 
-    def decide_on_caller(self, event, lambda_context, who):
-        """Run the policy on the caller of an event, and on their new name if they were renamed meanwhile."""
-        client = iam(self.policy.resource_manager)
-        user = source.user_from(who) if source.is_fresh(event) else source.same_user(client, who)
-        for _ in range(RENAMES):
-            self.users = [user] if user else []
-            event[NOTES] = found = {"granted": sorted(granted_groups(event, who))}
-            resources = super().run(event, lambda_context) if user else None
-            if user and not found.get("gone"):
-                return resources
-            user = source.user_by_id(client, who.id) if who.id else None
-            if user is None:
-                raise LetPass("the user does not exist any more")
-        raise RuntimeError(f"user {who.id} was renamed {RENAMES} times while being looked for")
-
-    def decide_on_listed(self, event, lambda_context, who):
-        """Run the policy on the users whom a listed event names by its ``ids``."""
-        names = CloudWatchEvents.get_ids(event, self.policy.data["mode"])
-        if not names or not all(isinstance(name, str) for name in names):
-            raise LetPass("the event names no user")
-        self.users = [{"UserName": name} for name in names]
-        return super().run(event, lambda_context)
-
-    def own_account(self, lambda_context):
-        """The account that the function runs in: its own ARN knows best."""
-        arn = getattr(lambda_context, "invoked_function_arn", None)
-        return arn.split(":")[4] if arn else self.policy.options.account_id
-
-    def judge(self, event, own_account):
-        """The caller of an event, where it is one that the policy may act on.
+    def judge(self, event):
+        """The caller of an event, if the policy may act on it.
 
         The rule has let the event through; this is the second look, for events that came another way.
 
-        :raises LetPass: where the caller is none of the policy's business
-        :raises MalformedEvent: where the event does not say who called
+        :raises LetPass: if the caller is none of the policy's business
+        :raises MalformedEvent: if the event does not say who called
         """
-        who = caller(event)
-        if detail(event).get("eventSource") != EVENT_SOURCE:
+        who, record = caller(event), detail(event)
+        if record.get("eventSource") != EVENT_SOURCE:
             raise LetPass("not a call to IAM")
         if event.get("source") != "aws.iam" or event.get("detail-type") != DETAIL_TYPE:
             raise LetPass("not an event of CloudTrail for aws.iam")
-        if not who.is_user:
-            raise LetPass(f"the caller is no IAM user but {who.type}")
-        if accounts(event) | {who.account} != {own_account}:
-            raise LetPass(f"an event of another account than {own_account}")
+        if "replay-name" in event:
+            raise LetPass("replayed from an archive of EventBridge")
+        if who.kind != self.kind.name:
+            raise LetPass(f"the caller is no IAM {self.kind.name} but {who.type}")
+        account = self.policy.options.account_id
+        if accounts(event) | {who.account} != {account}:
+            raise LetPass(f"an event of another account than {account}")
+        if is_services_own(event, who):
+            raise LetPass(f"{who.invoked_by} made its own service-linked role")
         return who
 
-    def resolve_resources(self, event):
-        """The users that an event is about; those of a guarded policy cost no call to IAM.
+    def act_on_caller(self, event, who):
+        """Run the policy on the caller of an event, under their new name if they were renamed meanwhile.
 
-        :raises botocore.exceptions.ClientError: where the policy names a source and IAM does not answer it
+        :raises LetPass: if the caller does not exist any more
+        :raises PolicyExecutionError: if it cannot be told who called
         """
-        if not self.guarded:
-            return super().resolve_resources(event)
-        if self.source_type == EVENT:
-            return self.users
-        # Not the manager's own get_resources, which turns errors of IAM into no users.
-        found = self.policy.resource_manager.source.get_resources([u["UserName"] for u in self.users])
-        if self.users and not found:
-            event[NOTES]["gone"] = True
+        client = iam(self.policy.resource_manager)
+        principal = self.kind.of_caller(who)
+        if not (is_fresh(event) and who.arn):
+            principal = self.kind.by_name(client, who.name)
+            if principal and principal[self.kind.id_key] != who.id:
+                principal = None
+        for _ in range(RENAMES):
+            event[NOTES] = {}
+            if principal:
+                found = self.act_on([principal], event)
+                if not notes(event).get("gone"):
+                    return found
+            if not who.id:
+                raise PolicyExecutionError(
+                    f"the event does not say by id which {self.kind.name} {who.name} was"
+                )
+            principal = self.kind.by_id(client, who.id)
+            if principal is None:
+                raise LetPass(f"the {self.kind.name} does not exist any more")
+        raise RuntimeError(f"{self.kind.name} {who.id} was renamed {RENAMES} times while being looked for")
+
+    def act_on_listed(self, event):
+        """Run the policy on the principals that a listed event names by its ``ids``.
+
+        :raises LetPass: if the event names nobody
+        """
+        names = CloudWatchEvents.get_ids(event, self.policy.data["mode"])
+        if not names or not all(isinstance(name, str) for name in names):
+            raise LetPass(f"the event names no {self.kind.name}")
+        return self.act_on([{self.kind.name_key: name} for name in names], event)
+
+    def act_on(self, principals, event):
+        """Run the policy's filters and actions on principals.
+
+        :returns: those that the filters left
+        """
+        manager = self.policy.resource_manager
+        if self.source_type != EVENT:
+            # Not the manager's own get_resources, which turns errors of IAM into no resources.
+            found = manager.source.get_resources([one[self.kind.name_key] for one in principals])
+            if not found:
+                notes(event)["gone"] = True
+            principals = found
+        found = manager.filter_resources(principals, event) if principals else []
+        if not found:
+            return []
+        with self.policy.ctx as ctx:
+            ctx.metrics.put_metric("ResourceCount", len(found), "Count", Scope="Policy", buffer=False)
+            ctx.output.write_file("resources.json", dumps(found, indent=2))
+            for action in manager.actions:
+                by_event = (event,) if isinstance(action, EventAction) else ()
+                results = action.process(found, *by_event)
+                ctx.output.write_file(f"action-{action.name}", dumps(results))
+                if notes(event).get("gone"):
+                    break  # whoever has vanished was not denied anything
         return found
 
     def line(self, verdict, event, **fields):
@@ -305,25 +225,13 @@ class AnyCallMode(CloudTrailMode):
             who = caller(event)
         except MalformedEvent:
             who = None
-        return decision(
+        known = {who.kind: who.name} if who and who.kind else {}
+        return line(
             verdict,
             event,
             policy=self.policy.name,
             account=who and who.account,
             caller=who and who.type,
-            user=who and who.name,
+            **known,
             **fields,
         )
-
-
-def _dict(value):
-    return value if isinstance(value, dict) else {}
-
-
-def _key(item):
-    """The key that a ``value`` filter looks at; its short form is ``{key: value}``."""
-    return item.data.get("key") or next(iter(item.data), None)
-
-
-def _list(value):
-    return value if isinstance(value, list) else []

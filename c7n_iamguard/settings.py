@@ -1,40 +1,57 @@
-"""What an operator wrote, checked: every error names the policy, the key and the mend."""
+"""What an operator may write, and the error if it is wrong: it names the policy, the key and the mend."""
 
 import re
 
-from c7n.exceptions import PolicyValidationError
+from c7n.exceptions import PolicyExecutionError, PolicyValidationError
 from c7n.utils import get_partition
 
 from c7n_iamguard import deny
 
 GROUP_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
+ROLE_NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
+ROLE_ARN = re.compile(
+    r"arn:aws[a-z-]*:iam::(?P<account>[0-9]{12}):role/(?:[!-.0-~]+/)*[\w+=,.@-]{1,64}", re.ASCII
+)
 POLICY_NAME = re.compile(r"(?:[\w+=,.@-]+/)*[\w+=,.@-]{1,128}", re.ASCII)
 POLICY_ARN = re.compile(
     r"arn:aws[a-z-]*:iam::(?P<account>[0-9]{12}):policy/(?P<name>(?:[!-.0-~]+/)*[\w+=,.@-]{1,128})", re.ASCII
 )
 
 
-#: The variable that c7n-org fills in from an account's ``vars``. Where nothing does, c7n leaves it as it is,
-#: and the policy's own ``metadata: {admin-group: …}`` counts: one documented place for both.
-ADMIN_GROUP = "{admin_group}"
+#: The tag that asks for a restoration, and the one that says when there was one.
+REQUEST_TAG, RESTORED_TAG = "iam-guard", "iam-guard-restored"
+
+#: The variables that c7n-org fills in from an account's ``vars``. If nothing fills one in, c7n leaves it as it
+#: is, and the key of the policy's own ``metadata`` counts.
+VARIABLES = {
+    "{admin_group}": "admin-group",
+    "{admin_roles}": "admin-roles",
+    "{allow_missing_group}": "allow-missing-group",
+}
 
 
-def admin_group(policy, where, value):
-    """A group's name as it is meant: the policy's own default for the variable that nothing has filled in.
+def filled_in(policy, where, value):
+    """What a variable stands for; any other value is itself.
 
-    :raises PolicyValidationError: where the policy has no default either
+    :param policy: c7n's policy
+    :param where: the element and key, such as ``filter:admin-group-member groups``
+    :raises PolicyValidationError: if neither c7n-org's vars nor the policy's metadata say
     """
-    if value != ADMIN_GROUP or is_template(policy):
+    if not isinstance(value, str) or value not in VARIABLES or is_template(policy):
         return value
-    default = (policy.data.get("metadata") or {}).get("admin-group")
-    if not isinstance(default, str):
-        refuse(
-            policy,
-            where,
-            f"{ADMIN_GROUP} has no value",
-            "add metadata: {admin-group: admins}, or define it in vars",
-        )
-    return default
+    key = VARIABLES[value]
+    metadata = policy.data.get("metadata") or {}
+    if metadata.get(key) is None:
+        refuse(policy, where, f"{value} has no value", f"add metadata: {{{key}: …}}, or define it in vars")
+    return metadata[key]
+
+
+def name_list(policy, where, value):
+    """A list of names, with its variables filled in; a variable may stand for several names."""
+    if not isinstance(value, list):
+        return value
+    filled = [filled_in(policy, where, item) for item in value]
+    return [name for item in filled for name in (item if isinstance(item, list) else [item])]
 
 
 def refuse(policy, where, problem, mend):
@@ -47,10 +64,37 @@ def refuse(policy, where, problem, mend):
     raise PolicyValidationError(f"policy:{policy.name} {where}: {problem}; {mend}")
 
 
+def stop(element, problem, mend):
+    """Raise the error for an account in which a policy would deny people who are meant to use IAM.
+
+    :param element: c7n's filter or action
+    :raises PolicyExecutionError: always
+    """
+    manager = element.manager
+    raise PolicyExecutionError(
+        f"policy:{manager.ctx.policy.name} filter:{element.type}: {problem} in account "
+        f"{manager.config.account_id}; {mend}"
+    )
+
+
+#: Where a deployed policy keeps the ids of its admins, in its ``metadata``.
+PINS = "iam-guard"
+
+
+def pinned(policy):
+    """What was pinned when a policy was deployed; empty outside of a function."""
+    return (policy.data.get("metadata") or {}).get(PINS, {})
+
+
+def pin(policy, pins):
+    """Keep something in a policy that is about to be deployed."""
+    policy.data.setdefault("metadata", {}).setdefault(PINS, {}).update(pins)
+
+
 def check_variables(policy, where, value):
     """Refuse text with a ``{variable}`` that nothing has filled in.
 
-    ``custodian validate`` sees policies before their variables are filled in, and lets them pass.
+    ``custodian validate`` sees policies before anything fills them in, so there they pass.
     """
     if "{" in value and not is_template(policy):
         refuse(
@@ -59,25 +103,25 @@ def check_variables(policy, where, value):
 
 
 def is_template(policy):
-    """Whether c7n looks at the file alone, and knows neither the account nor any variable yet."""
+    """Whether c7n only looks at the file: it knows neither the account nor any variable then."""
     return policy.options.account_id in (None, "na")
 
 
-def check_group_names(policy, where, names):
-    """Refuse a list of groups that cannot be meant: empty, or with something else than a group's name."""
+def check_names(policy, where, names, noun, pattern, example, mend):
+    """Refuse a list of names that cannot be meant: empty, or with something else than a name.
+
+    :param noun: what is named, such as ``group``
+    :param pattern: what a name matches
+    :param mend: what to do about a name that does not match
+    """
     if not isinstance(names, list) or not names:
-        refuse(policy, where, f"{names!r} is no list of groups", "name at least one, such as [admins]")
+        refuse(policy, where, f"{names!r} is no list of {noun}s", f"name at least one, such as [{example}]")
     for name in names:
         if not isinstance(name, str):
-            refuse(policy, where, f"{name!r} is no group's name", "write it as text, in quotes")
+            refuse(policy, where, f"{name!r} is no {noun}'s name", "write it as text, in quotes")
         check_variables(policy, where, name)
-        if "{" not in name and not GROUP_NAME.fullmatch(name):
-            refuse(
-                policy,
-                where,
-                f"{name!r} is no group's name",
-                "use the name alone, without path, ARN or wildcards",
-            )
+        if "{" not in name and not pattern.fullmatch(name):
+            refuse(policy, where, f"{name!r} is no {noun}'s name", mend)
 
 
 def check_keys(policy, where, data, known):
@@ -89,6 +133,8 @@ def check_keys(policy, where, data, known):
 
 def check_boolean(policy, where, value):
     """Refuse what is neither true nor false."""
+    if is_template(policy) and value in VARIABLES:
+        return
     if not isinstance(value, bool):
         refuse(policy, where, f"{value!r} is neither true nor false", "write true or false, without quotes")
 

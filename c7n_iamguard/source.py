@@ -1,82 +1,30 @@
-"""Where users come from: the event itself, or the account where the event is not enough."""
+"""``authorization-details``: the users or roles of a whole account, in a few calls."""
 
-import time
-from calendar import timegm
+from collections import namedtuple
 
 from c7n.cache import NullCache
-from c7n.query import sources
-from c7n.resources.iam import DescribeUser, User
+from c7n.query import DescribeSource, sources
 
 from c7n_iamguard.client import iam
-from c7n_iamguard.event import detail
+from c7n_iamguard.principals import USER, kind_of
 from c7n_iamguard.settings import refuse
 
-#: An event older than this many seconds may be about a name that has changed hands since.
-FRESH_SECONDS = 15 * 60
+Group = namedtuple("Group", "name id empty")
 
-
-def user_from(caller):
-    """The ``iam-user`` resource of an event's caller, made without a call to IAM.
-
-    :param caller: :class:`c7n_iamguard.event.Caller` of a user
-    :returns: what the event tells of the user: UserName, Arn, Path, and UserId where it is known
-    """
-    user = {"UserName": caller.name, "Arn": caller.arn, "Path": caller.path}
-    if caller.id:
-        user["UserId"] = caller.id
-    return user
-
-
-def is_fresh(event):
-    """Whether a call was made so recently that its caller's name is still theirs.
-
-    Redriven dead letters are days old. A time that is missing or cannot be read is no fresh one.
-    """
-    try:
-        made = timegm(time.strptime(detail(event)["eventTime"], "%Y-%m-%dT%H:%M:%SZ"))
-    except (KeyError, TypeError, ValueError):
-        return False
-    return abs(time.time() - made) < FRESH_SECONDS
-
-
-def user_by_name(client, name):
-    """The user of a name, as GetUser tells; None where there is none.
-
-    :raises botocore.exceptions.ClientError: whatever else IAM answers
-    """
-    try:
-        return client.get_user(UserName=name)["User"]
-    except client.exceptions.NoSuchEntityException:
-        return None
-
-
-def same_user(client, who):
-    """The user of a caller's name, where they are still the one who called; None where not."""
-    user = user_by_name(client, who.name)
-    return user if user and user["UserId"] == who.id else None
-
-
-def user_by_id(client, unique_id):
-    """The user of a unique id, which survives renames; None where there is none any more.
-
-    IAM finds nobody by id, so that this reads the list of all users, 1,000 a call.
-
-    :raises botocore.exceptions.ClientError: whatever IAM answers
-    """
-    pages = client.get_paginator("list_users").paginate(PaginationConfig={"PageSize": 1000})
-    found = (user for page in pages for user in page["Users"] if user["UserId"] == unique_id)
-    return next(found, None)
+#: The groups of a user of this source, with their ids, as ListGroupsForUser names them.
+GROUPS = "c7n:Groups"
 
 
 @sources.register("authorization-details")
-class AuthorizationDetails(DescribeUser):
-    """All users of an account with their groups, policies, boundary and tags, 1,000 a call.
+class AuthorizationDetails(DescribeSource):
+    """All users or roles of an account with their policies, boundary and tags, 1,000 a call.
 
-    A user has what the stock filters expect of one (UserName, UserId, Arn, Path, CreateDate, Tags), and
-    what came along: GroupList, AttachedManagedPolicies, UserPolicyList and, where there is one,
-    PermissionsBoundary. PasswordLastUsed did not; ``source: describe`` has it.
+    A user or role has what the stock filters expect (UserName, UserId, Arn, Path, CreateDate, Tags), and what
+    IAM returns beside it: AttachedManagedPolicies, UserPolicyList or RolePolicyList and, if there is one,
+    PermissionsBoundary; GroupList for users; AssumeRolePolicyDocument and RoleLastUsed for roles.
+    PasswordLastUsed is missing; ``source: describe`` has it.
 
-    Users are read anew in every run. An event's user is read by GetUser, without what comes along here.
+    Every run reads them anew. An event's user or role is read by GetUser or GetRole, without the policies.
 
     :example:
 
@@ -93,40 +41,69 @@ class AuthorizationDetails(DescribeUser):
     Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
     """
 
-    #: What the answer leaves out where a user has none.
-    LISTS = ("GroupList", "AttachedManagedPolicies", "UserPolicyList", "Tags")
+    #: What IAM leaves out of the answer if there is nothing in it.
+    LISTS = ("GroupList", "AttachedManagedPolicies", "Tags")
 
     def __init__(self, manager):
-        if not isinstance(manager, User):
-            policy = manager.ctx.policy
-            refuse(policy, "source", f"{self.type} reads IAM users alone", "use resource: aws.iam-user")
+        self.kind = kind_of(manager)
+        if self.kind is None:
+            refuse(
+                manager.ctx.policy,
+                "source",
+                "authorization-details reads IAM users and roles alone",
+                "use resource: aws.iam-user or aws.iam-role",
+            )
         super().__init__(manager)
-        # Custodian keeps what it has read for 15 minutes. Somebody who has become an admin since would be
-        # revoked as none.
+        #: The account's groups as :class:`Group`, by their names in lower case, once they have been read.
+        self.groups = None
+        #: The names that all users have now by their ids, and who is in which group: (group's id, user's id).
+        self.names, self.members = {}, set()
+        # Custodian keeps what it has read for 15 minutes. Somebody who has become an admin since then would
+        # be denied IAM. c7n has no public way to switch its cache off for one policy.
         manager._cache = NullCache(manager.config)
 
     def get_permissions(self):
-        """What reading the account needs, and reading an event's user."""
-        return ["iam:GetAccountAuthorizationDetails", "iam:GetUser"]
+        """What it takes to read the account, and to read an event's user or role."""
+        return ["iam:GetAccountAuthorizationDetails", *self.kind.permissions("iam:Get{}")]
 
     def resources(self, query):
-        """Every user of the account.
+        """Every user or role of the account.
 
-        :raises botocore.exceptions.ClientError: whatever IAM answers; part of the users is never all of them
+        :raises botocore.exceptions.ClientError: whatever IAM answers; some users are never taken for all users
         """
+        groups = ["Group"] if self.kind is USER else []
         pages = iam(self.manager).get_paginator("get_account_authorization_details")
-        pages = pages.paginate(Filter=["User"], PaginationConfig={"PageSize": 1000})
-        empty = {key: [] for key in self.LISTS}
-        return [{**empty, **user} for page in pages for user in page["UserDetailList"]]
+        pages = pages.paginate(Filter=[self.kind.noun, *groups], PaginationConfig={"PageSize": 1000})
+        empty = {key: [] for key in (*self.LISTS, self.kind.inline)}
+        found, ids = [], {}
+        for page in pages:
+            found += [{**empty, **one} for one in page[self.kind.details]]
+            ids.update((group["GroupName"], group["GroupId"]) for group in page["GroupDetailList"])
+        if self.kind is USER:
+            for user in found:
+                user[GROUPS] = [{"GroupName": name, "GroupId": ids[name]} for name in user["GroupList"]]
+            self.names = {user["UserId"]: user["UserName"] for user in found}
+            self.members = {(group["GroupId"], user["UserId"]) for user in found for group in user[GROUPS]}
+            full = {name for user in found for name in user["GroupList"]}
+            self.groups = {name.lower(): Group(name, id_, name not in full) for name, id_ in ids.items()}
+        return found
+
+    def get_resources(self, names, cache=True):
+        """The users or roles of these names, without those who do not exist.
+
+        :raises botocore.exceptions.ClientError: whatever else IAM answers
+        """
+        client = iam(self.manager)
+        return [found for name in names if (found := self.kind.by_name(client, name))]
 
     def augment(self, resources):
-        """The users as they are: there is nothing more to ask for."""
+        """The users or roles as they are: there is nothing more to ask for."""
         return resources
 
 
-def came_along(manager, user):
-    """Whether a user's groups, policies and boundary were read with the user, by this run.
+def has_details(manager, principal):
+    """Whether a principal's groups and policies were read along with it, by this run.
 
-    Groups may also stand in a user whom AWS Config tells of, but those are of some time ago.
+    AWS Config tells of groups, too, but those are of some time ago.
     """
-    return isinstance(manager.source, AuthorizationDetails) and "GroupList" in user
+    return isinstance(manager.source, AuthorizationDetails) and "AttachedManagedPolicies" in principal

@@ -1,7 +1,7 @@
-"""Whether a managed policy still denies what it must, asked of IAM once a minute at the most.
+"""Whether a managed policy still denies what it must. IAM is asked at most once a minute.
 
 Whoever may write policies can turn ``DenyIAMAccess`` into one that allows everything, and attaching it would
-then help nobody. So its default version is read, and remembered for :data:`SECONDS`.
+then help nobody. So its default version is read, and the answer is remembered for :data:`SECONDS`.
 """
 
 import threading
@@ -11,33 +11,39 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 SECONDS = 60
 
-_seen = {}
+_known = {}
 _lock = threading.Lock()
 
 
-def doubt(client, arn, actions, holds):
-    """Why a managed policy is not to be relied on; an empty text where it is.
+class Distrusted(Exception):
+    """A managed policy that cannot be relied on. Its text says why."""
+
+
+def check(client, arn, actions, holds):
+    """Make sure that a managed policy denies what it must.
 
     :param client: the IAM client
     :param arn: the policy's ARN
     :param actions: what it has to deny, as action patterns
     :param holds: what decides on its document: ``denies`` or ``withholds`` of :mod:`c7n_iamguard.deny`
+    :raises Distrusted: if it does not, or cannot be read
     """
     key = (arn, tuple(actions), holds.__name__)
-    with _lock:  # revocations in bulk are made by several threads
-        seen = _seen.get(key)
-        if seen is None or time.monotonic() - seen[0] >= SECONDS:
-            seen = _seen[key] = (time.monotonic(), _look(client, arn, actions, holds))
-        return seen[1]
+    with _lock:  # revocations in bulk use several threads
+        known = _known.get(key)
+        if known is None or time.monotonic() - known[0] >= SECONDS:
+            known = _known[key] = (time.monotonic(), _problem(client, arn, actions, holds))
+    if known[1]:
+        raise Distrusted(known[1])
 
 
 def forget(arn):
-    """Ask IAM again the next time: something has been done to the policy."""
-    for key in [key for key in _seen if key[0] == arn]:
-        del _seen[key]
+    """Ask IAM again the next time, because somebody has changed the policy."""
+    for key in [key for key in _known if key[0] == arn]:
+        del _known[key]
 
 
-def _look(client, arn, actions, holds):
+def _problem(client, arn, actions, holds):
     try:
         version = client.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
         answer = client.get_policy_version(PolicyArn=arn, VersionId=version)
@@ -45,4 +51,4 @@ def _look(client, arn, actions, holds):
         return f"{arn} cannot be read: {error}"
     if not holds(answer["PolicyVersion"]["Document"], actions):
         return f"{arn}, version {version}, does not deny {', '.join(actions)}"
-    return ""
+    return None

@@ -1,39 +1,35 @@
 """The sandbox that the tests share, and the ways in which they use it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import aws_cli
+import helpers
+import kept
 import pytest
 import yaml
+from botocore.config import Config
+from helpers import (  # noqa: F401  some test modules import these from here
+    FUNCTION,
+    POLICIES,
+    REVOKE,
+    ROOT,
+    policy,
+    stock,
+)
 
-from sandbox import Sandbox
+from c7n_iamguard import deny
+from sandbox import Sandbox, iam
 from sandbox.server import DEPLOY
 
-ROOT = Path(__file__).parent.parent
-POLICIES = ROOT / "policies"
-EVENTS = Path(__file__).parent / "events"
-REVOKE = "revoke-unintended-iam-access"
-FUNCTION = f"iam-guard-{REVOKE}"
 
-
-def functions():
-    """The policy files that are deployed as functions: those with a mode. The others are run by hand."""
-    policies = {file: yaml.safe_load(file.read_text())["policies"] for file in sorted(POLICIES.glob("*.yml"))}
-    return [file for file, (policy,) in policies.items() if "mode" in policy]
-
-
-def stock(command, *arguments, environ, cwd=ROOT):
-    """Run a stock command of this environment: ``custodian`` or ``c7n-org``."""
-    return subprocess.run(
-        [Path(sys.executable).parent / command, *map(str, arguments)],
-        env=environ,
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-    )
+def pytest_sessionstart():
+    """Load the plugin as custodian does, right after c7n's IAM resources, whichever module a test imports."""
+    import c7n.resources.iam  # noqa: F401
 
 
 @pytest.fixture(scope="session")
@@ -47,14 +43,13 @@ def sandbox():
 @pytest.fixture(scope="session")
 def deployed(sandbox, tmp_path_factory):
     """The account with its admins (``alice``), and the pack's functions deployed by stock custodian."""
-    iam = sandbox.client("iam")
-    iam.create_group(GroupName="Admins")
+    sandbox.client("iam").create_group(GroupName="Admins")
     for name, groups, path in (("alice", ["Admins"], "/"), ("bob", [], "/"), ("paul", [], "/team/data/")):
         sandbox.create_user(name, groups=groups, path=path)
-        moto_user(sandbox, name).id = f"AIDA{name.upper():X<17}"
+        helpers.moto_user(sandbox, name).id = f"AIDA{name.upper():X<17}"
     run = stock(
         "custodian", "run", "-s", tmp_path_factory.mktemp("out"), "-r", sandbox.region,
-        *functions(), environ=sandbox.environ(),
+        *helpers.functions(), environ=sandbox.environ(),
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     sandbox.pending.clear()
@@ -62,83 +57,47 @@ def deployed(sandbox, tmp_path_factory):
 
 
 @pytest.fixture
-def fresh(deployed):
-    """The deployed account, with nobody revoked, no fault injected, nothing pending and nothing counted."""
-    for name in ("alice", "bob", "paul"):
-        restore(deployed, name)
-    deployed.pending.clear()
-    deployed.calls.clear()
-    deployed.faults.clear()
-    from moto.iam.models import iam_backends
-
-    backend = iam_backends[deployed.account]["aws"]
-    known = set(backend.users)
-    yield deployed
-    deployed.faults.clear()
-    for name in set(backend.users) - known:  # whom the test's own users have made
-        gone = backend.users.pop(name)
-        for group in backend.groups.values():
-            group.users = [member for member in group.users if member is not gone]
-
-
-def moto_user(sandbox, name):
-    """moto's own user object, to look at or to bend in ways that no API offers."""
-    from moto.iam.models import iam_backends
-
-    return iam_backends[sandbox.account]["aws"].users[name]
-
-
-def restore(sandbox, name):
-    user = moto_user(sandbox, name)
-    user.policies.pop("DenyIAM", None)
-    user.managed_policies.pop(deny_arn(sandbox), None)
-
-
-def deny_arn(sandbox, name="DenyIAMAccess"):
-    return f"arn:aws:iam::{sandbox.account}:policy/{name}"
-
-
-def revoked(sandbox, name):
-    """In which forms a user carries the guard's deny, as IAM tells it."""
-    iam = sandbox.client("iam")
-    attached = iam.list_attached_user_policies(UserName=name)["AttachedPolicies"]
-    inline = iam.list_user_policies(UserName=name)["PolicyNames"]
-    managed = ["managed"] if any(p["PolicyName"] == "DenyIAMAccess" for p in attached) else []
-    return managed + (["inline"] if "DenyIAM" in inline else [])
-
-
-def guards_calls(sandbox):
-    """The API calls that the guard's function has made, in their order."""
-    return [call.action for call in sandbox.calls if ":assumed-role/iam-guard/" in call.caller]
-
-
-def case(name, policy=REVOKE):
-    """The event of one case file."""
-    return json.loads((EVENTS / policy / f"{name}.json").read_text())
-
-
-def policy(data, environ, monkeypatch, **options):
-    """A c7n policy in this process, bound to the sandbox."""
-    from c7n.config import Config
-    from c7n.policy import PolicyCollection
-    from c7n.resources import aws, load_resources
-    from c7n.utils import reset_session_cache
-
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    reset_session_cache()
-    monkeypatch.setattr(aws, "_profile_session", None)  # c7n keeps the first one, and its account
-    load_resources(("aws.iam-user",))
-    options = {"output_dir": "/dev/null", "region": environ["AWS_REGION"], **options}
-    config = aws.AWS().initialize(Config.empty(**options))
-    (found,) = PolicyCollection.from_data({"policies": [data]}, config)
-    found.validate()
-    return found
+def unchanged(sandbox):
+    """Users, groups and managed policies are after the test as before it, without faults or SCPs."""
+    sandbox.pending.clear()
+    sandbox.calls.clear()
+    put_back = kept.iam(helpers.backend(sandbox))
+    yield
+    sandbox.faults.clear()
+    sandbox.scps.clear()
+    iam.last_used.clear()
+    put_back()
 
 
 @pytest.fixture
-def in_process(sandbox, monkeypatch):
+def fresh(deployed, unchanged):
+    """The deployed account: nobody is revoked, nothing is pending or counted, no fault is injected."""
+    return deployed
+
+
+@pytest.fixture
+def warm(fresh):
+    """The fresh account, whose main function has started, so that it calls IAM for its events alone."""
+    fresh.deliver(helpers.case("let-pass-admin"))
+    fresh.pending.clear()
+    fresh.calls.clear()
+    return fresh
+
+
+@pytest.fixture
+def impatient(fresh):
+    """The fresh account, whose main function tries an API call twice instead of five times."""
+    with helpers.environment(fresh, AWS_MAX_ATTEMPTS="2"):
+        yield fresh
+
+
+@pytest.fixture
+def in_process(sandbox, unchanged, monkeypatch):
     """``in_process(filters=…, actions=…)``: an ``iam-user`` policy run in this process, on the sandbox."""
+    from c7n_iamguard import trust
+
+    for name in (deny.MANAGED_POLICY, deny.BOUNDARY_POLICY):
+        trust.forget(helpers.deny_arn(sandbox, name))  # what another test has seen there
 
     def make(name="a-policy", account=None, **data):
         environ = sandbox.environ(account=account)
@@ -148,21 +107,121 @@ def in_process(sandbox, monkeypatch):
 
 
 @pytest.fixture
-def user(sandbox):
+def source(in_process):
+    """``source(filters=…)``: a policy of ours on the source ``authorization-details``, in this process."""
+
+    def make(**data):
+        return in_process(source="authorization-details", **data)
+
+    return make
+
+
+@pytest.fixture
+def logged(caplog):
+    """``logged()``: the decisions that were logged in this process."""
+    caplog.set_level("INFO", "c7n_iamguard")
+
+    def decisions():
+        texts = [record.getMessage() for record in caplog.records if record.name == "c7n_iamguard"]
+        return [json.loads(text) for text in texts if text.startswith("{")]
+
+    return decisions
+
+
+@pytest.fixture
+def few_tries(monkeypatch):
+    """Two tries a call instead of ten, to save the backoff's seconds."""
+    from c7n_iamguard import client
+
+    few = client.BULK_CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 2}))
+    monkeypatch.setattr(client, "BULK_CONFIG", few)
+
+
+@pytest.fixture
+def custodian(sandbox, tmp_path):
+    """``custodian(policy, "--dryrun", …)``: stock ``custodian run`` of a policy, and what it left behind.
+
+    The answer has the exit status, ``users`` (the output's, by name) and ``decisions`` (of the log).
+    """
+
+    def run(policy, *options, credentials=None, account=None, fails=False, **environ):
+        file = POLICIES / f"{policy}.yml"
+        if isinstance(policy, dict):
+            file = tmp_path / "policy.yml"
+            file.write_text(yaml.safe_dump({"policies": [policy]}))
+        name = yaml.safe_load(file.read_text())["policies"][0]["name"]
+        done = stock(
+            "custodian", "run", "-s", tmp_path, "-r", sandbox.region, *options, file,
+            environ=sandbox.environ(credentials, account) | environ,
+        )  # fmt: skip
+        assert bool(done.returncode) == fails, done.stderr
+        output = tmp_path / name / "resources.json"
+        if not fails and output.exists():
+            done.users = {user["UserName"]: user for user in json.loads(output.read_text())}
+        lines = [line for line in done.stderr.splitlines() if "c7n_iamguard:" in line]
+        done.decisions = [json.loads(line[line.index("{") :]) for line in lines]
+        return done
+
+    return run
+
+
+@pytest.fixture
+def queue(fresh):
+    """Empties the main function's dead-letter queue, and returns a function that tells what is in it."""
+    sqs = fresh.client("sqs")
+    url = sqs.get_queue_url(QueueName=FUNCTION)["QueueUrl"]
+
+    def drain():
+        while found := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in found:
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
+    def messages():
+        answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
+        return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
+
+    drain()
+    yield messages
+    drain()
+
+
+@pytest.fixture
+def user(sandbox, unchanged):
     """``user("name", groups=[…])``: a user who is gone again after the test."""
-    made = []
 
     def make(name, **how):
-        made.append(name)
         key = sandbox.create_user(name, **how)
         sandbox.pending.clear()
         return SimpleNamespace(name=name, key=key, iam=sandbox.client("iam", key))
 
-    yield make
-    from moto.iam.models import iam_backends
+    return make
 
-    backend = iam_backends[sandbox.account]["aws"]
-    for name in made:
-        gone = backend.users.pop(name, None)
-        for group in backend.groups.values():
-            group.users = [member for member in group.users if member is not gone]
+
+@pytest.fixture
+def attacker(fresh, user):
+    """Somebody who may do anything, and is in no admin group."""
+    return user("mallory")
+
+
+@pytest.fixture(scope="session")
+def workplace(tmp_path_factory):
+    """A folder such as the documentation's commands run in, with ``aws`` in front of PATH."""
+    folder = tmp_path_factory.mktemp("workplace")
+    for name in ("policies", "deploy"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / "bin").mkdir()
+    aws_cli.stand_in(folder / "bin")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shell(sandbox, workplace):
+    """``shell(command, environ)``: a command of the documentation, by the shell of a CI job."""
+
+    def run(command, environ=None, cwd=workplace):
+        environ = dict(environ or sandbox.environ())
+        path = (str(workplace / "bin"), str(Path(sys.executable).parent), environ["PATH"])
+        environ["PATH"] = os.pathsep.join(path)
+        return subprocess.run(["bash", "-c", command], cwd=cwd, env=environ, capture_output=True, text=True)
+
+    return run

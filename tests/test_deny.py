@@ -143,3 +143,44 @@ def test_covers_is_never_wrong_about_a_denial(pattern, other):
 def test_a_policys_arn_is_of_the_account_and_partition(policy, arn):
     """A name becomes an ARN of the partition and account; an ARN stays."""
     assert deny.policy_arn(policy, "aws-cn", "111122223333") == arn
+
+
+# Is a document the guard's own?
+
+
+THEIR_OWN = doc(Action="iam:*")
+
+
+def changed(**statement):
+    document = json.loads(deny.document())
+    document["Statement"][0] |= statement
+    return document
+
+
+@pytest.mark.parametrize(
+    ("document", "own"),
+    [
+        (deny.document(), True),
+        (json.loads(deny.document(["iam:*", "organizations:*"])), True),
+        (json.dumps(json.loads(deny.document()), indent=4), True),
+        (THEIR_OWN, False),
+        (changed(Action=[]), False),
+        (changed(Action=["iam:*", 5]), False),
+        (changed(Sid="Mine"), False),
+        (changed(Condition={}), False),
+        (changed(Effect="Allow"), False),
+        (changed(Resource=["*"]), False),
+        ({**json.loads(deny.document()), "Id": "mine"}, False),
+        ({**json.loads(deny.document()), "Version": "2008-10-17"}, False),
+        ({**changed(), "Statement": changed()["Statement"] * 2}, False),
+        ({**changed(), "Statement": changed()["Statement"][0]}, False),
+        ({"Version": "2012-10-17", "Statement": []}, False),
+        ("no JSON", False),
+        (None, False),
+        ([], False),
+    ],
+    ids=str,
+)
+def test_a_document_is_the_guards_own_or_not(document, own):
+    """Only a document exactly as a revocation writes it, for whichever actions, is the guard's own."""
+    assert deny.is_own_document(document) is own

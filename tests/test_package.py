@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import yaml
-from conftest import POLICIES, ROOT
+from helpers import POLICIES, ROOT
 
 
 def run(*command, **how):

@@ -1,0 +1,143 @@
+"""Who is meant to use IAM: what such filters have in common, and the filter ``admin-group-member``.
+
+A criterion is pinned when its policy is deployed: the function knows groups and roles by the ids that they had
+then, because ids survive renaming, and names can be taken by somebody else.
+"""
+
+from functools import cached_property
+
+from c7n.filters import Filter
+from c7n.resources.iam import User
+from c7n.utils import type_schema
+
+from c7n_iamguard import source
+from c7n_iamguard.client import iam, map_threaded
+from c7n_iamguard.event import notes
+from c7n_iamguard.groups import AdminGroups
+from c7n_iamguard.settings import GROUP_NAME, check_boolean, check_keys, check_names, filled_in, name_list
+
+
+class AdminCriterion(Filter):
+    """A filter for principals who are meant to use IAM.
+
+    The mode finds a policy's criteria by this class: it has them pinned when the policy is deployed, and
+    prepared when the function starts. A policy that revokes without a criterion is refused.
+    """
+
+    def pin(self):
+        """The ids of what the criterion names, for the function to know it by.
+
+        :returns: a JSON object that becomes part of the policy's pins
+        :raises PolicyExecutionError: if nobody in the account would be meant to use IAM
+        """
+        raise NotImplementedError
+
+    def prepare(self):
+        """Ask IAM, while the function starts, what can be asked before the first event."""
+
+    def check_allow(self, key):
+        """Check the key that allows what the criterion names to be missing."""
+        check_boolean(self.manager.ctx.policy, f"filter:{self.type} {key}", self.value_of(key, False))
+
+    def value_of(self, key, default=None):
+        """What the policy says under a key, with its variable filled in."""
+        value = self.data.get(key, default)
+        return filled_in(self.manager.ctx.policy, f"filter:{self.type} {key}", value)
+
+
+@User.filter_registry.register("admin-group-member")
+class AdminGroupMember(AdminCriterion):
+    """Users who are in one of the admin groups.
+
+    ``groups`` names the groups, ``admins`` by default; names match without regard to case, as in IAM.
+    ``{admin_group}`` stands for what c7n-org's ``vars`` say of the account, a name or a list, or else for the
+    policy's own ``metadata: {admin-group: …}``.
+
+    Deploying a policy pins the groups' ids. From then on the function knows them under any name, and takes no
+    other group for them. If one of them is gone, or all are empty, events of users outside of them fail.
+
+    An error of IAM ends the run with that error: it never counts as "in no group". A user who does not exist
+    does not match.
+
+    If an admin group does not exist, or none has a member, the policy is neither deployed nor run over an
+    account, because it would deny everybody. ``allow-missing-group: true`` says that this is meant, as in an
+    account where everybody comes in through roles.
+
+    :example:
+
+    .. code-block:: yaml
+
+        policies:
+          - name: iam-users-outside-the-admin-group
+            resource: aws.iam-user
+            filters:
+              - not:
+                  - type: admin-group-member
+                    groups: [admins]
+
+    Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListGroupsForUser.html
+    """
+
+    # c7n reports a schema error inside a "not" block as a page of alternatives. So the schema lets wrong
+    # values and keys pass here, and validate() refuses them in one sentence.
+    schema = type_schema("admin-group-member", **{"groups": {}, "allow-missing-group": {}})
+    schema["patternProperties"] = {".": {}}
+    permissions = ("iam:ListGroupsForUser", "iam:GetGroup", "iam:ListGroups")
+    annotation = "c7n:AdminGroups"
+
+    @property
+    def group_names(self):
+        """The admin groups' names, as the policy or its variables give them."""
+        where = f"filter:{self.type} groups"
+        return name_list(self.manager.ctx.policy, where, self.data.get("groups", ["admins"]))
+
+    @cached_property
+    def groups(self):
+        """The :class:`~c7n_iamguard.groups.AdminGroups` of the filter."""
+        return AdminGroups(self, self.group_names, self.value_of("allow-missing-group", False))
+
+    def validate(self):
+        """Check the groups' names, and that there is no other key.
+
+        :raises PolicyValidationError: naming the policy, the key and the mend
+        """
+        policy, where = self.manager.ctx.policy, f"filter:{self.type}"
+        check_keys(policy, where, set(self.data) - {"type"}, ("groups", "allow-missing-group"))
+        mend = "use the name alone, without path, ARN or wildcards"
+        check_names(policy, f"{where} groups", self.group_names, "group", GROUP_NAME, "admins", mend)
+        self.check_allow("allow-missing-group")
+
+    def pin(self):
+        """The admin groups' ids; see :meth:`c7n_iamguard.groups.AdminGroups.pin`."""
+        return self.groups.pin()
+
+    def prepare(self):
+        """Look at the admin groups."""
+        self.groups.prepare()
+
+    def process(self, resources, event=None):
+        """The users among ``resources`` who are in an admin group.
+
+        :raises PolicyExecutionError: if it is unknown who the admins are
+        :raises botocore.exceptions.ClientError: whatever IAM answers, but that a user does not exist
+        """
+        client, admin_groups = iam(self.manager), self.groups.by_id(event)
+        if all(source.has_details(self.manager, user) for user in resources):
+            memberships = [user[source.GROUPS] for user in resources]
+        else:
+            names = [user["UserName"] for user in resources]
+            memberships = map_threaded(self, lambda name: self.groups.of_user(client, name), names)
+
+        members = []
+        for user, groups in zip(resources, memberships, strict=True):
+            if groups is None:
+                notes(event)["gone"] = True
+                continue
+            found = self.groups.lawful(groups, admin_groups, event)
+            if found:
+                notes(event)["admin"] = "in admin group " + ", ".join(found)
+                user[self.annotation] = found
+                members.append(user)
+        if len(members) < len(resources):
+            self.groups.check(event)
+        return members

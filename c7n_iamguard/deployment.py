@@ -1,0 +1,133 @@
+"""What happens when a policy of the guard is deployed, whatever invokes its function."""
+
+import logging
+import time
+
+from c7n.exceptions import PolicyExecutionError
+from c7n.utils import get_partition
+
+from c7n_iamguard import __version__, settings
+from c7n_iamguard.admins import AdminCriterion
+from c7n_iamguard.checks import HANDLER
+from c7n_iamguard.client import client_of
+from c7n_iamguard.event import IAM_REGIONS
+
+log = logging.getLogger("c7n_iamguard")
+
+#: The roles of the guard's functions.
+FUNCTION_ROLES = ("iam-guard", "iam-guard-contain")
+#: The tag of a function that says which version of the plugin it carries.
+VERSION_TAG = "iam-guard-version"
+#: The tag of a catch-up's function that says since when it judges calls, and whether it observed since then.
+SINCE_TAG = "iam-guard-since"
+OBSERVED = " observed"
+
+
+class GuardedFunction:
+    """A mode whose function runs the plugin's handler. A mixin for c7n's modes."""
+
+    @property
+    def guarded(self):
+        """Whether the policy's function runs the plugin's handler."""
+        return self.policy.data["mode"].get("handler") == HANDLER
+
+    @property
+    def policy_lambda(self):
+        """What c7n deploys the function as: with bytecode, if it is guarded."""
+        from c7n_iamguard.archive import CompiledPolicyLambda  # loads c7n.mu, which functions do not need
+
+        return CompiledPolicyLambda if self.guarded else super().policy_lambda
+
+    def provision(self):
+        """Deploy the policy's function, with the ids of the admins that it has to know.
+
+        :raises c7n.exceptions.PolicyExecutionError: if nobody in the account would be an admin, or the
+            region gets no IAM events
+        """
+        if self.guarded:
+            self.check_region()
+            tags = self.policy.data["mode"].setdefault("tags", {})
+            tags[VERSION_TAG] = __version__
+            deployed = self.deployed_tags()
+            if self.policy.execution_mode == "periodic":
+                tags[SINCE_TAG] = self.judged_since((deployed or {}).get(SINCE_TAG))
+            if deployed is not None:
+                self.warn_of_a_dead_rule()
+        for item in self.policy.resource_manager.iter_filters():
+            if isinstance(item, AdminCriterion):
+                settings.pin(self.policy, item.pin())
+        if self.guarded:
+            self.leave_out_own_calls()
+        return super().provision()
+
+    @property
+    def function_name(self):
+        """The name of the policy's function and of its rule."""
+        return self.policy.data["mode"].get("function-prefix", "custodian-") + self.policy.name
+
+    def check_region(self):
+        """Refuse to deploy where the function would never be invoked.
+
+        :raises c7n.exceptions.PolicyExecutionError: naming the right region
+        """
+        region = self.policy.options.region
+        right = IAM_REGIONS.get(get_partition(region))
+        if region != right:
+            raise PolicyExecutionError(
+                f"policy:{self.policy.name} region: IAM's events do not reach {region}, so the function would "
+                f"see nothing; deploy it with -r {right}"
+            )
+
+    def leave_out_own_calls(self):
+        """Keep the calls of the guard's own functions from a rule on roles.
+
+        By the roles' ids: a rule that left out a name would miss whoever takes that name.
+        """
+        roles = settings.pinned(self.policy).get("roles", {})
+        own = [roles[name] for name in FUNCTION_ROLES if name in roles]
+        if own and "pattern" in self.policy.data["mode"]:
+            place = self.policy.data["mode"]["pattern"]
+            for key in ("detail", "userIdentity", "sessionContext", "sessionIssuer"):
+                place = place.setdefault(key, {})
+            place["principalId"] = [{"exists": False}, {"anything-but": own}]
+
+    def deployed_tags(self):
+        """The tags of the function that is deployed now; None if there is none.
+
+        :raises botocore.exceptions.ClientError: whatever Lambda answers
+        """
+        client = client_of(self.policy.resource_manager, "lambda")
+        try:
+            return client.get_function(FunctionName=self.function_name).get("Tags", {})
+        except client.exceptions.ResourceNotFoundException:
+            return None
+
+    def judged_since(self, mark):
+        """Since when a catch-up judges calls: since it was first deployed, or since it stopped to observe.
+
+        :param mark: the mark of the function that is deployed now; None if there is none
+        """
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        if any(action.data.get("observe") for action in self.policy.resource_manager.actions):
+            return (mark or now).removesuffix(OBSERVED) + OBSERVED
+        return now if mark is None or mark.endswith(OBSERVED) else mark
+
+    def warn_of_a_dead_rule(self):
+        """Say so if nothing has invoked the function that is deployed now; deploying it puts that right."""
+        client = client_of(self.policy.resource_manager, "events")
+        try:
+            state = client.describe_rule(Name=self.function_name)["State"]
+            targets = client.list_targets_by_rule(Rule=self.function_name)["Targets"]
+        except client.exceptions.ResourceNotFoundException:
+            state, targets = "deleted", []
+        problem = "has no target" if targets == [] else None
+        if state in ("DISABLED", "deleted"):
+            problem = f"is {state.lower()}"
+        if problem:
+            log.warning(
+                "policy:%s the rule %s %s, so nothing has invoked the function for some time; this deployment "
+                "enables it again, and the catch-up judges what was missed",
+                self.policy.name,
+                self.function_name,
+                problem,
+            )

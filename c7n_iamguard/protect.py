@@ -1,0 +1,241 @@
+"""The admin group: whom a non-admin added to it (a filter), and taking them out again (an action)."""
+
+import time
+
+from c7n.exceptions import PolicyExecutionError
+from c7n.resources.iam import User
+from c7n.utils import type_schema
+
+from c7n_iamguard.admins import AdminGroupMember
+from c7n_iamguard.client import iam, retry_conflicts
+from c7n_iamguard.decisions import DecidingAction
+from c7n_iamguard.event import MalformedEvent, caller, detail, is_fresh, notes, seconds_since, text
+from c7n_iamguard.groups import AdminGroups, explains
+from c7n_iamguard.principals import USER
+from c7n_iamguard.settings import GROUP_NAME, check_names, name_list
+
+#: Events come in any order. How old, in seconds, an addition by an admin must be before it counts as lawful:
+#: by then, the event that made the admin one has been handled, too.
+SETTLED_SECONDS = 30
+#: How often, and after how many seconds, to look whether somebody is really out of a group.
+LOOKS, PAUSE = 3, 1
+
+
+@User.filter_registry.register("unintended-admin-group-member")
+class UnintendedAdminGroupMember(AdminGroupMember):
+    """Users whom an AddUserToGroup event made a member of an admin group, by a caller who is no admin.
+
+    The user is the one who was added, the caller the one who added them; they may be the same. A caller is an
+    admin if they are in one of ``groups``, not counting a group that the same call made them a member of. An
+    admin's addition is judged when it is half a minute old, because the event that made the caller an admin may
+    come later.
+
+    Users and groups are found under new names, too. If it cannot be told who was added to which group, or
+    whether the caller of an old event was an admin, the event fails.
+
+    :example:
+
+    .. code-block:: yaml
+
+        policies:
+          - name: members-of-the-admin-group-by-somebody-else
+            resource: aws.iam-user
+            filters:
+              - type: unintended-admin-group-member
+                groups: [admins]
+
+    Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_AddUserToGroup.html
+    """
+
+    schema = type_schema("unintended-admin-group-member", **{"groups": {}, "allow-missing-group": {}})
+    schema["patternProperties"] = {".": {}}
+    permissions = (*AdminGroupMember.permissions, "iam:GetUser", "iam:ListUsers")
+
+    def process(self, resources, event=None):
+        """The users among ``resources`` who were added; nobody outside of an event.
+
+        :raises MalformedEvent: if the event does not say who called, or which group it is about
+        :raises PolicyExecutionError: if it cannot be told who was added, to which group, or by whom
+        :raises botocore.exceptions.ClientError: whatever IAM answers, but that a user does not exist
+        """
+        record = detail(event) if event is not None else {}
+        if record.get("eventName") != "AddUserToGroup" or record.get("errorCode"):
+            return []
+        group = text(record.get("requestParameters"), "groupName")
+        if group is None:
+            raise MalformedEvent("detail.requestParameters.groupName is missing")
+        admin_groups = self.groups.by_id(event)
+        self.groups.check(event)
+        names = {name.lower() for name in (*admin_groups.values(), *self.groups.pins)}
+        if group.lower() not in names:
+            for user in resources:
+                self.check_another_group(event, group, user, admin_groups)
+            return []
+        who = caller(event)
+        if self.is_admin(event, who, admin_groups):
+            time.sleep(min(SETTLED_SECONDS, max(0, SETTLED_SECONDS - (seconds_since(event) or 0))))
+            if self.is_admin(event, who, admin_groups):
+                return []
+        if not is_fresh(event):
+            raise PolicyExecutionError(
+                f"{who.name}, who added somebody to the admin group, is no admin now, and nobody can tell whether "
+                "they were one: look at the admin group"
+            )
+        return [self.added_user(user, who) for user in resources]
+
+    def check_another_group(self, event, group, user, admin_groups):
+        """Make sure that a group of another name is no admin group that had this name for a while.
+
+        :raises PolicyExecutionError: if nobody can tell
+        """
+        client = iam(self.manager)
+        groups = self.groups.of_user(client, user["UserName"])
+        if groups is not None and not any(g["GroupId"] in admin_groups for g in groups):
+            return
+        groups = self.groups.named(client, group) if groups is None else groups
+        if not explains(event, group, groups):
+            raise PolicyExecutionError(
+                f"{user['UserName']} was added to the group {group!r}, which has been renamed, deleted or replaced "
+                "since, so that nobody can tell whether it was the admin group: look at the admin group"
+            )
+
+    def is_admin(self, event, who, admin_groups):
+        """Whether an event's caller is an admin, under whatever name they have now.
+
+        :raises PolicyExecutionError: if the caller of an old event is gone: not knowing is not "no"
+        """
+        client = iam(self.manager)
+        groups = None
+        if is_fresh(event):
+            groups = self.groups.of_user(client, who.name)
+        if groups is None and who.id:
+            user = USER.by_id(client, who.id)
+            groups = self.groups.of_user(client, user["UserName"]) if user else None
+        if groups is None and not is_fresh(event):
+            raise PolicyExecutionError(
+                f"{who.name}, who added somebody to the admin group, is gone, and nobody can tell whether they "
+                "were an admin: look at the admin group"
+            )
+        found = self.groups.lawful(groups or [], admin_groups, event)
+        notes(event)["admin"] = "in admin group " + ", ".join(found) if found else None
+        return bool(found)
+
+    def added_user(self, user, who):
+        """The added user under the name that they have now.
+
+        :raises PolicyExecutionError: if IAM knows no such user
+        """
+        client = iam(self.manager)
+        found = USER.by_name(client, user["UserName"])
+        themself = user["UserName"].lower() == who.name.lower()
+        if themself and who.id and (found is None or found["UserId"] != who.id):
+            found = USER.by_id(client, who.id)  # somebody else has taken the name since
+        if found is None:
+            raise PolicyExecutionError(
+                f"{user['UserName']}, who was added to the admin group, is gone or renamed: look at the admin group"
+            )
+        return found
+
+
+@User.action_registry.register("remove-from-admin-group")
+class RemoveFromAdminGroup(DecidingAction):
+    """Takes users out of the admin groups, and makes sure that they are out.
+
+    ``groups`` names the groups, as for ``admin-group-member``; in a function they are known by the ids that
+    they had when the policy was deployed. With ``observe: true`` nothing changes in IAM, and the decision is
+    ``would-revoke``.
+
+    :example:
+
+    .. code-block:: yaml
+
+        policies:
+          - name: contractors-are-no-admins
+            resource: aws.iam-user
+            max-resources: 20
+            filters:
+              - type: value
+                key: Path
+                value: /contractors/
+              - type: admin-group-member
+                groups: [admins]
+            actions:
+              - type: remove-from-admin-group
+                groups: [admins]
+
+    Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_RemoveUserFromGroup.html
+    """
+
+    schema = type_schema(
+        "remove-from-admin-group",
+        groups={"type": "array", "items": {"type": ["string", "array"]}},
+        observe={"type": "boolean"},
+    )
+    permissions = ("iam:RemoveUserFromGroup", "iam:ListGroupsForUser", "iam:GetGroup", "iam:ListGroups")
+
+    @property
+    def group_names(self):
+        """The admin groups' names, as the policy or its variables give them."""
+        where = f"action:{self.type} groups"
+        return name_list(self.manager.ctx.policy, where, self.data.get("groups", ["admins"]))
+
+    def validate(self):
+        """Check the groups' names.
+
+        :raises PolicyValidationError: naming the policy, the key and the mend
+        """
+        mend = "use the name alone, without path, ARN or wildcards"
+        where = f"action:{self.type} groups"
+        check_names(self.manager.ctx.policy, where, self.group_names, "group", GROUP_NAME, "admins", mend)
+
+    def process(self, resources, event=None):
+        """Take every user in ``resources`` out of the admin groups.
+
+        :returns: a record per user who was taken out: UserName and the groups' names
+        :raises PolicyExecutionError: if any user could not be taken out, after all were tried
+        """
+        self.groups = AdminGroups(self, self.group_names)
+        admin_groups = self.groups.by_id(event)
+        return self.try_all(
+            resources,
+            lambda user: self.try_to_remove(user, event, admin_groups),
+            "remove from the admin group",
+        )
+
+    def try_to_remove(self, user, event, admin_groups):
+        """Take one user out of the admin groups, and log what came of it.
+
+        :returns: the record for Custodian's output; None if there was nothing to do; the error if it failed
+        """
+        client, name = iam(self.manager), user["UserName"]
+        try:
+            found = self.memberships(client, name, admin_groups)
+            if not found:
+                self.decide("let-pass", user, event, reason="no member of the admin group any more")
+                return None
+            if self.data.get("observe"):
+                self.decide("would-revoke", user, event, groups=found)
+                return {"UserName": name, "groups": found}
+            for group in found:
+                retry_conflicts(client.remove_user_from_group, GroupName=group, UserName=name)
+            for _ in range(LOOKS):
+                if not self.memberships(client, name, admin_groups):
+                    break
+                time.sleep(PAUSE)
+            else:
+                raise PolicyExecutionError(f"{name} is still a member of {', '.join(found)}")
+        except Exception as error:
+            self.decide("failed", user, event, reason=str(error))
+            return error
+        self.decide("acted", user, event, groups=found)
+        return {"UserName": name, "groups": found}
+
+    def memberships(self, client, name, admin_groups):
+        """The names of the admin groups that a user is in.
+
+        :raises PolicyExecutionError: if IAM does not know the user: they may be a member under another name
+        """
+        groups = self.groups.of_user(client, name)
+        if groups is None:
+            raise PolicyExecutionError(f"{name} is gone or renamed: look at the admin group")
+        return [group["GroupName"] for group in groups if group["GroupId"] in admin_groups]

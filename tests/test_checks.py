@@ -1,0 +1,116 @@
+"""What ``custodian validate`` refuses, naming the policy, the key and the mend, and what it accepts."""
+
+import copy
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from c7n import commands
+from helpers import REVOKE, edited, shipped, with_action, with_groups
+
+SHIPPED = shipped(REVOKE)
+
+
+def custodian_validates(tmp_path, caplog, policy):
+    """What ``custodian validate`` says of a policy: None where it is valid, else its errors as one text."""
+    file = tmp_path / "policy.yml"
+    file.write_text(yaml.safe_dump({"policies": [policy]}))
+    options = SimpleNamespace(configs=[str(file)], check_deprecations="skip", dryrun=True)
+    try:
+        commands.validate(options)
+    except SystemExit:
+        return " ".join(" ".join(record.getMessage() for record in caplog.records).split())
+    return None
+
+
+def without(key):
+    policy = copy.deepcopy(SHIPPED)
+    del policy["mode"][key]
+    return policy
+
+
+EVENT = SHIPPED["mode"]["events"][0]
+PATTERN = SHIPPED["mode"]["pattern"]
+BY_HAND = {"name": REVOKE, "resource": "aws.iam-user"}
+#   what the operator wrote, and what the error has to say
+MISTAKES = {
+    "no groups": (with_groups([]), "groups", "name at least one"),
+    "groups that are a text": (with_groups("admins"), "groups", "name at least one"),
+    "a group that is a number": (with_groups([7]), "groups", "write it as text"),
+    "a group's ARN": (with_groups(["arn:aws:iam::111122223333:group/admins"]), "groups", "use the name alone"),
+    "a group with a wildcard": (with_groups(["admin*"]), "groups", "use the name alone"),
+    "an empty name": (with_groups([""]), "groups", "no group's name"),
+    "an unknown key of the filter": (with_groups(["a"], group="b"), "admin-group-member group", "use groups or allow-missing-group"),
+    "allow-missing-group as a text": (with_groups(["a"], **{"allow-missing-group": "yes"}), "allow-missing-group", "write true or false"),
+    "an unknown key of the action": (with_action(polcy="x"), "polcy", "'polcy' was unexpected"),
+    "a policy that is a number": (with_action(policy=7), "policy", "7 is not of type 'string'"),
+    "a malformed ARN": (with_action(policy="arn:aws:iam::1234:policy/DenyIAMAccess"), "revoke-iam-access policy", "write DenyIAMAccess"),
+    "a role's ARN": (with_action(policy="arn:aws:iam::111122223333:role/DenyIAMAccess"), "revoke-iam-access policy", "write DenyIAMAccess"),
+    "a policy's name with a space": (with_action(policy="Deny IAM"), "revoke-iam-access policy", "write DenyIAMAccess"),
+    "something denied that is no action": (with_action(deny=["iam:*", "CreateUser"]), "action:revoke-iam-access deny", "write patterns such as iam:*"),
+    "another resource": (edited(resource="aws.s3"), "admin-group-member", "aws.s3"),
+    "two kinds of events": (edited(events=[EVENT, {**EVENT, "event": "CreateUser"}]), "mode.events", "leave out the other events"),
+    "any call of another service": (edited(events=[{**EVENT, "source": "s3.amazonaws.com"}]), "mode.events", "use that source"),
+    "ids of somebody else": (edited(events=[{**EVENT, "ids": "requestParameters.userName"}]), "mode.events", "use ids: userIdentity"),
+    "a rule that matches nothing": (edited(pattern={"source": ["aws.iam"]}), "mode.pattern", "add detail: {eventName: [{exists: true}]}"),
+    "a rule that takes forged events": (edited(pattern={"detail": PATTERN["detail"]}), "mode.pattern", "add source: [aws.iam]"),
+    "the stock handler": (without("handler"), "mode.handler", "use c7n_iamguard.handler.run"),
+    "a function without the plugin": (without("packages"), "mode.packages", "add c7n_iamguard"),
+    "failed calls skipped": (without("environment"), "mode.environment", 'C7N_SKIP_ERR_EVENT: "no"'),
+    "errors swallowed": (edited(environment={"Variables": {"C7N_SKIP_ERR_EVENT": "no", "C7N_CATCH_ERR": "yes"}}), "mode.environment", "leave out C7N_CATCH_ERR"),
+    "no dead-letter queue": (without("dead_letter_config"), "mode.dead_letter_config", "TargetArn"),
+    "another account's role": ({**SHIPPED, "mode": {**SHIPPED["mode"], "member-role": "r"}}, "mode.member-role", "deploy it to each account"),
+    "a tag without the full user": (edited(filters=[{"tag:break-glass": "absent"}]), "filter:value", "add source: describe"),
+    "a date without the full user": (edited(filters=[{"not": [{"type": "value", "key": "CreateDate", "value": "x"}]}]), "filter:value", "add source: describe"),
+    "restoring by event": (edited(actions=["restore-iam-access"]), "mode.type", "joining the admin group must not undo a revocation; use mode pull"),
+    "restoring on a schedule": ({**SHIPPED, "mode": {"type": "periodic", "schedule": "rate(1 day)", "role": "iam-guard"}, "actions": ["restore-iam-access"]}, "mode.type", "use mode pull"),
+    "restoring a policy that is none": ({**BY_HAND, "actions": [{"type": "restore-iam-access", "policy": "Deny IAM"}]}, "action:restore-iam-access policy", "write DenyIAMAccess"),
+    "looking for a policy that is none": ({**BY_HAND, "filters": [{"type": "iam-access-revoked", "policy": "arn:aws:iam::1:policy/x"}]}, "filter:iam-access-revoked policy", "write DenyIAMAccess"),
+    "another resource's details": ({**BY_HAND, "resource": "aws.iam-role", "source": "authorization-details"}, "source", "use resource: aws.iam-user"),
+    "no filter for admins": (edited(filters=[]), "filters", "add - not: [admin-group-member]"),
+    "admins revoked, and nobody else": (edited(filters=["admin-group-member"]), "filters", "add - not: [admin-group-member]"),
+    "admins let pass only if they have a certain name": (edited(filters=[{"not": ["admin-group-member", {"UserName": "break-glass"}]}]), "filters", "with nothing else in that not"),
+    "a role of another account assumed": ({**SHIPPED, "mode": {**SHIPPED["mode"], "execution-options": {"assume_role": "arn:aws:iam::222222222222:role/r"}}}, "mode.execution-options", "leave out assume_role"),
+    "bulk by accident": ({k: v for k, v in SHIPPED.items() if k not in ("mode", "conditions")}, "revoke-iam-access bulk", "add bulk: true"),
+    "bulk on a schedule by accident": ({**SHIPPED, "mode": {"type": "periodic", "schedule": "rate(1 day)", "role": "iam-guard"}}, "revoke-iam-access bulk", "add bulk: true"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_named_with_policy_key_and_mend(tmp_path, caplog, name):
+    """``custodian validate`` refuses the mistake; its message names the policy, the key and the mend."""
+    policy, key, mend = MISTAKES[name]
+    said = custodian_validates(tmp_path, caplog, policy)
+    assert said is not None
+    assert REVOKE in said
+    assert key in said
+    assert mend in said
+
+
+SOUND = {
+    "the shipped policy": SHIPPED,
+    "tags of the full user": edited(source="describe", filters=[{"tag:break-glass": "absent"}, *SHIPPED["filters"]]),
+    "what events tell": edited(
+        filters=[{"UserName": "bob"}, {"type": "value", "key": "Path", "value": "/"}, *SHIPPED["filters"]]
+    ),
+    "variables, filled in later": with_groups(["{admins}"]),
+    "a policy's path and name": with_action(policy="security/DenyIAMAccess"),
+    "a policy's ARN": with_action(policy="arn:aws-us-gov:iam::111122223333:policy/DenyIAMAccess"),
+    "more than IAM denied": with_action(deny=["iam:*", "sts:Assume*", "*", "s3:Get?bject"]),
+    "bulk on purpose": {
+        "name": "a", "resource": "aws.iam-user", "actions": [{"type": "revoke-iam-access", "bulk": True}]
+    },
+    "restoring by hand": {**BY_HAND, "mode": {"type": "pull"}, "actions": ["restore-iam-access"]},
+    "the account's details by event": edited(source="authorization-details", filters=[{"tag:break-glass": "absent"}, *SHIPPED["filters"]]),
+    "a stock policy of the mode": {
+        "name": "a", "resource": "aws.iam-user",
+        "mode": {"type": "cloudtrail", "role": "r", "events": [
+            {"source": "iam.amazonaws.com", "event": "CreateUser", "ids": "requestParameters.userName"}]},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_what_is_sound_passes(tmp_path, caplog, name):
+    """``custodian validate`` accepts what is meant and can work, offline."""
+    assert custodian_validates(tmp_path, caplog, SOUND[name]) is None

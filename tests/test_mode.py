@@ -1,0 +1,162 @@
+"""An event's way through the function: whose event it is, who called, and under which name they are found."""
+
+import json
+
+import pytest
+from helpers import FUNCTION, PARTS, any_json, case, edit, guards_calls, moto_user, old, outcomes, revoked
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from c7n_iamguard.event import MalformedEvent, accounts, caller
+
+OWN_QUEUE = f"arn:aws:sqs:us-east-1:111122223333:{FUNCTION}"
+
+
+OTHER = "444455556666"
+BOB_THERE = {**case("revoked-create-user")["detail"]["userIdentity"], "accountId": OTHER,
+             "arn": f"arn:aws:iam::{OTHER}:user/bob"}  # fmt: skip
+
+
+def bobs(path, value):
+    """The event of bob's call, with one part replaced."""
+    return edit(case("revoked-create-user"), path, value)
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (bobs("account", OTHER), "another account"),
+        (bobs("detail.recipientAccountId", OTHER), "another account"),
+        (bobs("detail.userIdentity", BOB_THERE), "another account"),
+        (bobs("source", "my.app"), "not an event of CloudTrail"),
+        (bobs("detail-type", "Scheduled Event"), "not an event of CloudTrail"),
+        (bobs("detail.eventSource", "s3.amazonaws.com"), "not a call to IAM"),
+        (case("not-delivered-root"), "no IAM user but Root"),
+        (case("not-delivered-aws-service"), "no IAM user but AWSService"),
+    ],
+)
+def test_an_event_that_came_another_way_is_judged_by_itself(warm, event, reason):
+    """The function lets pass what the rule would not have let through, makes no call and logs the reason."""
+    invocation = warm.functions.invoke(FUNCTION, event)
+    assert invocation.succeeded
+    (decision,) = invocation.decisions
+    assert decision["decision"] == "let-pass"
+    assert reason in decision["reason"]
+    assert guards_calls(warm) == []
+    assert revoked(warm, "bob") == []
+
+
+def test_a_role_of_a_users_name_never_touches_the_user(fresh):
+    """A role called bob, in a session called bob, calls IAM: the user bob keeps his rights."""
+    event = case("not-delivered-assumed-role")
+    role = {"arn": f"arn:aws:iam::{fresh.account}:role/bob", "userName": "bob"}
+    event["detail"]["userIdentity"]["arn"] = f"arn:aws:sts::{fresh.account}:assumed-role/bob/bob"
+    event["detail"]["userIdentity"]["sessionContext"]["sessionIssuer"].update(role)
+    invocation = fresh.functions.invoke(FUNCTION, event)
+    assert "no IAM user but AssumedRole" in invocation.decisions[0]["reason"]
+    assert revoked(fresh, "bob") == []
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None, 5, "text", [], [{}], {}, {"detail": None}, {"detail": "{}"}, {"detail": []}, {"detail": {}},
+        bobs("detail.userIdentity", None),
+        bobs("detail.userIdentity", "bob"),
+        bobs("detail.userIdentity.arn", None),
+        bobs("detail.userIdentity.userName", "b" * 200),
+        bobs("detail.userIdentity.arn", "arn:aws:iam::111122223333:user/" + "b" * 200),
+        bobs("detail.recipientAccountId", {"id": 1}),
+        {"Records": [{"eventSource": "aws:sqs", "eventSourceARN": OWN_QUEUE, "body": "no JSON"}]},
+        {"Records": [{"eventSource": "aws:sqs", "eventSourceARN": OWN_QUEUE}]},
+    ],
+    ids=lambda event: json.dumps(event)[:40],
+)  # fmt: skip
+def test_a_malformed_event_is_one_log_line(warm, event):
+    """Anything that is not an event of CloudTrail causes no call and no retry, but one line in the log."""
+    invocation = warm.functions.invoke(FUNCTION, event)
+    assert outcomes(invocation) == "succeeded", invocation.log
+    (decision,) = invocation.decisions
+    assert decision["decision"] == "let-pass"
+    assert decision["reason"]
+    assert guards_calls(warm) == []
+    assert revoked(warm, "bob") == []
+
+
+def test_an_error_code_that_is_no_text_changes_nothing(fresh):
+    """The caller counts, not the outcome of the call, whatever the event says about it."""
+    invocation = fresh.functions.invoke(FUNCTION, bobs("detail.errorCode", {"code": 1}))
+    assert [decision["decision"] for decision in invocation.decisions] == ["revoked"]
+    assert revoked(fresh, "bob") == ["managed"]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    path=st.sampled_from(PARTS),
+    value=any_json,
+    name=st.sampled_from(["revoked-create-user", "let-pass-admin"]),
+)
+def test_only_a_well_formed_caller_who_is_no_admin_is_revoked(fresh, path, value, name):
+    """Whatever is put into an event, only bob is revoked, and only when he called."""
+    fresh.calls.clear()
+    event = edit(case(name), path, value)
+    invocation = fresh.functions.invoke(FUNCTION, event)
+    assert invocation.succeeded
+    assert len(invocation.decisions) == 1
+    try:
+        who, named = caller(event), accounts(event)
+    except MalformedEvent:
+        who = None
+    touched = [
+        call.params["UserName"]
+        for call in fresh.calls
+        if call.action in ("AttachUserPolicy", "PutUserPolicy")
+    ]
+    if touched:
+        assert who.name == "bob" == touched[0]
+        assert named | {who.account} == {fresh.account}
+    assert revoked(fresh, "alice") == []
+
+
+# Names that change hands
+
+
+def test_a_renamed_user_is_found_by_id(fresh, user):
+    """A user who renames themselves right after the call is revoked under the new name."""
+    rex = user("rex")
+    rex.iam.create_user(UserName="friend-of-rex")
+    (event,) = fresh.pending
+    fresh.pending.clear()
+    fresh.client("iam").update_user(UserName="rex", NewUserName="rex-renamed")
+    (invocation,) = fresh.deliver(event)
+    assert invocation.decisions[-1]["decision"] == "revoked"
+    assert invocation.decisions[-1]["user"] == "rex-renamed"
+    assert revoked(fresh, "rex-renamed") == ["managed"]
+
+
+def test_a_deleted_user_is_let_pass(fresh):
+    """A caller whose id no longer exists is let pass as gone, and the event ends well."""
+    (invocation,) = fresh.deliver(case("let-pass-user-who-is-gone"))
+    assert outcomes(invocation) == "succeeded"
+    assert invocation.decisions[0]["reason"] == "the user does not exist any more"
+    assert "ListUsers" in guards_calls(fresh)
+
+
+def test_a_name_that_changed_hands_does_not_betray_its_new_owner(fresh):
+    """An old event of another user who was once called bob leaves today's bob alone."""
+    event = old(case("revoked-create-user"))
+    event["detail"]["userIdentity"]["principalId"] = "AIDASOMEBODYELSEXXXXX"
+    (invocation,) = fresh.deliver(event)
+    assert invocation.decisions[0]["decision"] == "let-pass"
+    assert revoked(fresh, "bob") == []
+
+
+def test_an_old_event_finds_its_user_under_the_new_name(fresh, user):
+    """An old event of a user who was renamed since, whose old name has a new owner, hits the right one."""
+    user("old-name"), user("new-name")
+    moto_user(fresh, "new-name").id = "AIDATHEONEWHOCALLEDXX"
+    text = json.dumps(old(case("revoked-create-user"))).replace("bob", "old-name")
+    event = json.loads(text.replace("AIDABOBXXXXXXXXXXXXXX", "AIDATHEONEWHOCALLEDXX"))
+    fresh.deliver(event)
+    assert revoked(fresh, "new-name") == ["managed"]
+    assert revoked(fresh, "old-name") == []

@@ -1,0 +1,208 @@
+"""Who joins the admin group, and who put them there: protect-admin-group, together with the main policy."""
+
+import pytest
+from botocore.exceptions import ClientError
+from helpers import (
+    GUARD,
+    PROTECT,
+    PROTECT_FUNCTION,
+    backend,
+    case,
+    decisions,
+    denied,
+    edit,
+    groups_of,
+    guards_calls,
+    moto_group,
+    moto_user,
+    old,
+    outcomes,
+    play,
+    revoked,
+)
+
+from sandbox.server import Fault
+
+# Joining the admins
+
+
+def test_adding_oneself_to_the_admins_is_undone_and_revoked(fresh, attacker):
+    """Who makes themselves an admin is out of the group again, and denied IAM."""
+    attacker.iam.add_user_to_group(GroupName="Admins", UserName="mallory")
+    played = play(fresh)
+    assert fresh.client("iam").list_groups_for_user(UserName="mallory")["Groups"] == []
+    assert decisions(played, PROTECT)[0]["decision"] == "acted"
+    assert revoked(fresh, "mallory") == ["managed"]
+    assert denied(attacker)
+
+
+@pytest.mark.parametrize("order", [list, lambda events: events[::-1]], ids=["in order", "reversed"])
+def test_calls_that_follow_the_joining_end_the_same_in_any_order(fresh, attacker, order):
+    """AddUserToGroup, then two more calls; delivered in any order, the attacker ends out and revoked."""
+    attacker.iam.add_user_to_group(GroupName="Admins", UserName="mallory")
+    attacker.iam.create_user(UserName="helper")
+    attacker.iam.create_access_key(UserName="helper")
+    play(fresh, order)
+    assert fresh.client("iam").list_groups_for_user(UserName="mallory")["Groups"] == []
+    assert revoked(fresh, "mallory") == ["managed"]
+
+
+def test_adding_somebody_else_to_the_admins_is_undone_and_revoked(fresh, attacker, user):
+    """A friend who is made an admin is out of the group again, and who made them one is revoked."""
+    user("friend")
+    attacker.iam.add_user_to_group(GroupName="Admins", UserName="friend")
+    play(fresh)
+    assert fresh.client("iam").list_groups_for_user(UserName="friend")["Groups"] == []
+    assert revoked(fresh, "mallory") == ["managed"]
+    assert revoked(fresh, "friend") == []
+
+
+def test_a_friend_who_is_renamed_at_once_is_not_taken_for_removed(fresh, attacker, user):
+    """Who adds a friend and renames them: the event fails loudly instead of saying that all is done."""
+    user("friend")
+    attacker.iam.add_user_to_group(GroupName="Admins", UserName="friend")
+    (event,) = fresh.pending
+    fresh.pending.clear()
+    fresh.client("iam").update_user(UserName="friend", NewUserName="friend-2")
+    invocation = fresh.functions.invoke(f"iam-guard-{PROTECT}", event)
+    assert outcomes(invocation) == "failed failed failed dead-lettered"
+    assert "is gone or renamed: look at the group" in invocation.log
+
+
+def test_who_adds_and_renames_themselves_is_out_of_the_group(fresh, attacker):
+    """Who makes themselves an admin and takes another name is found by id: out again, and revoked."""
+    attacker.iam.add_user_to_group(GroupName="Admins", UserName="mallory")
+    attacker.iam.update_user(UserName="mallory", NewUserName="innocent")
+    play(fresh)
+    assert fresh.client("iam").list_groups_for_user(UserName="innocent")["Groups"] == []
+    assert revoked(fresh, "innocent") == ["managed"]
+
+
+def test_who_leaves_their_name_to_a_decoy_is_out_of_the_group(fresh, attacker, user):
+    """Who makes themselves an admin and gives their name to somebody else is found by id all the same."""
+    user("decoy")
+    attacker.iam.add_user_to_group(GroupName="Admins", UserName="mallory")
+    (event,) = fresh.pending
+    iam = fresh.client("iam")
+    iam.update_user(UserName="mallory", NewUserName="innocent")
+    iam.update_user(UserName="decoy", NewUserName="mallory")
+    fresh.functions.invoke(f"iam-guard-{PROTECT}", event)
+    assert iam.list_groups_for_user(UserName="innocent")["Groups"] == []
+
+
+def test_an_admin_who_was_renamed_since_is_an_admin(fresh, user):
+    """An admin adds a colleague and is renamed: the colleague stays."""
+    admin = user("ada", groups=["Admins"])
+    user("colleague")
+    admin.iam.add_user_to_group(GroupName="Admins", UserName="colleague")
+    fresh.client("iam").update_user(UserName="ada", NewUserName="ada-2")
+    fresh.deliver(fresh.pending[0])
+    groups = fresh.client("iam").list_groups_for_user(UserName="colleague")["Groups"]
+    assert [group["GroupName"] for group in groups] == ["Admins"]
+
+
+def test_an_old_event_of_an_admin_who_has_left_takes_nobody_out(fresh, user):
+    """Long after, nobody can tell whether a caller who is gone was an admin: the event fails instead."""
+    user("colleague", groups=["Admins"])
+    event = old(case("let-pass-user-who-is-gone"))
+    event["detail"] |= {
+        "eventName": "AddUserToGroup",
+        "requestParameters": {"groupName": "Admins", "userName": "colleague"},
+    }
+    invocation = fresh.functions.invoke(f"iam-guard-{PROTECT}", event)
+    assert invocation.dead_lettered
+    assert fresh.client("iam").list_groups_for_user(UserName="colleague")["Groups"]
+
+
+def test_an_admin_group_that_only_moves_to_another_path_revokes_nobody(fresh):
+    """UpdateGroup that repeats the admin group's name, as Terraform sends it, grants nothing."""
+    event = case("let-pass-admin")
+    names = {"groupName": "Admins", "newGroupName": "admins", "newPath": "/people/"}
+    event["detail"] |= {"eventName": "UpdateGroup", "requestParameters": names}
+    (invocation,) = fresh.deliver(event)
+    assert invocation.decisions[0]["decision"] == "let-pass"
+    assert revoked(fresh, "alice") == []
+
+
+def test_an_admin_may_make_admins(fresh, user):
+    """An admin adds a colleague: nothing is undone, nobody is revoked."""
+    admin = user("ada", groups=["Admins"])
+    user("colleague")
+    admin.iam.add_user_to_group(GroupName="Admins", UserName="colleague")
+    played = play(fresh)
+    assert [d["decision"] for d in decisions(played) + decisions(played, PROTECT)] == ["let-pass", "let-pass"]
+    groups = fresh.client("iam").list_groups_for_user(UserName="colleague")["Groups"]
+    assert [group["GroupName"] for group in groups] == ["Admins"]
+
+
+def test_a_failed_attempt_to_join_changes_no_membership(fresh, user):
+    """AddUserToGroup that IAM refused takes nobody out of the group, and still revokes who tried."""
+    weak = user("weak", allow="s3:*")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        weak.iam.add_user_to_group(GroupName="Admins", UserName="alice")
+    play(fresh)
+    groups = fresh.client("iam").list_groups_for_user(UserName="alice")["Groups"]
+    assert [group["GroupName"] for group in groups] == ["Admins"]
+    assert revoked(fresh, "weak") == ["managed"]
+
+
+def test_a_group_that_takes_the_admins_name_makes_no_admin(fresh, attacker):
+    """Who renames a group of their own to the admin group's name is revoked for it."""
+    event = case("revoked-create-user")
+    fresh.client("iam").create_group(GroupName="devs")
+    event["detail"] |= {
+        "eventName": "UpdateGroup",
+        "requestParameters": {"groupName": "devs", "newGroupName": "ADMINS"},
+    }
+    moto_group(fresh, "Admins").users.append(moto_user(fresh, "bob"))
+    fresh.deliver(event)
+    assert revoked(fresh, "bob") == ["managed"]
+
+
+def test_an_error_while_judging_who_added_fails_the_event(fresh, attacker):
+    """Where IAM cannot say who the caller is, nobody is taken out, and the event is tried again."""
+    event = case("revoked-create-user")
+    event["detail"] |= {
+        "eventName": "AddUserToGroup",
+        "requestParameters": {"groupName": "Admins", "userName": "alice"},
+    }
+    fresh.faults.append(Fault("iam:ListGroupsForUser", "AccessDenied", 403, caller=GUARD))
+    invocation = fresh.functions.invoke(f"iam-guard-{PROTECT}", event)
+    assert outcomes(invocation) == "failed failed failed dead-lettered"
+    fresh.faults.clear()
+    assert fresh.client("iam").list_groups_for_user(UserName="alice")["Groups"]
+
+
+def test_a_caller_who_is_gone_at_once_was_no_admin(fresh, attacker, user):
+    """Who adds a friend and is deleted right after was no admin: the friend is out of the group again."""
+    user("friend")
+    attacker.iam.add_user_to_group(GroupName="Admins", UserName="friend")
+    (event,) = fresh.pending
+    del backend(fresh).users["mallory"]
+    invocation = fresh.functions.invoke(PROTECT_FUNCTION, event)
+    assert [decision["decision"] for decision in invocation.decisions] == ["acted"]
+    assert groups_of(fresh, "friend") == []
+
+
+def test_the_caller_of_an_old_event_is_found_by_id(fresh, user):
+    """An admin was renamed long ago, and a non-admin has the name now: whom the admin added stays."""
+    admin = user("ada", groups=["Admins"])
+    user("colleague"), user("successor")
+    admin.iam.add_user_to_group(GroupName="Admins", UserName="colleague")
+    (event,) = fresh.pending
+    iam = fresh.client("iam")
+    iam.update_user(UserName="ada", NewUserName="ada-2")
+    iam.update_user(UserName="successor", NewUserName="ada")
+    invocation = fresh.functions.invoke(PROTECT_FUNCTION, old(event))
+    assert [decision["decision"] for decision in invocation.decisions] == ["let-pass"]
+    assert groups_of(fresh, "colleague") == ["Admins"]
+
+
+@pytest.mark.parametrize("name", [None, 7, {"user": "bob"}, ...], ids=str)
+def test_a_user_name_that_is_no_text_is_nobody(fresh, name):
+    """An event that does not say by a text whom it is about is let pass, and IAM is not asked for it."""
+    event = case("acted-user-adds-somebody", PROTECT)
+    edit(event, "detail.requestParameters.userName", name)
+    invocation = fresh.functions.invoke(PROTECT_FUNCTION, event)
+    assert [decision["reason"] for decision in invocation.decisions] == ["the event names no user"]
+    assert "GetUser" not in guards_calls(fresh)

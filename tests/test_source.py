@@ -1,0 +1,159 @@
+"""Where users come from: the source ``authorization-details``, and an event's user by name or id."""
+
+from collections import Counter
+
+from botocore.stub import Stubber
+from helpers import LIST, PAT, REVOKED, backend, deny_arn, deny_user
+
+from c7n_iamguard import client, deny
+from sandbox import iam as sandbox_iam
+from sandbox.server import Fault
+
+DETAILS = "GetAccountAuthorizationDetails"
+
+
+def operations(sandbox):
+    """How often each operation was called, without those that any command makes."""
+    return Counter(call.action for call in sandbox.calls if call.action != "GetCallerIdentity")
+
+
+# What the source reads
+
+
+def test_a_user_of_the_source_is_what_stock_filters_expect(fresh, user, source, in_process):
+    """Every user is as GetUser tells, with a list of tags, and groups, policies and boundary besides."""
+    user("tia", groups=["Admins"], tags=[{"Key": "team", "Value": "data"}], path="/team/")
+    deny_user(fresh, "tia", "managed", "inline", "boundary")
+    users = {u["UserName"]: u for u in source().resource_manager.resources()}
+    for stock_user in in_process(source="describe").resource_manager.resources():
+        ours = users.pop(stock_user["UserName"])
+        assert {key: ours.get(key) for key in stock_user} == stock_user
+        if stock_user["UserName"] == "tia":
+            tia = ours
+    assert users == {}
+    assert tia["GroupList"] == ["Admins"]
+    assert [p["PolicyName"] for p in tia["AttachedManagedPolicies"]] == ["DenyIAMAccess"]
+    assert tia["UserPolicyList"][1]["PolicyDocument"]["Statement"][0]["Action"] == ["iam:*", "sts:*"]
+    assert tia["PermissionsBoundary"]["PermissionsBoundaryArn"] == deny_arn(fresh, deny.BOUNDARY_POLICY)
+
+
+def test_lists_that_an_answer_leaves_out_are_empty(source, monkeypatch):
+    """A user of whom IAM tells no tags, groups or policies has none, and is no match of either filter."""
+    policy = source(filters=["admin-group-member", "iam-access-revoked"])
+    iam = client.iam(policy.resource_manager)
+    with Stubber(iam) as stub:
+        page = {"UserDetailList": [PAT], "IsTruncated": False}
+        stub.add_response("get_account_authorization_details", page)
+        monkeypatch.setattr(client, "_kept", iam)
+        (pat,) = policy.resource_manager.source.resources({})
+        assert [pat[key] for key in policy.resource_manager.source.LISTS] == [[], [], [], []]
+        assert [item.process([pat], event={}) for item in policy.resource_manager.filters] == [[], []]
+
+
+def test_all_pages_are_read(fresh, user, custodian, monkeypatch):
+    """Users on later pages count, for each filter, however small the pages are."""
+    monkeypatch.setattr(sandbox_iam, "MAX_PAGE_ITEMS", 3)
+    for number in range(8):
+        user(f"page-{number}", groups=["Admins"] if number % 2 else [])
+        deny_user(fresh, f"page-{number}", *["managed"] * (number > 4))
+    fresh.calls.clear()
+    policy = {
+        "name": "pages",
+        "resource": "aws.iam-user",
+        "source": "authorization-details",
+        "filters": ["admin-group-member", "iam-access-revoked"],
+    }
+    assert set(custodian(policy).users) == {"page-5", "page-7"}
+    assert operations(fresh)[DETAILS] == 4
+
+
+def test_fifty_users_cost_one_call_and_the_look_at_the_admin_group(fresh, user, custodian):
+    """Who is no admin, and who is revoked, is one call for 50 users, beside the look at the admin group."""
+    users = backend(fresh)
+    many = [f"many-{number}" for number in range(50)]
+    for name in many:
+        users.create_user(fresh.region, name)
+    deny_user(fresh, "many-7", "managed")
+    policy = {
+        "name": "many",
+        "resource": "aws.iam-user",
+        "source": "authorization-details",
+        "filters": [{"not": ["admin-group-member"]}, "iam-access-revoked"],
+    }
+    fresh.calls.clear()
+    assert set(custodian(policy).users) == {"many-7"}
+    assert operations(fresh) == {DETAILS: 1, "GetGroup": 2, "ListGroups": 1}
+
+
+def test_a_throttle_between_pages_is_waited_for(fresh, user, custodian, monkeypatch):
+    """A page that IAM refuses once is asked for again, and no user is missing."""
+    monkeypatch.setattr(sandbox_iam, "MAX_PAGE_ITEMS", 2)
+    for number in range(3):
+        user(f"slow-{number}")
+        deny_user(fresh, f"slow-{number}", "managed")
+    fresh.faults.append(Fault(f"iam:{DETAILS}", "Throttling", skip=1, times=1))
+    assert set(custodian(LIST).users) == {"slow-0", "slow-1", "slow-2"}
+    assert fresh.faults[0].hits == 1
+
+
+def test_throttles_without_end_between_pages_fail_the_run(fresh, user, custodian, monkeypatch):
+    """Where a later page never comes, the run fails with IAM's error, and nobody of the first is acted on."""
+    monkeypatch.setattr(sandbox_iam, "MAX_PAGE_ITEMS", 2)
+    policy = {
+        "name": "part-of-the-users",
+        "resource": "aws.iam-user",
+        "source": "authorization-details",
+        "filters": [{"not": ["admin-group-member"]}],
+        "actions": [{"type": "revoke-iam-access", "bulk": True}],
+    }
+    fresh.faults.append(Fault(f"iam:{DETAILS}", "Throttling", skip=1))
+    done = custodian(policy, fails=True, AWS_MAX_ATTEMPTS="1")
+    assert "(Throttling) when calling the GetAccountAuthorizationDetails operation" in done.stderr
+    assert operations(fresh) == {DETAILS: 3}
+
+
+def test_membership_is_of_now_and_never_from_custodians_cache(fresh, user, custodian):
+    """A second run within the 15 minutes of Custodian's cache sees who has become an admin since."""
+    user("nia")
+    policy = {
+        "name": "of-now",
+        "resource": "aws.iam-user",
+        "source": "authorization-details",
+        "filters": [{"UserName": "nia"}, {"not": [{"type": "admin-group-member", "groups": ["Admins"]}]}],
+    }
+    assert set(custodian(policy).users) == {"nia"}
+    fresh.client("iam").add_user_to_group(GroupName="Admins", UserName="nia")
+    fresh.calls.clear()
+    assert custodian(policy).users == {}
+    assert operations(fresh)[DETAILS] == 1
+
+
+def test_an_events_user_is_read_by_name(fresh, user, source):
+    """Asked for one user by name, the source reads that user alone, and the filters ask for the rest."""
+    user("evi", groups=["Admins"])
+    deny_user(fresh, "evi", "inline")
+    policy = source(filters=["admin-group-member", "iam-access-revoked"])
+    fresh.calls.clear()
+    found = policy.resource_manager.source.get_resources(["evi", "nobody"])
+    found = policy.resource_manager.filter_resources(found, {})
+    assert [(u["UserName"], u["c7n:AdminGroups"], u[REVOKED]) for u in found] == [
+        ("evi", ["Admins"], ["inline"])
+    ]
+    assert operations(fresh)[DETAILS] == 0
+    assert operations(fresh)["ListGroupsForUser"] == 1
+
+
+def test_groups_that_aws_config_tells_of_are_not_trusted(fresh, user, in_process):
+    """Groups in a user from another source are of some time ago; IAM is asked."""
+    user("kay")
+    policy = in_process(source="config", filters=["admin-group-member", "iam-access-revoked"])
+    of_config = {
+        "UserName": "kay",
+        "GroupList": ["Admins"],
+        "AttachedManagedPolicies": [],
+        "UserPolicyList": [],
+    }
+    assert policy.resource_manager.filters[0].process([of_config], event={}) == []
+    deny_user(fresh, "kay", "managed")
+    (kay,) = policy.resource_manager.filters[1].process([of_config])
+    assert kay[REVOKED] == ["managed"]
