@@ -10,11 +10,10 @@ from c7n_iamguard import __version__, settings
 from c7n_iamguard.admins import AdminCriterion
 from c7n_iamguard.checks import HANDLER
 from c7n_iamguard.client import client_of
+from c7n_iamguard.event import IAM_REGIONS
 
 log = logging.getLogger("c7n_iamguard")
 
-#: IAM's events reach EventBridge in one region per partition.
-IAM_REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 #: The roles of the guard's functions.
 FUNCTION_ROLES = ("iam-guard", "iam-guard-contain")
 #: The tag of a function that says which version of the plugin it carries.

@@ -1,5 +1,15 @@
 """What the plugin adds to c7n: importing a module registers what is in it."""
 
-from c7n_iamguard import admin_roles, admins, mode, periodic, protect, restore, revoke, source
-
-__all__ = ["admin_roles", "admins", "mode", "periodic", "protect", "restore", "revoke", "source"]
+from c7n_iamguard import (  # noqa: F401
+    admin_roles,
+    admins,
+    calls,
+    catch_up,
+    mode,
+    periodic,
+    protect,
+    restore,
+    revoke,
+    source,
+    tell,
+)

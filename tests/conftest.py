@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import aws_cli
 import helpers
+import kept
 import pytest
 import yaml
 from botocore.config import Config
@@ -24,6 +25,11 @@ from helpers import (  # noqa: F401  some test modules import these from here
 from c7n_iamguard import deny
 from sandbox import Sandbox, iam
 from sandbox.server import DEPLOY
+
+
+def pytest_sessionstart():
+    """Load the plugin as custodian does, right after c7n's IAM resources, whichever module a test imports."""
+    import c7n.resources.iam  # noqa: F401
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +61,7 @@ def unchanged(sandbox):
     """Users, groups and managed policies are after the test as before it, without faults or SCPs."""
     sandbox.pending.clear()
     sandbox.calls.clear()
-    put_back = helpers.kept_iam(helpers.backend(sandbox))
+    put_back = kept.iam(helpers.backend(sandbox))
     yield
     sandbox.faults.clear()
     sandbox.scps.clear()
@@ -114,7 +120,12 @@ def source(in_process):
 def logged(caplog):
     """``logged()``: the decisions that were logged in this process."""
     caplog.set_level("INFO", "c7n_iamguard")
-    return lambda: [json.loads(r.getMessage()) for r in caplog.records if r.name == "c7n_iamguard"]
+
+    def decisions():
+        texts = [record.getMessage() for record in caplog.records if record.name == "c7n_iamguard"]
+        return [json.loads(text) for text in texts if text.startswith("{")]
+
+    return decisions
 
 
 @pytest.fixture

@@ -1,12 +1,16 @@
 """What test modules share: the pack's names, event cases, stock commands, and looks into the sandbox."""
 
 import copy
+import io
 import json
+import os
 import subprocess
 import sys
+import zipfile
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 import yaml
 from botocore.exceptions import ClientError
@@ -305,69 +309,6 @@ def fill_inline(sandbox, name):
     )
 
 
-# Keeping tests apart
-
-
-def kept(things):
-    """Remember what moto's objects hold, by the keys that they have in a backend.
-
-    :returns: a function that puts it all back
-    """
-    copied = {dict: dict, list: list}
-    before = {
-        key: (
-            thing,
-            {name: copied.get(type(value), lambda v: v)(value) for name, value in vars(thing).items()},
-        )
-        for key, thing in things.items()
-    }
-
-    def put_back():
-        things.clear()
-        for key, (thing, held) in before.items():
-            things[key] = thing
-            vars(thing).update(held)
-
-    return put_back
-
-
-def kept_iam(backend):
-    """Remember the users, groups, managed policies and tags of moto's IAM backend; as :func:`kept`."""
-    kinds = [kept(kind) for kind in (backend.users, backend.groups, backend.managed_policies)]
-    versions = {arn: copy.deepcopy(policy.versions) for arn, policy in backend.managed_policies.items()}
-    tags = copy.deepcopy(backend.tagger.tags)
-
-    def put_back():
-        for put_back_kind in kinds:
-            put_back_kind()
-        for arn, held in versions.items():
-            backend.managed_policies[arn].versions = held
-        backend.tagger.tags = tags
-
-    return put_back
-
-
-def kept_functions(account, region):
-    """Remember an account's functions and rules; as :func:`kept`."""
-    from moto.awslambda.models import lambda_backends
-    from moto.events.models import events_backends
-
-    storage = lambda_backends[account][region]._lambdas
-    functions, arns = copy.copy(storage._functions), dict(storage._arns)
-    puts = [
-        kept(events_backends[account][region].event_buses["default"].rules),
-        *(kept({"latest": function["latest"]}) for function in functions.values()),
-    ]
-
-    def put_back():
-        for put_back_kind in puts:
-            put_back_kind()
-        storage._functions = functions
-        storage._arns.update(arns)
-
-    return put_back
-
-
 # The function
 
 
@@ -386,6 +327,22 @@ def environment(sandbox, timeout=120, **variables):
         client.update_function_configuration(
             FunctionName=FUNCTION, Environment={"Variables": own}, Timeout=before["Timeout"]
         )
+
+
+def unzipped(sandbox, name, folder):
+    """The code of a function, as it was uploaded, in a folder.
+
+    :returns: the function's ARN, and the environment variables in which Lambda would run the code there
+    """
+    from moto.awslambda.models import lambda_backends
+
+    function = lambda_backends[sandbox.account][sandbox.region].get_function(name)
+    zipfile.ZipFile(io.BytesIO(function.code_bytes)).extractall(folder)
+    role = sandbox.functions.credentials(function.role, sandbox.account, sandbox.region)
+    environ = sandbox.environ(role) | function.environment_vars
+    environ["PYTHONPATH"] = os.pathsep.join([str(folder), str(sandbox.functions.runtime())])
+    environ["PYTHONDONTWRITEBYTECODE"] = "1"  # /var/task cannot be written
+    return SimpleNamespace(arn=function.function_arn, environ=environ)
 
 
 # Accounts

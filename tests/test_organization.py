@@ -9,7 +9,7 @@ import shutil
 import zipfile
 from types import SimpleNamespace
 
-import helpers
+import kept
 import pytest
 import yaml
 from helpers import FUNCTION, PROTECT_FUNCTION, REVOKE, ROOT, attached, call_iam, function_names, ok
@@ -109,8 +109,8 @@ def organization(sandbox, shell, workplace):
 def as_deployed(sandbox, organization):
     """After each test, users, functions and rules of the sound accounts are as the deployment left them."""
     sandbox.pending.clear()
-    puts = [helpers.kept_functions(account, sandbox.region) for account in MEMBERS]
-    puts += [helpers.kept_iam(iam_backends[account]["aws"]) for account in MEMBERS]
+    puts = [kept.functions(account, sandbox.region) for account in MEMBERS]
+    puts += [kept.iam(iam_backends[account]["aws"]) for account in MEMBERS]
     yield
     for put_back in puts:
         put_back()

@@ -1,0 +1,107 @@
+"""What a person can do about a decision, as commands, and what happened, as sentences. Pure.
+
+Both go into mails. So they hold no text that a caller could have written, such as a user agent or parameters.
+"""
+
+import re
+
+#: The policy files that give IAM back.
+RESTORE = {"user": "policies/restore-iam-access.yml", "role": "policies/restore-iam-access-of-roles.yml"}
+
+#: A name that the shorthand of AWS's command line takes as it is. A command in a mail has no double quotes and no
+#: backslashes, because EventBridge does not escape them.
+PLAIN_NAME = re.compile(r"[\w+=.@-]{1,64}", re.ASCII)
+
+#: The paths of the roles that only AWS can change.
+IDENTITY_CENTER, SERVICE_LINKED = "/aws-reserved/sso.amazonaws.com/", "/aws-service-role/"
+
+
+def restore_command(about, decided, region):
+    """The command that gives back what was taken; empty if nothing was.
+
+    :param about: whom it was taken from: ``type`` and ``name``
+    :param decided: what was decided, as the actions noted it
+    """
+    name = f"--{about['type']}-name" + ("=" if about["name"].startswith("-") else " ") + about["name"]
+    if decided["decision"] == "acted":
+        groups = decided.get("groups") or []
+        return " && ".join(f"aws iam add-user-to-group --group-name {group} {name}" for group in groups)
+    if decided["decision"] != "revoked" or denied_before(decided):
+        return ""
+    return (
+        f"aws iam tag-{about['type']} {name} --tags Key=iam-guard,Value=restore && "
+        f"custodian run -s output -r {region} {RESTORE[about['type']]}"
+    )
+
+
+def denied_before(decided):
+    """Whether the principal's own boundary denied IAM already, so that nothing was taken."""
+    return str((decided.get("rungs") or {}).get("boundary", "")).startswith("kept ")
+
+
+def contain_command(called, path, session, region, reader):
+    """The command that stops a caller from doing anything at all; empty if AWS's runbook cannot.
+
+    Behind a role of Identity Center is a person. Their name is the session's: there no caller chooses it.
+
+    :param called: the caller: ``type`` and ``name``
+    :param path: the caller's path
+    :param reader: the ARN of who may read what the runbook saves before it acts
+    """
+    kind, name = f"IAM {called['type']}", called["name"]
+    if path.startswith(IDENTITY_CENTER):
+        kind, name = "Identity Center user", session
+    if path.startswith(SERVICE_LINKED) or not PLAIN_NAME.fullmatch(name):
+        return ""
+    return (
+        f"aws ssm start-automation-execution --region {region} --document-name AWSSupport-ContainIAMPrincipal "
+        f"--parameters 'PrincipalType={kind},PrincipalName={name},Action=Contain,DryRun=false,"
+        f"BackupS3BucketAccess={reader}'"
+    )
+
+
+def sentences(found, decided):
+    """What happened, for somebody who has never heard of the guard.
+
+    :param found: the event's detail, without this
+    :param decided: what was decided, as the actions noted it
+    """
+    called, made = found["caller"], found["call"]
+    alias = f" ({found['account']['alias']})" if found["account"]["alias"] else ""
+    said = f"The IAM {called['type']} {called['name']} in account {found['account']['id']}{alias}"
+    if made["eventName"]:
+        said += f" {'tried to call' if made['errorCode'] else 'called'} {made['eventName']}"
+        said += f" from {made['sourceIPAddress']}" if made["sourceIPAddress"] else ""
+        said += f" at {made['eventTime']}," if made["eventTime"] else ""
+        said += " and"
+    late = "; it learned of the call late, from CloudTrail's event history" if found["late"] else ""
+    return f"{said} is not meant to use IAM. {outcome(found, decided)}{late}."
+
+
+def outcome(found, decided):
+    """What the guard did about a call, without the full stop."""
+    name, decision, groups = found["principal"]["name"], found["decision"], ", ".join(found["groups"])
+    if decision == "revoked" and denied_before(decided):
+        return f"iam-guard changed nothing: {name} has a permissions boundary that denies IAM already"
+    if decision == "revoked":
+        form = {
+            "managed": "a managed policy",
+            "inline": "an inline policy",
+            "boundary": "a permissions boundary",
+        }
+        return f"iam-guard denied {name} IAM by {form[found['how']]}"
+    if decision == "acted":
+        return f"iam-guard removed {name}, whom the call had added, from the admin group {groups}"
+    if decision == "cannot-revoke":
+        return f"iam-guard cannot deny {name} IAM: only AWS can change this role, so somebody has to act"
+    if decision == "contained":
+        return "iam-guard took back what the call gave"
+    if decision == "left":
+        return "iam-guard did not take back what the call gave: somebody has to look"
+    would = {
+        "would-revoke": f"have denied {name} IAM",
+        "would-contain": "have taken back what the call gave",
+    }[decision]
+    if groups:
+        would = f"have removed {name} from the admin group {groups}"
+    return f"iam-guard only observes, and changed nothing: it would {would}"

@@ -1,0 +1,135 @@
+"""The function's entry point: what it imports and opens, and when. No clock is looked at."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import kept
+import pytest
+from helpers import FUNCTION, REVOKE, case, guards_calls, revoked, shipped, take_off_the_deny, unzipped
+
+PROBE = """
+import json, os, sys
+import c7n_iamguard.handler as handler
+at_start, written = set(sys.modules), []
+def look(name, details):
+    if name == "open" and details[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) or name == "os.mkdir":
+        written.append(str(details[0]))
+sys.addaudithook(look)
+class context: invoked_function_arn = sys.argv[1]
+for event in sys.argv[2:]:
+    handler.run(json.loads(event), context)
+config = handler.client.iam(handler.POLICIES[0].resource_manager).meta.config
+waits = [config.retries["total_max_attempts"], config.connect_timeout, config.read_timeout]
+later = sorted(set(sys.modules) - at_start)
+python = "python{}.{}".format(*sys.version_info)
+print(json.dumps({"start": sorted(at_start), "event": later, "written": written, "python": python, "waits": waits}))
+"""
+
+
+def handle(sandbox, folder, *events, python=sys.executable):
+    """Run the deployed code on events, in a process of its own, and tell what it imported and wrote."""
+    code = unzipped(sandbox, FUNCTION, folder)
+    command = [python, "-S", "-c", PROBE, code.arn, *map(json.dumps, events)]
+    run = subprocess.run(command, env=code.environ, cwd=folder, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def seen(deployed, tmp_path_factory):
+    """What the deployed code imports while it starts and at its first events, and what it writes."""
+    events = [case("revoked-create-user"), case("let-pass-admin")]
+    yield handle(deployed, tmp_path_factory.mktemp("task"), *events)
+    take_off_the_deny(deployed, "bob")
+
+
+def test_what_the_function_needs_is_imported_while_it_starts(seen):
+    """The plugin and c7n's IAM resources are there before the first event."""
+    assert {"c7n_iamguard.plugin", "c7n.resources.iam", "c7n.policy"} <= set(seen["start"])
+    ours = [name for name in seen["event"] if name.split(".")[0] in ("c7n", "c7n_iamguard", "boto3")]
+    assert ours == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "jsonschema",
+        "yaml",
+        "c7n_org",
+        "c7n.schema",
+        "c7n.commands",
+        "c7n.mu",
+        "c7n.resources.ec2",
+        "unittest",
+        "asyncio",
+    ],
+)
+def test_what_the_function_does_not_need_is_never_imported(seen, name):
+    """Validation, provisioning, the command line and other services' resources stay out of the function."""
+    imported = {*seen["start"], *seen["event"]}
+    assert not [module for module in imported if module == name or module.startswith(f"{name}.")]
+
+
+def test_an_event_writes_nothing_to_the_disk(seen):
+    """Handling an event opens no file for writing and makes no folder."""
+    assert seen["written"] == []
+
+
+def test_the_worst_call_to_iam_leaves_time_for_another_one(seen):
+    """Two calls that time out in every try, as a revocation may make, end before the function does."""
+    tries, connecting, reading = seen["waits"]
+    backoff = sum(2**n for n in range(tries - 1))  # botocore's standard mode, at its longest
+    assert 2 * (tries * (connecting + reading) + backoff) < shipped(REVOKE)["mode"]["timeout"]
+
+
+def interpreter(runtime):
+    """The interpreter on this machine for a Lambda runtime such as ``python3.13``; None if there is none."""
+    version = runtime.removeprefix("python")
+    pyenv = Path.home() / ".pyenv/versions"
+    for found in (shutil.which(runtime), *pyenv.glob(f"{version}.*/bin/{runtime}")):
+        check = f"import sys; assert sys.version_info[:2] == {tuple(map(int, version.split('.')))}"
+        if found and subprocess.run([found, "-c", check], capture_output=True).returncode == 0:
+            return str(found)
+    return None
+
+
+def test_the_uploaded_code_runs_under_the_python_that_the_policy_names(fresh, tmp_path):
+    """The zip revokes bob and lets the admin pass under the runtime of the policy, not that of the tests."""
+    runtime = shipped(REVOKE)["mode"]["runtime"]
+    python = interpreter(runtime)
+    if python is None:
+        pytest.skip(f"{runtime}, the runtime of the policies, is not on this machine")
+    events = [case("revoked-create-user"), case("let-pass-admin")]
+    done = handle(fresh, tmp_path, *events, python=python)
+    assert done["python"] == runtime
+    assert revoked(fresh, "bob") == ["managed"]
+    assert revoked(fresh, "alice") == []
+    assert done["written"] == []
+
+
+def test_many_events_share_one_connection(fresh):
+    """Twenty events in a row, of admins and others, open no new connection and cost their calls alone."""
+    fresh.functions.cool()  # so that the look at the deny policy, once a minute, is not due meanwhile
+    fresh.deliver(case("let-pass-admin"))
+    fresh.calls.clear()
+    connections = len(fresh.connections)
+    for _ in range(10):
+        fresh.deliver(case("let-pass-admin"))
+        fresh.deliver(case("revoked-create-user"))
+    assert len(fresh.connections) == connections
+    assert guards_calls(fresh) == ["ListGroupsForUser", "ListGroupsForUser", "AttachUserPolicy"] * 10
+
+
+def test_an_action_of_all_resources_still_works(fresh, custodian):
+    """A policy whose action c7n loads with other services' resources starts, too: the function loads them."""
+    put_back = kept.functions(fresh.account, fresh.region)
+    policy = shipped(REVOKE)
+    policy["name"] = "with-a-state-machine"
+    policy["actions"] += [{"type": "invoke-sfn", "state-machine": "evidence"}]
+    custodian(policy)
+    attempt = fresh.functions.attempt("iam-guard-with-a-state-machine", case("let-pass-admin"))
+    put_back()
+    assert attempt.outcome == "succeeded", attempt.log
