@@ -1,6 +1,7 @@
 """Filter ``iam-calls``: who called IAM, by CloudTrail's event history."""
 
 import logging
+import re
 from datetime import datetime, timedelta, timezone
 
 from c7n.exceptions import PolicyExecutionError
@@ -26,6 +27,24 @@ COPIED = (
     "responseElements",
 )
 
+#: Parameters that are whole documents or keys, by the ends of their names.
+DOCUMENTS = ("Document", "Body")
+
+
+def target(record):
+    """What a call was about, for a column of a report: the texts among its parameters, without documents.
+
+    Whoever makes a call that fails chooses these texts freely. So they are cut, and only printable ASCII is left
+    of them: a line break would forge a row of the report, and other characters would act on the terminal.
+
+    :returns: such as ``backdoor, arn:aws:iam::aws:policy/AdministratorAccess``; None if CloudTrail tells nothing
+    """
+    parameters = record.get("requestParameters")
+    if not isinstance(parameters, dict):
+        return None
+    texts = [v for k, v in parameters.items() if isinstance(v, str) and not k.endswith(DOCUMENTS)]
+    return ", ".join(re.sub("[^ -~]", "?", value[:100]) for value in texts) or None
+
 
 def summary(record, who):
     """What a report or a message says of a call; what CloudTrail does not tell is left out.
@@ -37,6 +56,7 @@ def summary(record, who):
     context = identity.get("sessionContext")
     attributes = context.get("attributes") if isinstance(context, dict) else None
     found = {key: record.get(key) for key in COPIED} | {
+        "target": target(record),
         "accessKeyId": text(identity, "accessKeyId") or None,
         "mfaAuthenticated": text(attributes, "mfaAuthenticated"),
         "sessionName": who.session,
@@ -102,7 +122,8 @@ class IAMCalls(Filter):
     The calls are in ``c7n:IAMCalls``, the newest first, and so are the principals. Each call has what CloudTrail
     tells of ``eventTime``, ``eventName``, ``eventID``, ``errorCode``, ``errorMessage``, ``sourceIPAddress``,
     ``userAgent``, ``accessKeyId``, ``mfaAuthenticated``, ``requestParameters``, ``responseElements``,
-    ``invokedBy``, ``sessionName``, ``sourceIdentity`` and ``onBehalfOf``.
+    ``invokedBy``, ``sessionName``, ``sourceIdentity`` and ``onBehalfOf``. ``target`` has the names among the
+    parameters, for a column of a report.
 
     All principals are looked up at once. AWS allows the account two requests a second, of 50 events each,
     reads included, so that 10,000 events take 100 seconds. If AWS answers no request for five minutes, or an
@@ -154,8 +175,8 @@ class IAMCalls(Filter):
             found.append(principal)
         return found
 
-    def history(self):
-        """The :class:`~c7n_iamguard.history.History` of the last ``hours``."""
+    def history(self, **how):
+        """The :class:`~c7n_iamguard.history.History` of the last ``hours``, read as its keywords say."""
         end = datetime.now(timezone.utc)
         start = end - timedelta(hours=self.data.get("hours", 24))
         partition = get_partition(self.manager.config.region)
@@ -165,4 +186,4 @@ class IAMCalls(Filter):
                 f"partition {partition} has IAM's events"
             )
         client = client_of(self.manager, "cloudtrail", history.CONFIG, IAM_REGIONS[partition])
-        return history.History(client, self.manager.config.account_id, start, end)
+        return history.History(client, self.manager.config.account_id, start, end, **how)

@@ -141,6 +141,25 @@ def test_a_call_is_told_with_what_cloudtrail_says_of_it():
     }
 
 
+@pytest.mark.parametrize(
+    ("parameters", "target"),
+    [
+        ({"userName": "backdoor"}, "backdoor"),
+        ({"userName": "eve", "policyArn": "arn:aws:iam::aws:policy/X"}, "eve, arn:aws:iam::aws:policy/X"),
+        ({"roleName": "r", "policyName": "p", "policyDocument": "{}", "maxSessionDuration": 3600}, "r, p"),
+        ({"userName": "x\nbob\x1b[2J\u202e", "tags": []}, "x?bob?[2J?"),
+        ({"userName": "x" * 5000}, "x" * 100),
+        ({"passwordResetRequired": True}, None),
+        (None, None),
+    ],
+)
+def test_a_calls_target_is_a_line_of_its_parameters(parameters, target):
+    """The names among the parameters make one printable line, whatever the caller has written in them."""
+    collected = Calls(USER, [BOB], ACCOUNT)
+    collected.add(record(user("bob"), requestParameters=parameters))
+    assert collected.found["bob"][0].get("target") == target
+
+
 def test_what_was_asked_for_and_answered_is_kept():
     """A call's parameters and answer tell what to look for, such as a new access key's id."""
     collected = Calls(USER, [BOB], ACCOUNT)
