@@ -175,8 +175,8 @@ class IAMCalls(Filter):
             found.append(principal)
         return found
 
-    def history(self):
-        """The :class:`~c7n_iamguard.history.History` of the last ``hours``."""
+    def history(self, **how):
+        """The :class:`~c7n_iamguard.history.History` of the last ``hours``, read as its keywords say."""
         end = datetime.now(timezone.utc)
         start = end - timedelta(hours=self.data.get("hours", 24))
         partition = get_partition(self.manager.config.region)
@@ -186,4 +186,4 @@ class IAMCalls(Filter):
                 f"partition {partition} has IAM's events"
             )
         client = client_of(self.manager, "cloudtrail", history.CONFIG, IAM_REGIONS[partition])
-        return history.History(client, self.manager.config.account_id, start, end)
+        return history.History(client, self.manager.config.account_id, start, end, **how)

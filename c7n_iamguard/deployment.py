@@ -31,6 +31,13 @@ class GuardedFunction:
         """Whether the policy's function runs the plugin's handler."""
         return self.policy.data["mode"].get("handler") == HANDLER
 
+    @property
+    def policy_lambda(self):
+        """What c7n deploys the function as: with bytecode, if it is guarded."""
+        from c7n_iamguard.archive import CompiledPolicyLambda  # loads c7n.mu, which functions do not need
+
+        return CompiledPolicyLambda if self.guarded else super().policy_lambda
+
     def provision(self):
         """Deploy the policy's function, with the ids of the admins that it has to know.
 

@@ -4,6 +4,7 @@ from c7n_iamguard import (  # noqa: F401
     admin_roles,
     admins,
     calls,
+    catch_up,
     mode,
     periodic,
     protect,

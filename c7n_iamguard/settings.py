@@ -18,6 +18,9 @@ POLICY_ARN = re.compile(
 )
 
 
+#: The tag that asks for a restoration, and the one that says when there was one.
+REQUEST_TAG, RESTORED_TAG = "iam-guard", "iam-guard-restored"
+
 #: The variables that c7n-org fills in from an account's ``vars``. If nothing fills one in, c7n leaves it as it
 #: is, and the key of the policy's own ``metadata`` counts.
 VARIABLES = {
