@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from moto.iam.models import iam_backends
 from moto.utilities.utils import get_partition
 
-from sandbox import callers, cloudtrail, guard, logs
+from sandbox import callers, cloudtrail, eventbridge, guard, logs
 from sandbox.server import ACCOUNT, Sandbox
 
 LET_PASS, FAILED = "let-pass", "failed"
@@ -264,7 +264,7 @@ def deliver(sandbox, call, principals, row, region):
     event = {**call.event, "detail": detail}
     if row.settled:
         row.calls += 1
-        row.delivered += bool(cloudtrail.targets(event, event["account"], region))
+        row.delivered += bool(eventbridge.targets(event, event["account"], region))
         return
     if call.principal and call.principal.id:
         give_id(iam_backends[event["account"]][get_partition(region)], principals, call.principal)

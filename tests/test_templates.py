@@ -75,7 +75,7 @@ def test_no_queue_is_fed_by_another_one(name):
 def actions(account, role=GUARD):
     """What a role of an account may do."""
     documents = iam_backends[account]["aws"].get_role(role).policies.values()
-    statements = [s for d in documents for s in d["Statement"] if s["Effect"] == "Allow"]
+    statements = [s for d in documents for s in json.loads(d)["Statement"] if s["Effect"] == "Allow"]
     return {action for s in statements for action in authorization.listed(s["Action"])}
 
 

@@ -70,7 +70,10 @@ def listen(sandbox, bus="iam-guard"):
     events, sqs = sandbox.client("events"), sandbox.client("sqs")
     if bus not in [found["Name"] for found in events.list_event_buses()["EventBuses"]]:
         events.create_event_bus(Name=bus)
-    url = sqs.create_queue(QueueName=f"listener-on-{bus}")["QueueUrl"]
+    service = {"Service": "events.amazonaws.com"}
+    allow = {"Effect": "Allow", "Principal": service, "Action": "sqs:SendMessage", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    url = sqs.create_queue(QueueName=f"listener-on-{bus}", Attributes={"Policy": policy})["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     pattern = json.dumps({"source": ["iam-guard"]})
     events.put_rule(Name="listener", EventBusName=bus, EventPattern=pattern)
