@@ -77,8 +77,8 @@ def fresh(deployed, unchanged):
 
 @pytest.fixture
 def warm(fresh):
-    """The fresh account, whose main function has started, so that it calls IAM for its events alone."""
-    fresh.deliver(helpers.case("let-pass-admin"))
+    """The fresh account, whose main function has started, so that its events alone cause calls."""
+    helpers.warm_up(fresh)
     fresh.pending.clear()
     fresh.calls.clear()
     return fresh
