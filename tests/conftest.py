@@ -158,7 +158,7 @@ def custodian(sandbox, tmp_path):
         output = tmp_path / name / "resources.json"
         if not fails and output.exists():
             done.users = {user["UserName"]: user for user in json.loads(output.read_text())}
-        lines = [line for line in done.stderr.splitlines() if "c7n_iamguard:" in line]
+        lines = [line for line in done.stderr.splitlines() if '{"decision"' in line]
         done.decisions = [json.loads(line[line.index("{") :]) for line in lines]
         return done
 

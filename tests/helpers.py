@@ -288,6 +288,16 @@ def state(sandbox, name):
     )
 
 
+def untagged(state):
+    """A user's :func:`state`, without the tag that says when IAM was given back."""
+
+    def others(tags):
+        return [tag for tag in tags if tag["Key"] != "iam-guard-restored"]
+
+    user = {**state["user"], "Tags": others(state["user"].get("Tags", []))}
+    return {**state, "user": user, "tags": others(state["tags"])}
+
+
 def deny_user(sandbox, name, *forms):
     """Put the guard's deny on a user."""
     iam = sandbox.client("iam")
