@@ -95,7 +95,6 @@ def targets(event, account, region):
             continue
         if rule.state == "ENABLED" and is_read(event):
             continue
-        # A rule of a schedule has no pattern, which moto takes for one that matches every event.
         if rule.event_pattern.get_pattern() and rule.event_pattern.matches_event(event):
             for target in rule.targets:
                 if permitted(target["Arn"], rule.arn, account, region):
