@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -139,6 +140,11 @@ def made(event, age):
     return event
 
 
+def settled(events):
+    """The events, as if their calls had been made so long ago that an admin's addition is judged at once."""
+    return [made(event, timedelta(seconds=31)) for event in events]
+
+
 def old(event):
     """The event, as if it were redriven from the dead-letter queue a day after the call."""
     return made(event, timedelta(days=1))
@@ -213,6 +219,15 @@ def denied(person):
     return False
 
 
+def warm_up(sandbox):
+    """Start the main function, if it is not running, and wait for what it asks in the background."""
+    (invocation,) = sandbox.deliver(case("let-pass-admin"))
+    deadline = time.monotonic() + 10
+    while invocation.attempts[0].cold and "DescribeEventBus" not in guards_calls(sandbox):
+        assert time.monotonic() < deadline, invocation.log
+        time.sleep(0.02)
+
+
 # What IAM holds
 
 
@@ -271,6 +286,16 @@ def state(sandbox, name):
             "keys": iam.list_access_keys(UserName=name)["AccessKeyMetadata"],
         }
     )
+
+
+def untagged(state):
+    """A user's :func:`state`, without the tag that says when IAM was given back."""
+
+    def others(tags):
+        return [tag for tag in tags if tag["Key"] != "iam-guard-restored"]
+
+    user = {**state["user"], "Tags": others(state["user"].get("Tags", []))}
+    return {**state, "user": user, "tags": others(state["tags"])}
 
 
 def deny_user(sandbox, name, *forms):
