@@ -32,8 +32,6 @@ DECISIONS = (
 )
 #: The guard decides this way on all further events of a caller, so its functions need not be asked again.
 SETTLED = ("revoked", "would-revoke", "cannot-revoke")
-#: EventBridge goes by a call's name alone.
-READS = ("Get", "List", "Describe")
 PROGRESS_SECONDS = 5
 
 
@@ -260,7 +258,6 @@ def deliver(sandbox, call, principals, row, region):
     detail = dict(call.event["detail"])
     if isinstance(detail.get("eventTime"), str):
         detail["eventTime"] = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    detail["readOnly"] = str(detail.get("eventName")).startswith(READS)
     event = {**call.event, "detail": detail}
     if row.settled:
         row.calls += 1
