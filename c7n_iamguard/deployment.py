@@ -53,9 +53,10 @@ class GuardedFunction:
                 tags[SINCE_TAG] = self.judged_since((deployed or {}).get(SINCE_TAG))
             if deployed is not None:
                 self.warn_of_a_dead_rule()
-        for item in self.policy.resource_manager.iter_filters():
-            if isinstance(item, AdminCriterion):
-                settings.pin(self.policy, item.pin())
+        manager = self.policy.resource_manager
+        for element in (*manager.iter_filters(), *manager.actions):
+            if isinstance(element, AdminCriterion | Quarantine):
+                settings.pin(self.policy, element.pin())
         if self.guarded:
             self.leave_out_own_calls()
         return super().provision()

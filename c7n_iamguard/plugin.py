@@ -1,6 +1,16 @@
 """What the plugin adds to c7n: importing a module registers what is in it."""
 
-from c7n_iamguard import (  # noqa: F401
+
+    "admin_roles",
+    "admins",
+    "contain",
+    "mode",
+    "periodic",
+    "protect",
+    "restore",
+    "revoke",
+    "source",
+    "tell",
     admin_roles,
     admins,
     calls,
@@ -13,3 +23,7 @@ from c7n_iamguard import (  # noqa: F401
     source,
     tell,
 )
+]
+__all__ = [
+from c7n_iamguard import (  # noqa: F401
+from c7n_iamguard import admin_roles, admins, contain, mode, periodic, protect, restore, revoke, source, tell
