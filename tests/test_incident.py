@@ -77,7 +77,7 @@ def incident(sandbox):
         backend.managed_policies[policy.arn] = policy
     operator = sandbox.client("iam", account=ACCOUNT)
     key = sandbox.create_user("bob", account=ACCOUNT)
-    operator.create_login_profile(UserName="bob", Password="Correct-horse-1")
+    operator.create_login_profile(UserName="bob", Password="Correct-horse-1")  # noqa: S106
     operator.create_role(RoleName="app", AssumeRolePolicyDocument=json.dumps(TRUST))
     operator.put_role_policy(RoleName="app", PolicyName="all", PolicyDocument=json.dumps(ALL))
     bob = sandbox.client("iam", key, ACCOUNT)
