@@ -62,12 +62,12 @@ def of_person(person="jane@example.com", **identity):
     return of_role("AWSReservedSSO_Developer_0123456789abcdef", person, path, **identity)
 
 
-def listen(sandbox, bus="iam-guard"):
+def listen(sandbox, bus="iam-guard", account=None):
     """Subscribe a queue to everything on an event bus, as a person's own rule does.
 
-    :returns: a function that tells the events that have come since it was last called
+    :returns: a function that tells the events that have come since, or since it was last called
     """
-    events, sqs = sandbox.client("events"), sandbox.client("sqs")
+    events, sqs = sandbox.client("events", account=account), sandbox.client("sqs", account=account)
     if bus not in [found["Name"] for found in events.list_event_buses()["EventBuses"]]:
         events.create_event_bus(Name=bus)
     service = {"Service": "events.amazonaws.com"}
@@ -80,6 +80,7 @@ def listen(sandbox, bus="iam-guard"):
     events.put_targets(Rule="listener", EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
 
     def told():
+        """The events that have come since the last time."""
         found = []
         while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
@@ -87,4 +88,5 @@ def listen(sandbox, bus="iam-guard"):
                 found.append(json.loads(message["Body"]))
         return found
 
+    told()
     return told
