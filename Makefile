@@ -1,20 +1,32 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
-BIN := .venv/bin
-READY := .venv/.ready
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# Make itself takes any name, and `make demo events=…` would run the demo as if nothing had been said.
+KNOWN := PYTHON EVENTS ADMINS
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+UNKNOWN := $(filter-out $(KNOWN) MAKEFLAGS SHELL -%,$(GIVEN))
+ifneq ($(UNKNOWN),)
+$(error There is no variable $(firstword $(UNKNOWN)). There are $(KNOWN), in capitals)
+endif
+ifneq ($(ADMINS),)
+ifeq ($(EVENTS),)
+$(error ADMINS needs EVENTS: make demo EVENTS="FILE …" ADMINS="NAME …")
+endif
+endif
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-$(READY): pyproject.toml
-	@echo "Setting up .venv (once) …"
-	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[org,test]'
-	@touch $@
+# Looked at each time: the script leaves alone what is up to date.
+$(READY): FORCE
+	@.ci/venv $(VENV) $(PYTHON)
 
-demo: $(READY) ## The main job on the embedded AWS account; with EVENTS="FILE …" ADMINS="name …": on your logs
-ifdef EVENTS
-	@$(BIN)/python -m sandbox replay $(EVENTS) $(if $(ADMINS),--admin $(ADMINS))
+demo: $(READY) ## The main job on the embedded AWS account; with EVENTS="FILE …" ADMINS="NAME …": on your logs
+ifneq ($(EVENTS),)
+	@set -f; $(BIN)/python -m sandbox replay $(EVENTS) $(if $(ADMINS),--admin $(ADMINS))
 else
 	@$(BIN)/python -m sandbox demo
 endif
@@ -22,10 +34,14 @@ endif
 test: $(READY) ## All tests; nothing reaches AWS
 	@$(BIN)/python -m pytest
 
-lint: $(READY) ## Style of the code, the CloudFormation template and the workflow for CI
+oldest: ## All tests, with the oldest versions of c7n and boto3 that pyproject.toml allows
+	@.ci/venv .venv-oldest $(PYTHON) $$(sed -nE 's/^.*"(boto3|c7n|c7n-org)>=([0-9.]+)".*/\1==\2/p' pyproject.toml | sort -u)
+	@.venv-oldest/bin/python -m pytest
+
+lint: $(READY) ## Style of the code, the CloudFormation templates and the workflow for CI
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/cfn-lint deploy/account.yml
+	@$(BIN)/cfn-lint $$(grep -l AWSTemplateFormatVersion deploy/*.yml)
 	@$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows deploy/github-actions.yml
 
 validate: $(READY) ## What custodian says of the policies
@@ -35,7 +51,7 @@ bench: $(READY) ## Side-by-side measurements, compared with the committed result
 	@$(BIN)/python -m bench
 
 clean: ## Remove all that make has made
-	@rm -rf .venv dist .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-oldest dist .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: help demo test lint validate bench clean
+.PHONY: FORCE help demo test oldest lint validate bench clean

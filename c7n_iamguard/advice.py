@@ -5,8 +5,8 @@ Both go into mails. So they hold no text that a caller could have written, such 
 
 import re
 
-#: The policy file that gives IAM back.
-RESTORE = "policies/restore-iam-access.yml"
+#: The policy files that give IAM back.
+RESTORE = {"user": "policies/restore-iam-access.yml", "role": "policies/restore-iam-access-of-roles.yml"}
 
 #: A name that the shorthand of AWS's command line takes as it is. A command in a mail has no double quotes and no
 #: backslashes, because EventBridge does not escape them.
@@ -30,7 +30,7 @@ def restore_command(about, decided, region):
         return ""
     return (
         f"aws iam tag-{about['type']} {name} --tags Key=iam-guard,Value=restore && "
-        f"custodian run -s output -r {region} {RESTORE}"
+        f"custodian run -s output -r {region} {RESTORE[about['type']]}"
     )
 
 
@@ -67,16 +67,15 @@ def sentences(found, decided):
     :param decided: what was decided, as the actions noted it
     """
     called, made = found["caller"], found["call"]
-    account = " ".join(filter(None, (found["account"]["id"], found["account"]["alias"])))
-    said = [f"The IAM {called['type']} {called['name']} in account {account}"]
+    alias = f" ({found['account']['alias']})" if found["account"]["alias"] else ""
+    said = f"The IAM {called['type']} {called['name']} in account {found['account']['id']}{alias}"
     if made["eventName"]:
-        said.append(f"{'tried to call' if made['errorCode'] else 'called'} {made['eventName']}")
-        said += [f"from {made['sourceIPAddress']}"] if made["sourceIPAddress"] else []
-        said += [f"at {made['eventTime']}"] if made["eventTime"] else []
-        said.append("and")
-    said.append(f"is not meant to use IAM. {outcome(found, decided)}")
+        said += f" {'tried to call' if made['errorCode'] else 'called'} {made['eventName']}"
+        said += f" from {made['sourceIPAddress']}" if made["sourceIPAddress"] else ""
+        said += f" at {made['eventTime']}," if made["eventTime"] else ""
+        said += " and"
     late = "; it learned of the call late, from CloudTrail's event history" if found["late"] else ""
-    return f"{' '.join(said)}{late}."
+    return f"{said} is not meant to use IAM. {outcome(found, decided)}{late}."
 
 
 def outcome(found, decided):

@@ -40,13 +40,15 @@ def keep(service, client):
     _kept[service] = client
 
 
-def client_of(manager, service):
+def client_of(manager, service, config=BULK_CONFIG, region=None):
     """The client of a service for a policy's resource manager.
 
     :param manager: c7n's resource manager; its session factory says as whom to call
     :param service: such as ``events``
+    :param region: another region than the policy's
     """
-    return _kept.get(service) or local_session(manager.session_factory).client(service, config=BULK_CONFIG)
+    session = local_session(manager.session_factory)
+    return _kept.get(service) or session.client(service, region_name=region, config=config)
 
 
 def iam(manager):

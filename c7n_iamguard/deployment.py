@@ -10,11 +10,11 @@ from c7n_iamguard import __version__, settings
 from c7n_iamguard.admins import AdminCriterion
 from c7n_iamguard.checks import HANDLER
 from c7n_iamguard.client import client_of
+from c7n_iamguard.event import IAM_REGIONS
+from c7n_iamguard.quarantine import Quarantine
 
 log = logging.getLogger("c7n_iamguard")
 
-#: IAM's events reach EventBridge in one region per partition.
-IAM_REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 #: The roles of the guard's functions.
 FUNCTION_ROLES = ("iam-guard", "iam-guard-contain")
 #: The tag of a function that says which version of the plugin it carries.
@@ -31,6 +31,13 @@ class GuardedFunction:
     def guarded(self):
         """Whether the policy's function runs the plugin's handler."""
         return self.policy.data["mode"].get("handler") == HANDLER
+
+    @property
+    def policy_lambda(self):
+        """What c7n deploys the function as: with bytecode, if it is guarded."""
+        from c7n_iamguard.archive import CompiledPolicyLambda  # loads c7n.mu, which functions do not need
+
+        return CompiledPolicyLambda if self.guarded else super().policy_lambda
 
     def provision(self):
         """Deploy the policy's function, with the ids of the admins that it has to know.

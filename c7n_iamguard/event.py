@@ -16,6 +16,9 @@ NOTES = "c7n:iam-guard"
 DETAIL_TYPE = "AWS API Call via CloudTrail"
 EVENT_SOURCE = "iam.amazonaws.com"
 
+#: In which region IAM's events reach EventBridge, and CloudTrail's event history: one per partition.
+IAM_REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+
 #: An event older than this many seconds may name somebody who has lost that name since.
 FRESH_SECONDS = 15 * 60
 
@@ -181,6 +184,11 @@ def accounts(event):
             raise MalformedEvent(f"{key} is no account id")
         found.add(value)
     return found
+
+
+def is_services_own(event, who):
+    """Whether an AWS service made its own service-linked role, with the rights of whoever uses the service."""
+    return detail(event).get("eventName") == "CreateServiceLinkedRole" and bool(who.invoked_by)
 
 
 def joined_group(event, who):

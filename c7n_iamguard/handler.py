@@ -64,7 +64,9 @@ def prepare():
         policies = PolicyCollection.from_data(data, config)
     for policy in policies:
         policy.validate()
-        iam = local_session(policy.session_factory).client("iam", config=client.CONFIG)
+        session = local_session(policy.session_factory)
+        list_services_by_folder(session)
+        iam = session.client("iam", config=client.CONFIG)
         client.keep("iam", iam)
         iam.get_paginator("list_groups_for_user")  # botocore reads how to page once, too
         manager = policy.resource_manager
@@ -72,6 +74,16 @@ def prepare():
             if hasattr(element, "prepare"):
                 element.prepare()
     return policies
+
+
+def list_services_by_folder(session):
+    """Let botocore take the names of its folders for the services that there are.
+
+    By default it looks into each of 440 folders, three times for a client, which takes a tenth of the start.
+    """
+    loader = session._session.get_component("data_loader")
+    folders = [path for path in loader.search_paths if os.path.isdir(path)]
+    loader.list_available_services = lambda type_name: [name for path in folders for name in os.listdir(path)]
 
 
 def without_local_files(options):

@@ -43,7 +43,7 @@ class Looks:
     :param client: the IAM client
     :param event: the event, which names its call and its caller
     :param name: the name that the caller has now
-    :param spared: whom never to quarantine: ``users`` and ``roles`` by names in lower case, ``groups`` by ids
+    :param spared: the ids of the admin groups, whose members are never quarantined
     """
 
     def __init__(self, client, event, who, name, spared):
@@ -138,12 +138,12 @@ class Looks:
         if found is None:
             raise Gone(f"the new {kind.name} is gone already")
         name = found[kind.name_key]
-        if name.lower() in self.spared[f"{kind.name}s"] or is_own(plan.target):
-            raise Leave(f"the {kind.name} {name} is never quarantined")
+        if is_own(plan.target):
+            raise Leave(f"{name} is one of the guard's own roles")
         if kind is ROLE:
             return plan
         groups = AdminGroups.of_user(self.client, name) or []
-        if any(group["GroupId"] in self.spared["groups"] for group in groups):
+        if any(group["GroupId"] in self.spared for group in groups):
             raise PolicyExecutionError(
                 f"{name}, whom the call made, is a member of the admin group by now, and an admin is never "
                 "quarantined: look who added them"

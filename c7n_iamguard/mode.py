@@ -34,6 +34,7 @@ from c7n_iamguard.event import (
     caller,
     detail,
     is_fresh,
+    is_services_own,
     notes,
 )
 from c7n_iamguard.principals import kind_of
@@ -151,7 +152,7 @@ class AnyCallMode(GuardedFunction, CloudTrailMode):
         account = self.policy.options.account_id
         if accounts(event) | {who.account} != {account}:
             raise LetPass(f"an event of another account than {account}")
-        if record.get("eventName") == "CreateServiceLinkedRole" and who.invoked_by:
+        if is_services_own(event, who):
             raise LetPass(f"{who.invoked_by} made its own service-linked role")
         return who
 

@@ -53,14 +53,16 @@ class Teller:
 
     :param alias: the account's alias; empty if it has none, or nobody knows
     :param runbook: what the policy's ``metadata`` says under ``runbook``
+    :param observes: whether one of the policy's actions only observes
     """
 
     policy: str
     account: str
     region: str
     partition: str
-    alias: str
-    runbook: object
+    alias: str = ""
+    runbook: object = None
+    observes: bool = False
 
 
 def is_late(principal, event):
@@ -113,7 +115,7 @@ def detail(principal, kind, event, teller):
         "how": decided.get("how") or "",
         "reason": cut(decided.get("reason"), LONG_TEXT_BYTES),
         "groups": decided.get("groups") or [],
-        "observed": decided["decision"].startswith("would-"),
+        "observed": teller.observes,
         "late": is_late(principal, event),
         "delay": None if age is None else round(age),
         "call": call(record, who),
@@ -144,7 +146,8 @@ def call(record, who):
     """
     identity = record.get("userIdentity")
     context = identity.get("sessionContext") if isinstance(identity, dict) else None
-    mfa = text(context.get("attributes"), "mfaAuthenticated") if isinstance(context, dict) else None
+    attributes = context.get("attributes") if isinstance(context, dict) else None
+    mfa = text(attributes or record, "mfaAuthenticated")
     return {
         **{key: mailed(record, key) for key in MAILED},
         "userAgent": cut(text(record, "userAgent"), LONG_TEXT_BYTES),

@@ -1,16 +1,16 @@
 """What the plugin adds to c7n: importing a module registers what is in it."""
 
-from c7n_iamguard import admin_roles, admins, contain, mode, periodic, protect, restore, revoke, source, tell
-
-__all__ = [
-    "admin_roles",
-    "admins",
-    "contain",
-    "mode",
-    "periodic",
-    "protect",
-    "restore",
-    "revoke",
-    "source",
-    "tell",
-]
+from c7n_iamguard import (  # noqa: F401
+    admin_roles,
+    admins,
+    calls,
+    catch_up,
+    contain,
+    mode,
+    periodic,
+    protect,
+    restore,
+    revoke,
+    source,
+    tell,
+)

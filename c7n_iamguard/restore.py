@@ -10,11 +10,8 @@ from c7n_iamguard import deny, principals
 from c7n_iamguard.client import iam, map_threaded, retry_conflicts
 from c7n_iamguard.decisions import DecidingAction
 from c7n_iamguard.event import notes
-from c7n_iamguard.settings import PolicyOption, refuse
+from c7n_iamguard.settings import REQUEST_TAG, RESTORED_TAG, PolicyOption, refuse
 from c7n_iamguard.source import has_details
-
-#: The tag that asks for a restoration, and the one that says when there was one.
-REQUEST_TAG, RESTORED_TAG = "iam-guard", "iam-guard-restored"
 
 
 def state_of(client, kind, name):

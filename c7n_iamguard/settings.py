@@ -8,7 +8,6 @@ from c7n.utils import get_partition
 from c7n_iamguard import deny
 
 GROUP_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
-USER_NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
 ROLE_NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
 ROLE_ARN = re.compile(
     r"arn:aws[a-z-]*:iam::(?P<account>[0-9]{12}):role/(?:[!-.0-~]+/)*[\w+=,.@-]{1,64}", re.ASCII
@@ -18,6 +17,9 @@ POLICY_ARN = re.compile(
     r"arn:aws[a-z-]*:iam::(?P<account>[0-9]{12}):policy/(?P<name>(?:[!-.0-~]+/)*[\w+=,.@-]{1,128})", re.ASCII
 )
 
+
+#: The tag that asks for a restoration, and the one that says when there was one.
+REQUEST_TAG, RESTORED_TAG = "iam-guard", "iam-guard-restored"
 
 #: The variables that c7n-org fills in from an account's ``vars``. If nothing fills one in, c7n leaves it as it
 #: is, and the key of the policy's own ``metadata`` counts.

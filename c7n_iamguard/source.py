@@ -56,6 +56,8 @@ class AuthorizationDetails(DescribeSource):
         super().__init__(manager)
         #: The account's groups as :class:`Group`, by their names in lower case, once they have been read.
         self.groups = None
+        #: The names that all users have now by their ids, and who is in which group: (group's id, user's id).
+        self.names, self.members = {}, set()
         # Custodian keeps what it has read for 15 minutes. Somebody who has become an admin since then would
         # be denied IAM. c7n has no public way to switch its cache off for one policy.
         manager._cache = NullCache(manager.config)
@@ -80,6 +82,8 @@ class AuthorizationDetails(DescribeSource):
         if self.kind is USER:
             for user in found:
                 user[GROUPS] = [{"GroupName": name, "GroupId": ids[name]} for name in user["GroupList"]]
+            self.names = {user["UserId"]: user["UserName"] for user in found}
+            self.members = {(group["GroupId"], user["UserId"]) for user in found for group in user[GROUPS]}
             full = {name for user in found for name in user["GroupList"]}
             self.groups = {name.lower(): Group(name, id_, name not in full) for name, id_ in ids.items()}
         return found

@@ -204,6 +204,7 @@ class PutEvent(EventAction):
             partition=get_partition(config.region),
             alias=self.alias,
             runbook=(policy.data.get("metadata") or {}).get("runbook"),
+            observes=any(action.data.get("observe") for action in self.manager.actions),
         )
         found = detail(principal, self.kind, event, teller)
         return {

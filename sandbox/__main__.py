@@ -17,15 +17,21 @@ def parser():
         "demo": commands.add_parser("demo", help="show what the guard does, on an embedded AWS account"),
         "replay": commands.add_parser("replay", help="tell what the guard would have done with your logs"),
     }
-    for command in parsers.values():
-        command.add_argument(
-            "--policy", type=policy_file, metavar="FILE", help="the policy file; the pack's own if left out"
-        )
+    policy = {"type": policy_file, "metavar": "FILE"}
+    parsers["demo"].add_argument("--policy", **policy, help="the policy file; the pack's own if left out")
     replaying = parsers["replay"]
-    replaying.add_argument("files", nargs="+", metavar="FILE", help="CloudTrail log or EventBridge events")
+    replaying.add_argument(
+        "files", nargs="+", metavar="FILE", help="CloudTrail logs or EventBridge events; a folder of them"
+    )
     replaying.add_argument("--json", action="store_true", help="print one JSON object per caller")
     replaying.add_argument(
         "--admin", nargs="*", action="extend", default=[], metavar="NAME", help="users in the admin group"
+    )
+    replaying.add_argument(
+        "--policy",
+        **policy,
+        action="append",
+        help="a policy file; may be repeated; the pack's own if left out",
     )
     return top
 
@@ -51,11 +57,10 @@ def main(arguments=None):
 
 def run(options):
     """Run a command, and say why where the guard could not even be deployed."""
-    policy = options.policy or POLICY
     try:
         if options.command == "demo":
-            return demo.run(policy)
-        return replay.run(options.files, options.admin, options.json, policy)
+            return demo.run(options.policy or POLICY)
+        return replay.run(options.files, options.admin, options.json, options.policy or [POLICY])
     except DeploymentFailed as failure:
         print(f"{options.command}: the guard was not deployed: {failure}", file=sys.stderr)
         return 1

@@ -1,94 +1,87 @@
-"""IAM's policy evaluation, as far as the guard's tests rely on it.
+"""Whether a call is allowed, by every kind of policy that has a say.
 
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
-An operator or a condition key that is not known here fails loudly: a wrong yes would be worse.
 """
 
-import fnmatch
-import json
-import re
+from sandbox import organization, resource_policies
+from sandbox.policies import allows, listed, trusts
 
-#: The condition keys that a request can carry here. Any other key in a policy is an error.
-KNOWN_KEYS = {
-    "aws:principalarn",
-    "aws:principalaccount",
-    "aws:sourceaccount",
-    "aws:tagkeys",
-    "iam:policyarn",
-    "iam:permissionsboundary",
-    "iam:passedtoservice",
-    "lambda:functionarn",
-    "sts:externalid",
-    "token.actions.githubusercontent.com:aud",
-    "token.actions.githubusercontent.com:sub",
-}
-
-
-def allows(policies, action, resource, context=None):
-    """Whether one set of policies allows an action: ``True``, ``False`` by default, ``None`` by a deny.
-
-    :param policies: policy documents, as dicts or JSON text
-    :param action: ``service:Operation``
-    :param resource: the ARN that it is about, ``*`` if none
-    :param context: the request's condition keys, in lower case
-    """
-    allowed = False
-    for policy in policies:
-        document = json.loads(policy) if isinstance(policy, str) else policy
-        for statement in listed(document["Statement"]):
-            if applies(statement, action, resource, context or {}):
-                if statement["Effect"] == "Deny":
-                    return None
-                allowed = True
-    return allowed
+#: Who calls as nobody yet: the trust policy of the role decides alone.
+FEDERATED = ("WebIdentityUser", "SAMLUser")
+SERVICE_LINKED = "/aws-service-role/"
 
 
 def authorized(principal, action, resource, context, scps=()):
-    """Whether a principal may do something, by every kind of policy that has a say."""
-    if principal.kind in ("Root", "Service"):
-        return True
-    if action == "sts:GetCallerIdentity":
-        return True
-    context = {
-        "aws:principalarn": policy_arn_of(principal),
-        "aws:principalaccount": principal.account,
-        **context,
-    }
-    layers = [identity_policies(principal)]
-    boundary = boundary_of(principal)
-    if boundary is not None:
-        layers.append([boundary])
-    if principal.policy or principal.kind == "FederatedUser":
-        layers.append([principal.policy] if principal.policy else [])
-    if scps:
-        layers.append(scps)
-    return all(allows(layer, action, resource, context) for layer in layers)
+    """Whether a principal may do something.
 
-
-def trusts(document, names, action, context):
-    """Whether a role's trust policy lets somebody take the role.
-
-    :param document: the trust policy, as a dict or JSON text
-    :param names: what the caller may be called in it: values by ``AWS``, ``Service`` and ``Federated``
+    :param resource: the ARN that it is about, ``*`` if none; a list where the call is about several
+    :param context: the request's condition keys, in lower case
     """
-    document = json.loads(document) if isinstance(document, str) else document
-    about = [s for s in listed(document["Statement"]) if names_any(s["Principal"], names)]
-    return allows([{"Statement": about}], action, "*", context) is True
+    taking_a_role = action.startswith("sts:AssumeRole")
+    if action == "sts:GetCallerIdentity" or (principal.kind == "Root" and not taking_a_role):
+        return True
+    context = {**context_of(principal), **context}
+    return all(_authorized(principal, action, one, context, scps) for one in listed(resource))
 
 
-def names_any(principal, names):
-    """Whether a statement's ``Principal`` names somebody who may be called by ``names``."""
-    principal = {"AWS": "*"} if principal == "*" else principal
-    return any(
-        value == "*" or value in names.get(kind, ())
-        for kind, values in principal.items()
-        for value in listed(values)
-    )
+def _authorized(principal, action, resource, context, scps):
+    owner = owner_of(resource, principal.account)
+    context = {**context, "aws:resourceaccount": owner}
+    if organization.of(owner):
+        context["aws:resourceorgid"] = organization.of(owner)
+    on_resource = resource_policies.verdict(resource, principal, action, context)
+    if on_resource is None:
+        return False
+    if principal.kind == "Root":
+        return bool(on_resource)
+    if principal.kind == "Service" or principal.kind in FEDERATED:
+        return on_resource == "caller"
+    if principal.entity is None:
+        return False  # a session outlives its role or user, and may do nothing
+    granted = allows(identity_policies(principal), action, resource, context)
+    limits = [allows(layer, action, resource, context) for layer in limits_of(principal, scps)]
+    if granted is None or None in limits:
+        return False
+    if owner != principal.account:
+        return bool(on_resource and granted and all(limits))
+    if action.startswith("sts:AssumeRole") and not on_resource:
+        return False
+    if on_resource == "caller" and principal.kind == "IAMUser":
+        # Whom a resource's policy names is not held back by what their permissions boundary leaves out.
+        return not scps or allows(scps, action, resource, context) is True
+    return bool((granted or on_resource == "caller") and all(limits))
 
 
-def policy_arn_of(principal):
-    """``aws:PrincipalArn`` is the role's ARN for its sessions, the user's for theirs."""
-    return principal.entity.arn if principal.entity else principal.arn
+def context_of(principal):
+    """The condition keys that tell of the caller."""
+    context = {
+        "aws:principalisawsservice": str(principal.kind == "Service").lower(),
+        "aws:viaawsservice": "false",
+        "aws:securetransport": "true",
+    }
+    if principal.kind == "Service":
+        context["aws:principalservicename"] = principal.name
+        if principal.session:
+            context |= {"aws:sourcearn": principal.session, "aws:sourceaccount": principal.account}
+        return context
+    if principal.kind in FEDERATED:
+        return context
+    context |= {
+        "aws:principalarn": principal.policy_arn,
+        "aws:principalaccount": principal.account,
+        "aws:sourceowner": principal.account,
+    }
+    if organization.of(principal.account):
+        context["aws:principalorgid"] = organization.of(principal.account)
+    if principal.kind == "IAMUser":
+        context["aws:username"] = principal.name
+    return context
+
+
+def owner_of(resource, default):
+    """The account that a resource belongs to."""
+    parts = resource.split(":", 5)
+    return parts[4] if len(parts) == 6 and parts[4].isdigit() else default
 
 
 def identity_policies(principal):
@@ -104,107 +97,21 @@ def identity_policies(principal):
     return documents
 
 
-def boundary_of(principal):
+def limits_of(principal, scps):
+    """The sets of policies that a call needs an allow of, beside one that grants it."""
+    limits = []
     arn = getattr(principal.entity, "permissions_boundary_arn", None)
-    return default_document(principal.backend.managed_policies[arn]) if arn else None
+    if arn:
+        limits.append([default_document(principal.backend.managed_policies[arn])])
+    if principal.policy or principal.kind == "FederatedUser":
+        limits.append([principal.policy] if principal.policy else [])
+    if scps and not principal.entity.path.startswith(SERVICE_LINKED):
+        limits.append(scps)
+    return limits
 
 
 def default_document(policy):
     return next(version.document for version in policy.versions if version.is_default)
 
 
-def applies(statement, action, resource, context):
-    """Whether a statement is about this action, on this resource, under these conditions."""
-    if "Action" in statement:
-        about = any(matches(pattern, action, re.IGNORECASE) for pattern in listed(statement["Action"]))
-    else:
-        about = not any(matches(p, action, re.IGNORECASE) for p in listed(statement["NotAction"]))
-    if not about:
-        return False
-    if "NotResource" in statement:
-        about = not any(matches(pattern, resource) for pattern in listed(statement["NotResource"]))
-    else:
-        about = any(matches(pattern, resource) for pattern in listed(statement.get("Resource", "*")))
-    return about and all(
-        holds(operator, key, listed(expected), context)
-        for operator, keys in statement.get("Condition", {}).items()
-        for key, expected in keys.items()
-    )
-
-
-def holds(operator, key, expected, context):
-    """Whether one condition holds."""
-    key = key.lower()
-    if operator.startswith("ForAllValues:"):
-        operator = operator.removeprefix("ForAllValues:")
-        return all(holds(operator, key, expected, {key: value}) for value in context.get(key, ()))
-    if operator.startswith("ForAnyValue:"):
-        operator = operator.removeprefix("ForAnyValue:")
-        return any(holds(operator, key, expected, {key: value}) for value in context.get(key, ()))
-    name, if_exists = operator.removesuffix("IfExists"), operator.endswith("IfExists")
-    if key not in KNOWN_KEYS:
-        raise ValueError(f"the sandbox does not know the condition key {key}")
-    if name == "Null":
-        return (context.get(key) is None) == (expected[0] == "true")
-    negated = "Not" in name
-    name = name.replace("Not", "")
-    if name not in ("StringEquals", "StringLike", "ArnEquals", "ArnLike", "StringEqualsIgnoreCase"):
-        raise ValueError(f"the sandbox does not know the condition operator {operator}")
-    actual = context.get(key)
-    if actual is None:
-        return if_exists or negated
-    if name == "StringEquals":
-        found = actual in expected
-    elif name == "StringEqualsIgnoreCase":
-        found = actual.lower() in (value.lower() for value in expected)
-    else:
-        found = any(matches(pattern, actual) for pattern in expected)
-    return found != negated
-
-
-def matches(pattern, value, flags=0):
-    """IAM's wildcards: ``*`` for any characters, ``?`` for one. Nothing else is special."""
-    pattern = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.fullmatch(pattern, value, flags | re.DOTALL) is not None
-
-
-def listed(value):
-    return value if isinstance(value, list) else [value]
-
-
-def resource_of(service, action, params, account, partition, region):
-    """The ARN that a request is about, for the services that a test of the guard calls.
-
-    :param params: the request's parameters
-    """
-    iam = f"arn:{partition}:iam::{account}:"
-    if service == "iam":
-        if "UserName" in params and "GroupName" not in params:
-            return f"{iam}user/{params['UserName']}"
-        for key, kind in (("GroupName", "group"), ("RoleName", "role")):
-            if key in params:
-                return f"{iam}{kind}/{params[key]}"
-        for key in ("PolicyArn", "Arn"):
-            if key in params:
-                return params[key]
-        if action == "CreatePolicy":
-            return f"{iam}policy{params.get('Path', '/')}{params['PolicyName']}"
-        return "*"
-    if service == "sts" and "RoleArn" in params:
-        return params["RoleArn"]
-    if service == "events" and (name := params.get("Rule") or params.get("Name")):
-        return f"arn:{partition}:events:{region}:{account}:rule/{name}"
-    if service == "lambda" and action.endswith("EventSourceMapping"):
-        return "*"  # Lambda knows the function by a condition key alone
-    if service == "lambda" and (name := params.get("FunctionName") or params.get("Resource")):
-        if name.startswith("arn:"):
-            return name
-        return f"arn:{partition}:lambda:{region}:{account}:function:{name}"
-    if service == "sqs" and (url := params.get("QueueUrl")):
-        return f"arn:{partition}:sqs:{region}:{account}:{url.rsplit('/', 1)[-1]}"
-    return "*"
-
-
-def glob(pattern, value):
-    """Shell-style match, for the selectors of faults."""
-    return fnmatch.fnmatchcase(value, pattern)
+__all__ = ["allows", "authorized", "default_document", "listed", "trusts"]

@@ -8,19 +8,28 @@ from datetime import datetime, timezone
 from moto.awslambda.models import lambda_backends
 from moto.events.models import EventPattern, events_backends
 
+from sandbox import elements
+
 DETAIL_TYPE = "AWS API Call via CloudTrail"
-READS = ("Get", "List", "Describe", "Simulate")
+#: What IAM's service authorization reference lists as reads.
+READS = ("Get", "List", "Describe", "Simulate", "Generate")
+#: What EventBridge takes for read-only, by the name alone: it does not look at ``readOnly``.
+UNDELIVERED_READS = ("Get", "List", "Describe")
 ALL_MANAGEMENT_EVENTS = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
 
 #: IAM's events reach EventBridge in one region per partition.
 IAM_REGION = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 
 
-def record(identity, service, action, params, account, region, error=None):
+def record(identity, service, action, params, account, region, error=None, answer=None):
     """The CloudTrail record of a call.
 
+    :param params: the parameters, by the names of the API
     :param error: (code, message) as the service answered, or None
+    :param answer: the body of the answer to a call that succeeded
     """
+    reads, denied = action.startswith(READS), error is not None and error[0].startswith("AccessDenied")
+    tells = answer is not None and error is None and not reads
     body = {
         "eventVersion": "1.10",
         "userIdentity": identity,
@@ -30,11 +39,11 @@ def record(identity, service, action, params, account, region, error=None):
         "awsRegion": region,
         "sourceIPAddress": "127.0.0.1",
         "userAgent": "sandbox",
-        "requestParameters": {k[0].lower() + k[1:]: v for k, v in params.items()} or None,
-        "responseElements": None,
+        "requestParameters": None if denied else elements.request_parameters(service, action, params),
+        "responseElements": elements.response_elements(service, action, answer) if tells else None,
         "requestID": str(uuid.uuid4()),
         "eventID": str(uuid.uuid4()),
-        "readOnly": action.startswith(READS),
+        "readOnly": reads,
         "eventType": "AwsApiCall",
         "managementEvent": True,
         "recipientAccountId": account,
@@ -84,13 +93,20 @@ def targets(event, account, region):
     for rule in backend.event_buses["default"].rules.values():
         if rule.state not in ("ENABLED", ALL_MANAGEMENT_EVENTS):
             continue
-        if rule.state == "ENABLED" and (event.get("detail") or {}).get("readOnly"):
+        if rule.state == "ENABLED" and is_read(event):
             continue
         if rule.event_pattern.matches_event(event):
             for target in rule.targets:
                 if permitted(target["Arn"], rule.arn, account, region):
                     found.append((rule.name, target["Arn"].split(":")[6]))
     return found
+
+
+def is_read(event):
+    """Whether EventBridge takes a CloudTrail event for read-only: by the call's name."""
+    detail = event.get("detail")
+    name = detail.get("eventName") if isinstance(detail, dict) else None
+    return isinstance(name, str) and name.startswith(UNDELIVERED_READS)
 
 
 def permitted(function_arn, rule_arn, account, region):

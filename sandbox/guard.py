@@ -22,15 +22,17 @@ class DeploymentFailed(Exception):
     """The guard could not be deployed. Its text is what ``custodian`` said."""
 
 
-def admin_groups(sandbox, policy=POLICY):
-    """The names of the admin groups, as the guard's own filter understands what the policy file says.
+def admin_groups(sandbox, policies=(POLICY,)):
+    """The names of the admin groups, as the guard's own filter understands what the policy files say.
 
-    :returns: ``admins`` alone where the file is wrong, so that it is custodian who says what is wrong
+    :returns: ``admins`` alone where a file is wrong, so that it is custodian who says what is wrong
     """
-    load_resources(("aws.iam-user",))
+    load_resources(("aws.iam-user", "aws.iam-role"))
     options = Config.empty(account_id=sandbox.account, region=sandbox.region)
     try:
-        found = PolicyCollection.from_data(yaml.safe_load(Path(policy).read_bytes()), options)
+        files = [yaml.safe_load(Path(policy).read_bytes()) for policy in policies]
+        data = {"policies": [policy for file in files for policy in file["policies"]]}
+        found = PolicyCollection.from_data(data, options)
         filters = [item for one in found for item in one.resource_manager.iter_filters()]
         names = [name for item in filters if item.type == FILTER for name in item.groups]
     except Exception:
@@ -39,14 +41,19 @@ def admin_groups(sandbox, policy=POLICY):
 
 
 def deploy(sandbox, policy=POLICY, show=lambda line: None):
-    """Create the stack of ``deploy/account.yml``, and run stock ``custodian run`` on a policy file.
+    """Create the stack of ``deploy/account.yml``, and deploy a policy file into it.
 
     :param show: is called with each line that a person at the command line would see
     :raises DeploymentFailed: where custodian fails, or deploys no rule
     """
     sandbox.deploy()
+    deploy_policies(sandbox, [policy], show)
+
+
+def deploy_policies(sandbox, policies, show=lambda line: None):
+    """Run stock ``custodian run`` on policy files, as :func:`deploy` does."""
     with tempfile.TemporaryDirectory(prefix="sandbox-output-") as output:
-        arguments = ["run", "--output-dir", output, shown_path(policy)]
+        arguments = ["run", "--output-dir", output, *map(shown_path, policies)]
         show(f"$ custodian {' '.join(arguments)}")
         run = subprocess.run(
             [Path(sys.executable).parent / "custodian", *arguments],

@@ -1,19 +1,18 @@
 """Who is calling: what an access key stands for in the sandbox."""
 
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 
+from moto.core import DEFAULT_ACCOUNT_ID
 from moto.iam.models import iam_backends
-from moto.sts.models import sts_backends
 from moto.utilities.utils import get_partition
 
-from sandbox import authorization
-
-#: Sessions that STS gave to users, by access key id. moto hands out one constant for all of them.
+#: Sessions that STS gave, by access key id.
 sessions = {}
 
 
 def operator_key(account):
-    """The access key id of an account's operator, who may do anything."""
+    """The access key id of an account's operator, who may do anything, whatever a policy says."""
     return f"AKIA{account}ROOT"
 
 
@@ -22,14 +21,24 @@ def service_key(account):
     return f"AKIA{account}SRVC"
 
 
+def now():
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 @dataclass(frozen=True)
 class Principal:
     """A caller, with all that authorization and CloudTrail want to know of them.
 
-    :param kind: CloudTrail's type: ``Root``, ``IAMUser``, ``FederatedUser``, ``AssumedRole`` or ``Service``
+    :param kind: CloudTrail's type: ``Root``, ``IAMUser``, ``FederatedUser``, ``AssumedRole``,
+        ``WebIdentityUser``, ``SAMLUser`` or ``Service``
     :param name: the user's, role's or service's name
     :param session: the session's name, where the credentials are temporary
     :param policy: a session policy, JSON text, that narrows the session
+    :param id: the id of the user or role that a session is of: one of the same name is somebody else
+    :param mfa: whether a session was begun with a second factor
+    :param created: when a session was made
+    :param context: what CloudTrail's sessionContext says beside the issuer, such as ``sourceIdentity``
+    :param also: what CloudTrail's userIdentity says beside the usual, such as ``onBehalfOf``
     """
 
     kind: str
@@ -39,6 +48,11 @@ class Principal:
     name: str | None = None
     session: str | None = None
     policy: str | None = field(default=None, compare=False)
+    id: str | None = None
+    mfa: bool = field(default=False, compare=False)
+    created: str = field(default_factory=now, compare=False)
+    context: dict = field(default_factory=dict, compare=False)
+    also: dict = field(default_factory=dict, compare=False)
 
     @property
     def backend(self):
@@ -46,45 +60,59 @@ class Principal:
 
     @property
     def entity(self):
-        """moto's user or role behind the credentials; None for the operator."""
+        """moto's user or role behind the credentials; None for all others, and where it is gone."""
         if self.kind == "AssumedRole":
-            return self.backend.get_role(self.name)
-        if self.kind == "Service":
+            roles = [role for role in self.backend.roles.values() if role.name == self.name]
+        elif self.kind in ("IAMUser", "FederatedUser"):
+            roles = [user for name, user in self.backend.users.items() if name == self.name]
+        else:
             return None
-        return self.backend.get_user(self.name) if self.name else None
+        return next((found for found in roles if self.id in (None, found.id)), None)
 
     @property
     def arn(self):
+        prefix = f"arn:{self.partition}:"
         if self.kind == "Root":
-            return f"arn:{self.partition}:iam::{self.account}:root"
-        if self.kind == "Service":
-            return self.name
+            return f"{prefix}iam::{self.account}:root"
         if self.kind == "FederatedUser":
-            return f"arn:{self.partition}:sts::{self.account}:federated-user/{self.session}"
+            return f"{prefix}sts::{self.account}:federated-user/{self.session}"
         if self.kind == "AssumedRole":
-            return f"arn:{self.partition}:sts::{self.account}:assumed-role/{self.name}/{self.session}"
-        return self.entity.arn
+            return f"{prefix}sts::{self.account}:assumed-role/{self.name}/{self.session}"
+        return self.entity.arn if self.entity else self.name
+
+    @property
+    def policy_arn(self):
+        """``aws:PrincipalArn``: the role's ARN for its sessions, the user's for theirs."""
+        return self.entity.arn if self.entity else self.arn
 
     def identity(self):
-        """CloudTrail's userIdentity element."""
+        """CloudTrail's userIdentity element.
+
+        https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html
+        """
         if self.kind == "Service":
             return {"type": "AWSService", "invokedBy": self.name}
+        if self.kind in ("WebIdentityUser", "SAMLUser"):
+            return {"type": self.kind, "userName": self.name, **self.also}
         base = {"type": self.kind, "arn": self.arn, "accountId": self.account, "accessKeyId": self.key}
         if self.kind == "Root":
-            return {**base, "principalId": self.account}
+            return {**base, "principalId": self.account, **self.also}
+        entity = self.entity
+        attributes = {"creationDate": self.created, "mfaAuthenticated": str(self.mfa).lower()}
+        context = {"attributes": attributes, **self.context}
+        if self.kind == "IAMUser":
+            identity = {**base, "principalId": entity.id, "userName": self.name, **self.also}
+            return identity | ({"sessionContext": context} if self.session else {})
         issuer = {
             "type": "Role" if self.kind == "AssumedRole" else "IAMUser",
-            "principalId": self.entity.id,
-            "arn": self.entity.arn,
+            "principalId": entity.id if entity else self.id,
+            "arn": entity.arn if entity else None,
             "accountId": self.account,
             "userName": self.name,
         }
-        if self.kind == "IAMUser":
-            identity = {**base, "principalId": self.entity.id, "userName": self.name}
-            return identity | ({"sessionContext": {"attributes": {}}} if self.session else {})
-        prefix = self.entity.id if self.kind == "AssumedRole" else self.account
-        context = {"sessionIssuer": issuer, "attributes": {}}
-        return {**base, "principalId": f"{prefix}:{self.session}", "sessionContext": context}
+        prefix = issuer["principalId"] if self.kind == "AssumedRole" else self.account
+        context = {"sessionIssuer": issuer, **context}
+        return {**base, "principalId": f"{prefix}:{self.session}", "sessionContext": context, **self.also}
 
 
 def account_of(key):
@@ -99,6 +127,11 @@ def account_of(key):
     return None
 
 
+def account_or_default(key):
+    """The account that moto is to work in."""
+    return account_of(key) or DEFAULT_ACCOUNT_ID
+
+
 def principal_of(key, region):
     """Who an access key stands for; None where it is nobody's."""
     account, partition = account_of(key), get_partition(region)
@@ -110,28 +143,21 @@ def principal_of(key, region):
         return Principal("Service", account, partition, key, "lambda.amazonaws.com")
     if key in sessions:
         return sessions[key]
-    for role in sts_backends[account][partition].assumed_roles:
-        if role.access_key_id == key:
-            name = role.role_arn.split("/")[-1]
-            return Principal("AssumedRole", account, partition, key, name, role.session_name, role.policy)
     for user in iam_backends[account][partition].users.values():
         if any(k.access_key_id == key and k.status == "Active" for k in user.access_keys):
             return Principal("IAMUser", account, partition, key, user.name)
     return None
 
 
-def may_assume(principal, role_arn, context):
-    """Whether a role exists and trusts a principal."""
-    account = role_arn.split(":")[4]
-    roles = {role.arn: role for role in iam_backends[account][principal.partition].roles.values()}
-    if role_arn not in roles:
-        return False
-    if principal.kind == "Service":
-        names = {"Service": {principal.name}}
-    else:
-        root = f"arn:{principal.partition}:iam::{principal.account}:root"
-        arn = authorization.policy_arn_of(principal)
-        names = {"AWS": {principal.account, root, principal.arn, arn}}
-        context = context | {"aws:principalarn": arn, "aws:principalaccount": principal.account}
-    trust = roles[role_arn].assume_role_policy_document
-    return authorization.trusts(trust, names, "sts:AssumeRole", context)
+def service(name, account, partition, arn=None):
+    """An AWS service that acts by itself, on behalf of a resource of an account.
+
+    :param name: such as ``events.amazonaws.com``
+    :param arn: the resource, such as the rule's ARN
+    """
+    return Principal("Service", account, partition, service_key(account), name, session=arn)
+
+
+def reset():
+    """Forget all sessions."""
+    sessions.clear()

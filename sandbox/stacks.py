@@ -6,16 +6,16 @@ https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeletePolicy.html
 from moto.cloudformation import parsing
 from moto.cloudformation.models import CloudFormationBackend
 from moto.iam.exceptions import DeleteConflictException
-from moto.iam.models import IAMBackend, ManagedPolicy, iam_backends
+from moto.sns.models import Topic
 from moto.utilities.utils import get_partition
+
+from sandbox.stack_resources import TYPES
 
 #: What moto's CloudFormation passes over: nothing of the sandbox's own looks at them.
 PASSED_OVER = {
     "AWS::CloudTrail::Trail",
     "AWS::CloudWatch::Alarm",
     "AWS::S3::BucketPolicy",
-    "AWS::SNS::Subscription",
-    "AWS::SQS::QueuePolicy",
 }
 
 
@@ -24,10 +24,13 @@ def patches():
     return [
         (parsing, "clean_json", clean_json),
         (parsing, "parse_resource", parse_resource),
-        (IAMBackend, "delete_policy", delete_policy),
-        (ManagedPolicy, "delete_from_cloudformation_json", classmethod(delete_from_cloudformation_json)),
-        (ManagedPolicy, "create_from_cloudformation_json", classmethod(create_from_cloudformation_json)),
+        (parsing, "parse_and_update_resource", parse_and_update_resource),
+        (parsing, "resource_class_from_type", resource_class_from_type),
+        (Topic, "update_from_cloudformation_json", classmethod(update_topic)),
+        (Topic, "get_cfn_attribute", get_topic_attribute),
+        (Topic, "has_cfn_attr", classmethod(lambda cls, name: name in ("TopicArn", "TopicName"))),
         (CloudFormationBackend, "delete_stack", delete_stack),
+        (parsing.ResourceMap, "__init__", init_resource_map),
     ]
 
 
@@ -44,37 +47,35 @@ def parse_resource(resource_json, resources_map):
     return originals["parse_resource"](resource_json, resources_map)
 
 
-def delete_policy(self, policy_arn):
-    """IAM deletes no managed policy that somebody carries, attached or as permissions boundary."""
-    policy = self.get_policy(policy_arn)
-    holders = [*self.users.values(), *self.groups.values(), *self.roles.values()]
-    carried = [
-        holder
-        for holder in holders
-        if policy.arn in holder.managed_policies
-        or getattr(holder, "permissions_boundary_arn", None) == policy.arn
-    ]
-    if carried:
-        raise DeleteConflictException("Cannot delete a policy attached to entities.")
-    originals["delete_policy"](self, policy.arn)
-
-
-def create_from_cloudformation_json(cls, resource_name, cloudformation_json, account_id, region_name, **more):
-    """A managed policy that knows to which roles its own stack has attached it."""
-    policy = originals["create_from_cloudformation_json"](
-        resource_name, cloudformation_json, account_id, region_name, **more
+def parse_and_update_resource(logical_id, resource_json, resources_map, account_id, region_name):
+    """A resource as the template says now; one whose condition no longer holds goes away."""
+    condition = resource_json.get("Condition")
+    if condition and not resources_map.lazy_condition_map[condition]:
+        gone = resources_map._parsed_resources.pop(logical_id, None)
+        if gone is not None:
+            resources_map._delete_resource(gone, resource_json)
+        return None
+    return originals["parse_and_update_resource"](
+        logical_id, resource_json, resources_map, account_id, region_name
     )
-    policy.attached_by_stack = cloudformation_json["Properties"].get("Roles", [])
-    return policy
 
 
-def delete_from_cloudformation_json(cls, resource_name, cloudformation_json, account_id, region_name):
-    """The stack detaches what it has attached itself, and then deletes the policy."""
-    backend = iam_backends[account_id][get_partition(region_name)]
-    for role in backend.roles.values():
-        if role.name in backend.get_policy(resource_name).attached_by_stack:
-            role.managed_policies.pop(resource_name, None)
-    backend.delete_policy(resource_name)
+def resource_class_from_type(resource_type):
+    """The class that makes resources of a type: moto's, or the sandbox's own."""
+    return TYPES.get(resource_type) or originals["resource_class_from_type"](resource_type)
+
+
+def update_topic(cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name):
+    """A topic that changes keeps its subscriptions."""
+    original_resource.display_name = cloudformation_json["Properties"].get("DisplayName", "")
+    return original_resource
+
+
+def get_topic_attribute(self, attribute_name):
+    """``Fn::GetAtt`` of a topic."""
+    if attribute_name == "TopicArn":
+        return self.arn
+    return originals["get_cfn_attribute"](self, attribute_name)
 
 
 def delete_stack(self, name_or_stack_id):
@@ -86,6 +87,12 @@ def delete_stack(self, name_or_stack_id):
         for stack in stacks:
             stack.status, stack.status_reason = "DELETE_FAILED", str(error)
             self.stacks[stack.stack_id] = stack
+
+
+def init_resource_map(self, *args, **kwargs):
+    """``AWS::Partition`` of a stack is that of its region; moto knows ``aws`` alone."""
+    originals["__init__"](self, *args, **kwargs)
+    self._parsed_resources["AWS::Partition"] = get_partition(self._region_name)
 
 
 originals = {name: getattr(owner, name, None) for owner, name, _ in patches()}

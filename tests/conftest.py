@@ -27,6 +27,11 @@ from sandbox import Sandbox, iam
 from sandbox.server import DEPLOY
 
 
+def pytest_sessionstart():
+    """Load the plugin as custodian does, right after c7n's IAM resources, whichever module a test imports."""
+    import c7n.resources.iam  # noqa: F401
+
+
 @pytest.fixture(scope="session")
 def sandbox():
     """An empty AWS account with the stack of ``deploy/account.yml``."""
@@ -115,7 +120,12 @@ def source(in_process):
 def logged(caplog):
     """``logged()``: the decisions that were logged in this process."""
     caplog.set_level("INFO", "c7n_iamguard")
-    return lambda: [json.loads(r.getMessage()) for r in caplog.records if r.name == "c7n_iamguard"]
+
+    def decisions():
+        texts = [record.getMessage() for record in caplog.records if record.name == "c7n_iamguard"]
+        return [json.loads(text) for text in texts if text.startswith("{")]
+
+    return decisions
 
 
 @pytest.fixture

@@ -46,10 +46,15 @@ PAT = {
 # Policies and commands
 
 
+def policies_of(file):
+    """The policies of a file, as they are written."""
+    return yaml.safe_load(file.read_text())["policies"]
+
+
 def shipped(name):
-    """The policy of one of the pack's files."""
-    (found,) = yaml.safe_load((POLICIES / f"{name}.yml").read_text())["policies"]
-    return found
+    """The pack's own policy of a name."""
+    policies = [policy for file in POLICIES.glob("*.yml") for policy in policies_of(file)]
+    return next(policy for policy in policies if policy["name"] == name)
 
 
 def edited(**changes):
@@ -73,8 +78,9 @@ def with_action(**action):
 
 
 def functions():
-    """The policy files that are deployed as functions: those with a mode. The others are run by hand."""
-    return [file for file in sorted(POLICIES.glob("*.yml")) if "mode" in shipped(file.stem)]
+    """The policy files with a policy that has a mode and is deployed as a function."""
+    files = sorted(POLICIES.glob("*.yml"))
+    return [file for file in files if any("mode" in policy for policy in policies_of(file))]
 
 
 def stock(command, *arguments, environ, cwd=ROOT):

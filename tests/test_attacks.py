@@ -5,7 +5,6 @@ by the sandbox's authorization. Moves on the admin group are in test_protect.py.
 """
 
 import json
-from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -28,8 +27,7 @@ from helpers import (
     revoked,
 )
 
-from c7n_iamguard import deny
-from sandbox.server import DEPLOY, Fault
+from sandbox.server import Fault
 
 # Full quotas
 
@@ -189,90 +187,6 @@ def test_stripping_the_deny_ten_times_brings_it_back_ten_times(fresh, attacker):
             attacker.iam.detach_user_policy(UserName="mallory", PolicyArn=deny_arn(fresh))
         play(fresh)
     assert denied(attacker)
-
-
-STRIPPING = {
-    "detach the policy": lambda iam, arn: iam.detach_user_policy(UserName="victim", PolicyArn=arn),
-    "delete the inline policy": lambda iam, arn: iam.delete_user_policy(UserName="victim", PolicyName="DenyIAM"),
-    "overwrite the inline policy": lambda iam, arn: iam.put_user_policy(
-        UserName="victim", PolicyName="DenyIAM", PolicyDocument=json.dumps(HARMLESS)
-    ),
-    "delete the boundary": lambda iam, arn: iam.delete_user_permissions_boundary(UserName="victim"),
-    "replace the boundary": lambda iam, arn: iam.put_user_permissions_boundary(
-        UserName="victim", PermissionsBoundary=arn
-    ),
-    "write a new version": lambda iam, arn: iam.create_policy_version(
-        PolicyArn=arn, PolicyDocument=json.dumps(HARMLESS), SetAsDefault=True
-    ),
-    "take an old version": lambda iam, arn: iam.set_default_policy_version(PolicyArn=arn, VersionId="v1"),
-    "delete the deny policy": lambda iam, arn: iam.delete_policy(PolicyArn=arn),
-    "widen the guard's role": lambda iam, arn: iam.put_role_policy(
-        RoleName="iam-guard", PolicyName="x", PolicyDocument=json.dumps(HARMLESS)
-    ),
-    "empty the guard's role": lambda iam, arn: iam.delete_role_policy(RoleName="iam-guard", PolicyName="iam-guard"),
-    "become the guard's role": lambda iam, arn: iam.update_assume_role_policy(RoleName="iam-guard", PolicyDocument="{}"),
-    "make a role that StackSets would have": lambda iam, arn: iam.create_role(
-        RoleName="stacksets-exec-x", AssumeRolePolicyDocument="{}"
-    ),
-    "ask for one's own restoration": lambda iam, arn: iam.tag_user(
-        UserName="victim", Tags=[{"Key": "iam-guard", "Value": "restore"}]
-    ),
-    "add to the admin group": lambda iam, arn: iam.add_user_to_group(GroupName="admins", UserName="victim"),
-    "empty the admin group": lambda iam, arn: iam.remove_user_from_group(GroupName="admins", UserName="alice"),
-    "rename the admin group": lambda iam, arn: iam.update_group(GroupName="admins", NewGroupName="x"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("move", STRIPPING)
-def test_with_the_scp_nobody_strips_the_guards_denials(fresh, attacker, user, move):
-    """Under deploy/scp.json, not even somebody with all rights takes the guard's denials off."""
-    user("victim")
-    fresh.scps[:] = [Path(DEPLOY / "scp.json").read_text(), json.dumps(HARMLESS)]
-    with pytest.raises(ClientError, match="AccessDenied"):
-        STRIPPING[move](attacker.iam, deny_arn(fresh))
-
-
-SABOTAGE = {
-    "change the code": ("lambda", lambda c: c.update_function_code(FunctionName=FUNCTION, ZipFile=b"x")),
-    "change the settings": ("lambda", lambda c: c.update_function_configuration(FunctionName=FUNCTION, Timeout=1)),
-    "delete the function": ("lambda", lambda c: c.delete_function(FunctionName=FUNCTION)),
-    "starve the function": ("lambda", lambda c: c.put_function_concurrency(FunctionName=FUNCTION, ReservedConcurrentExecutions=0)),
-    "frame somebody by Invoke": ("lambda", lambda c: c.invoke(FunctionName=FUNCTION, Payload=b"{}")),
-    "feed it from another queue": ("lambda", lambda c: c.create_event_source_mapping(FunctionName=FUNCTION, EventSourceArn="arn:aws:sqs:us-east-1:111122223333:evil")),
-    "let others invoke": ("lambda", lambda c: c.add_permission(FunctionName=FUNCTION, StatementId="x", Action="lambda:InvokeFunction", Principal="*")),
-    "disable the rule": ("events", lambda c: c.disable_rule(Name=FUNCTION)),
-    "change the rule": ("events", lambda c: c.put_rule(Name=FUNCTION, EventPattern="{}")),
-    "remove the target": ("events", lambda c: c.remove_targets(Rule=FUNCTION, Ids=[FUNCTION])),
-    "delete the rule": ("events", lambda c: c.delete_rule(Name=FUNCTION)),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("move", SABOTAGE)
-def test_with_the_scp_nobody_touches_the_guards_parts(fresh, attacker, move):
-    """Under deploy/scp.json, not even somebody with all rights changes or misuses the guard's parts."""
-    service, call = SABOTAGE[move]
-    fresh.scps[:] = [Path(DEPLOY / "scp.json").read_text(), json.dumps(HARMLESS)]
-    with pytest.raises(ClientError, match=r"AccessDenied|not authorized"):
-        call(fresh.client(service, attacker.key))
-
-
-def test_with_the_scp_the_guard_goes_on_working(fresh, attacker):
-    """Under deploy/scp.json, the guard's own role still revokes, on every rung."""
-    fill_managed(fresh, "mallory")
-    fill_inline(fresh, "mallory")
-    fresh.pending.clear()
-    fresh.scps[:] = [Path(DEPLOY / "scp.json").read_text(), json.dumps(HARMLESS)]
-    attacker.iam.create_user(UserName="helper")
-    assert decisions(play(fresh))[0]["how"] == "boundary"
-    assert denied(attacker)
-
-
-def test_the_scp_fits_into_organizations():
-    """deploy/scp.json is shorter than the 5,120 characters that AWS Organizations takes."""
-    text = (DEPLOY / "scp.json").read_text()
-    assert len(text) < 5120
-    names = [deny.MANAGED_POLICY, deny.BOUNDARY_POLICY]
-    assert all(name.startswith("DenyIAMAccess") for name in names)  # as the policy's patterns have it
 
 
 # Other moves

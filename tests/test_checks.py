@@ -47,6 +47,7 @@ MISTAKES = {
     "a malformed ARN": (with_action(policy="arn:aws:iam::1234:policy/DenyIAMAccess"), "revoke-iam-access policy", "write DenyIAMAccess"),
     "a role's ARN": (with_action(policy="arn:aws:iam::111122223333:role/DenyIAMAccess"), "revoke-iam-access policy", "write DenyIAMAccess"),
     "a policy's name with a space": (with_action(policy="Deny IAM"), "revoke-iam-access policy", "write DenyIAMAccess"),
+    "something denied that is no action": (with_action(deny=["iam:*", "CreateUser"]), "action:revoke-iam-access deny", "write patterns such as iam:*"),
     "another resource": (edited(resource="aws.s3"), "admin-group-member", "aws.s3"),
     "two kinds of events": (edited(events=[EVENT, {**EVENT, "event": "CreateUser"}]), "mode.events", "leave out the other events"),
     "any call of another service": (edited(events=[{**EVENT, "source": "s3.amazonaws.com"}]), "mode.events", "use that source"),
@@ -95,6 +96,7 @@ SOUND = {
     "variables, filled in later": with_groups(["{admins}"]),
     "a policy's path and name": with_action(policy="security/DenyIAMAccess"),
     "a policy's ARN": with_action(policy="arn:aws-us-gov:iam::111122223333:policy/DenyIAMAccess"),
+    "more than IAM denied": with_action(deny=["iam:*", "sts:Assume*", "*", "s3:Get?bject"]),
     "bulk on purpose": {
         "name": "a", "resource": "aws.iam-user", "actions": [{"type": "revoke-iam-access", "bulk": True}]
     },

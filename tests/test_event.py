@@ -2,13 +2,15 @@
 
 import copy
 import json
+from datetime import timedelta
 
 import pytest
-from helpers import EVENTS, PARTS, any_json, case, edit
+from helpers import EVENTS, PARTS, any_json, case, edit, event_time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c7n_iamguard.event import Caller, MalformedEvent, accounts, caller, decision, facts
+from c7n_iamguard.decisions import facts, line
+from c7n_iamguard.event import Caller, MalformedEvent, accounts, caller, is_fresh, joined_group
 
 BOB = case("revoked-create-user")
 
@@ -20,9 +22,9 @@ def changed(path, value):
 
 def test_a_users_call_names_the_user():
     """An IAM user's event gives name, account, id, ARN and path."""
-    assert caller(BOB) == Caller(
-        "IAMUser", "111122223333", "bob", "AIDABOBXXXXXXXXXXXXXX", "arn:aws:iam::111122223333:user/bob", "/"
-    )
+    arn = "arn:aws:iam::111122223333:user/bob"
+    bob = Caller("IAMUser", "111122223333", "user", "bob", "AIDABOBXXXXXXXXXXXXXX", arn, "/")
+    assert caller(BOB) == bob
 
 
 def test_a_path_belongs_to_the_arn_not_to_the_name():
@@ -37,10 +39,13 @@ def test_a_federated_session_stands_for_the_user_who_made_it():
     assert (who.type, who.name, who.id) == ("FederatedUser", "bob", "AIDABOBXXXXXXXXXXXXXX")
 
 
-@pytest.mark.parametrize("name", ["assumed-role", "root", "aws-service", "guards-own-call"])
-def test_callers_who_are_no_users_have_no_user_name(name):
-    """Roles, root and AWS services never turn into a user, whatever names they carry."""
-    assert not caller(case(f"not-delivered-{name}")).is_user
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("assumed-role", "role"), ("guards-own-call", "role"), ("root", None), ("aws-service", None)],
+)
+def test_callers_who_are_no_users_never_turn_into_one(name, kind):
+    """A session stands for its role, and nobody stands for root and AWS services, whatever names they carry."""
+    assert caller(case(f"not-delivered-{name}")).kind == kind
 
 
 def test_a_federated_session_of_root_is_no_user():
@@ -48,7 +53,7 @@ def test_a_federated_session_of_root_is_no_user():
     event = case("revoked-federated-user")
     issuer = event["detail"]["userIdentity"]["sessionContext"]["sessionIssuer"]
     issuer.update(type="Root", arn="arn:aws:iam::111122223333:root")
-    assert not caller(event).is_user
+    assert caller(event).kind is None
 
 
 @pytest.mark.parametrize(
@@ -106,9 +111,11 @@ def test_facts_of_anything_are_texts_of_bounded_length():
 
 def test_a_decision_is_one_line_of_json():
     """A line holds what was given and the event's facts, and leaves out what is unknown."""
-    line = decision("revoked", BOB, user="bob\nx", how=None)
-    assert "\n" not in line
-    assert json.loads(line) == {
+    text = line("revoked", BOB, user="bob\nx", how=None)
+    assert "\n" not in text
+    found = json.loads(text)
+    assert 0 <= found.pop("delay") < 900
+    assert found == {
         "decision": "revoked",
         "user": "bob\nx",
         "eventID": "00000000-0000-4000-8000-000000000001",
@@ -136,7 +143,7 @@ def test_a_user_is_only_named_by_an_event_that_agrees_with_itself(path, value):
         who = caller(event)
     except MalformedEvent:
         return
-    if who.is_user:
+    if who.kind == "user":
         identity = event["detail"]["userIdentity"]
         assert who.arn == f"arn:aws:iam::{who.account}:user{who.path}{who.name}"
         assert identity.get("userName", who.name) == who.name
@@ -151,3 +158,49 @@ def test_every_case_file_is_an_eventbridge_event():
         event = json.loads(file.read_text())
         assert event["source"], file
         assert event["detail"]["eventName"], file
+
+
+def adding(user_name, **more):
+    """The event of bob's call that adds somebody to the group admins."""
+    event = copy.deepcopy(BOB)
+    parameters = {"userName": user_name, "groupName": "admins"}
+    event["detail"] |= {"eventName": "AddUserToGroup", "requestParameters": parameters, **more}
+    return event
+
+
+@pytest.mark.parametrize(
+    ("event", "group"),
+    [
+        (adding("bob"), "admins"),
+        (adding("BOB"), "admins"),
+        (adding("alice"), None),
+        (adding(["bob"]), None),
+        (adding("bob", errorCode="AccessDenied"), None),
+        (adding("bob", eventName="RemoveUserFromGroup"), None),
+        (adding("bob", requestParameters=None), None),
+    ],
+)
+def test_a_call_can_put_its_own_caller_into_a_group(event, group):
+    """Adding oneself counts, in any case of one's name; adding others and calls that failed don't."""
+    assert joined_group(event, caller(event)) == group
+
+
+@pytest.mark.parametrize(
+    ("time", "fresh"),
+    [
+        (event_time(), True),
+        (event_time(timedelta(minutes=14)), True),
+        (event_time(timedelta(minutes=16)), False),
+        (event_time(timedelta(days=400)), False),
+        (event_time(-timedelta(minutes=1)), True),
+        (event_time(-timedelta(minutes=16)), False),
+        ("yesterday", False),
+        ("2026-01-05", False),
+        (None, False),
+        (1767607200, False),
+        (..., False),
+    ],
+)
+def test_an_event_is_fresh_for_a_quarter_of_an_hour(time, fresh):
+    """A time that is older, far in the future, missing or unreadable is not fresh."""
+    assert is_fresh(changed("detail.eventTime", time)) is fresh

@@ -21,9 +21,11 @@ sys.addaudithook(look)
 class context: invoked_function_arn = sys.argv[1]
 for event in sys.argv[2:]:
     handler.run(json.loads(event), context)
+config = handler.client.iam(handler.POLICIES[0].resource_manager).meta.config
+waits = [config.retries["total_max_attempts"], config.connect_timeout, config.read_timeout]
 later = sorted(set(sys.modules) - at_start)
 python = "python{}.{}".format(*sys.version_info)
-print(json.dumps({"start": sorted(at_start), "event": later, "written": written, "python": python}))
+print(json.dumps({"start": sorted(at_start), "event": later, "written": written, "python": python, "waits": waits}))
 """
 
 
@@ -74,6 +76,13 @@ def test_what_the_function_does_not_need_is_never_imported(seen, name):
 def test_an_event_writes_nothing_to_the_disk(seen):
     """Handling an event opens no file for writing and makes no folder."""
     assert seen["written"] == []
+
+
+def test_the_worst_call_to_iam_leaves_time_for_another_one(seen):
+    """Two calls that time out in every try, as a revocation may make, end before the function does."""
+    tries, connecting, reading = seen["waits"]
+    backoff = sum(2**n for n in range(tries - 1))  # botocore's standard mode, at its longest
+    assert 2 * (tries * (connecting + reading) + backoff) < shipped(REVOKE)["mode"]["timeout"]
 
 
 def interpreter(runtime):

@@ -5,9 +5,14 @@ from botocore.exceptions import ClientError
 from helpers import (
     GUARD,
     PROTECT,
+    PROTECT_FUNCTION,
+    backend,
     case,
     decisions,
     denied,
+    edit,
+    groups_of,
+    guards_calls,
     moto_group,
     moto_user,
     old,
@@ -166,3 +171,38 @@ def test_an_error_while_judging_who_added_fails_the_event(fresh, attacker):
     assert outcomes(invocation) == "failed failed failed dead-lettered"
     fresh.faults.clear()
     assert fresh.client("iam").list_groups_for_user(UserName="alice")["Groups"]
+
+
+def test_a_caller_who_is_gone_at_once_was_no_admin(fresh, attacker, user):
+    """Who adds a friend and is deleted right after was no admin: the friend is out of the group again."""
+    user("friend")
+    attacker.iam.add_user_to_group(GroupName="Admins", UserName="friend")
+    (event,) = fresh.pending
+    del backend(fresh).users["mallory"]
+    invocation = fresh.functions.invoke(PROTECT_FUNCTION, event)
+    assert [decision["decision"] for decision in invocation.decisions] == ["acted"]
+    assert groups_of(fresh, "friend") == []
+
+
+def test_the_caller_of_an_old_event_is_found_by_id(fresh, user):
+    """An admin was renamed long ago, and a non-admin has the name now: whom the admin added stays."""
+    admin = user("ada", groups=["Admins"])
+    user("colleague"), user("successor")
+    admin.iam.add_user_to_group(GroupName="Admins", UserName="colleague")
+    (event,) = fresh.pending
+    iam = fresh.client("iam")
+    iam.update_user(UserName="ada", NewUserName="ada-2")
+    iam.update_user(UserName="successor", NewUserName="ada")
+    invocation = fresh.functions.invoke(PROTECT_FUNCTION, old(event))
+    assert [decision["decision"] for decision in invocation.decisions] == ["let-pass"]
+    assert groups_of(fresh, "colleague") == ["Admins"]
+
+
+@pytest.mark.parametrize("name", [None, 7, {"user": "bob"}, ...], ids=str)
+def test_a_user_name_that_is_no_text_is_nobody(fresh, name):
+    """An event that does not say by a text whom it is about is let pass, and IAM is not asked for it."""
+    event = case("acted-user-adds-somebody", PROTECT)
+    edit(event, "detail.requestParameters.userName", name)
+    invocation = fresh.functions.invoke(PROTECT_FUNCTION, event)
+    assert [decision["reason"] for decision in invocation.decisions] == ["the event names no user"]
+    assert "GetUser" not in guards_calls(fresh)

@@ -1,4 +1,4 @@
-"""``python -m sandbox replay``: which files it reads, and what it says of the callers in them."""
+"""``python -m sandbox replay``: what it says of the callers in logs."""
 
 import gzip
 import json
@@ -8,13 +8,27 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from conftest import ROOT
+import yaml
+from conftest import POLICIES, REVOKE, ROOT
 from moto.iam.models import iam_backends
+from records import (
+    ACCOUNT,
+    CHINA,
+    OTHER,
+    ROOT_USER,
+    SERVICE,
+    federated,
+    lines,
+    record,
+    role,
+    user,
+    without,
+    written,
+)
 
-from sandbox import Sandbox, cloudtrail, replay
+from sandbox import Sandbox, callers, cloudtrail, replay
 from sandbox.__main__ import main
 
-ACCOUNT, OTHER, CHINA = "210987654321", "310987654321", "410987654321"
 COLUMNS = ["account", "caller", "type", "calls", "delivered", "decision", "how"]
 #: Settings of a user that must not matter: 192.0.2.1 answers nobody.
 FOREIGN = {
@@ -27,142 +41,7 @@ FOREIGN = {
     "http_proxy": "http://192.0.2.1:9",
 }
 
-
-def user(name, account=ACCOUNT, path="/", partition="aws"):
-    arn = f"arn:{partition}:iam::{account}:user{path}{name}"
-    principal = f"AIDA{name.upper().replace('-', '')}"
-    identity = {"type": "IAMUser", "principalId": principal, "arn": arn, "userName": name}
-    return {**identity, "accountId": account}
-
-
-def federated(name):
-    arn = f"arn:aws:sts::{ACCOUNT}:federated-user/console"
-    context = {"sessionIssuer": user(name)}
-    return {"type": "FederatedUser", "arn": arn, "accountId": ACCOUNT, "sessionContext": context}
-
-
-ROLE = {
-    "type": "AssumedRole",
-    "principalId": "AROADEPLOYER:ci",
-    "arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/ci",
-    "accountId": ACCOUNT,
-    "sessionContext": {"sessionIssuer": {"type": "Role", "userName": "deployer"}},
-}
-ROOT_USER = {"type": "Root", "arn": f"arn:aws:iam::{ACCOUNT}:root", "accountId": ACCOUNT}
-SERVICE = {"type": "AWSService", "invokedBy": "autoscaling.amazonaws.com"}
-
-
-def record(identity, action="CreateUser", service="iam", account=ACCOUNT, error=None):
-    return cloudtrail.record(identity, service, action, {}, account, "us-east-1", error)
-
-
-def without(entry, *keys):
-    return {key: value for key, value in entry.items() if key not in keys}
-
-
-BOB = record(user("bob"))
-BOTH = [BOB, record(user("bob"), "ListUsers")]
-ENVELOPES = [cloudtrail.envelope(r) for r in BOTH]
-
-
-def lines(values):
-    return "\n".join(map(json.dumps, values)) + "\n"
-
-
-# Files
-
-FORMATS = {
-    "log-file": json.dumps({"Records": BOTH}),
-    "indented": json.dumps({"Records": BOTH}, indent=2),
-    "byte-order-mark": "\ufeff" + json.dumps({"Records": BOTH}),
-    "gzip": gzip.compress(json.dumps({"Records": BOTH}).encode()),
-    "records-by-line": lines(BOTH),
-    "records-by-line-gzip": gzip.compress(lines(BOTH).encode()),
-    "empty-lines": "\n\n" + lines(BOTH) + "\n",
-    "envelopes-by-line": lines(ENVELOPES),
-    "record-and-envelope": lines([BOTH[0], ENVELOPES[1]]),
-    "log-files-by-line": lines({"Records": [r]} for r in BOTH),
-    "list-of-envelopes": json.dumps(ENVELOPES),
-    "list-of-records": json.dumps(BOTH),
-}
-SINGLE = {"envelope": json.dumps(ENVELOPES[0], indent=2), "record": json.dumps(BOB)}
-NOTIFICATION = {"eventVersion": "2.1", "eventSource": "aws:s3", "eventName": "ObjectCreated:Put"}
-BAD = {
-    "empty": ("", "empty"),
-    "blank": (" \n\n", "empty"),
-    "text": ("2026-01-05 CreateUser by bob\n", "not JSON"),
-    "binary": (bytes(range(256)), "not text"),
-    "cut-off-gzip": (FORMATS["gzip"][:-20], "gzip"),
-    "only-gzips-first-bytes": (b"\x1f\x8b", "gzip"),
-    "gzip-of-text": (gzip.compress(b"hello"), "not JSON"),
-    "cut-off-json": (FORMATS["log-file"][:-20], "not JSON"),
-    "cut-off-lines": (lines(BOTH)[:-20], "line 2"),
-    "number": ("5", "CloudTrail"),
-    "another-object": ('{"hello": "world"}', "CloudTrail"),
-    "another-list": ("[1, 2]", "CloudTrail"),
-    "empty-list": ("[]", "empty list"),
-    "records-that-are-no-list": ('{"Records": 5}', "Records"),
-    "notification-of-s3": (json.dumps({"Records": [NOTIFICATION]}), "CloudTrail"),
-    "finding-of-guardduty": ('{"detail-type": "GuardDuty Finding", "detail": {"id": "1"}}', "CloudTrail"),
-    "nested-too-deep": ("[" * 100_000, "not JSON"),
-}
-
-
-def written(path, content):
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
-
-
-@pytest.mark.parametrize("content", FORMATS.values(), ids=FORMATS)
-def test_a_log_is_read_in_every_form_that_it_comes_in(tmp_path, content):
-    """Log files, zipped or not, JSON lines and EventBridge's envelopes all give the same records."""
-    entries = replay.read(written(tmp_path / "log", content))
-    assert [replay.record_of(entry) for entry in entries] == BOTH
-
-
-@pytest.mark.parametrize("content", SINGLE.values(), ids=SINGLE)
-def test_a_single_entry_is_read(tmp_path, content):
-    """A file may hold one record or one envelope."""
-    (entry,) = replay.read(written(tmp_path / "log", content))
-    assert replay.record_of(entry) == BOB
-
-
-@pytest.fixture
-def no_sandbox(monkeypatch):
-    """Starting a sandbox is an error."""
-    monkeypatch.setattr(replay, "Sandbox", None)
-
-
-@pytest.mark.parametrize(("content", "reason"), BAD.values(), ids=BAD)
-def test_a_file_that_is_no_log_is_named_before_anything_starts(tmp_path, capsys, no_sandbox, content, reason):
-    """A bad file beside a good one gets one line that names it and says why, and exit status 2."""
-    good, bad = written(tmp_path / "good", FORMATS["log-file"]), written(tmp_path / "bad", content)
-    assert main(["replay", str(good), str(bad)]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith(f"replay: {bad} is not a CloudTrail log: ")
-    assert err.count("\n") == 1
-    assert reason in err
-
-
-def test_files_that_cannot_be_opened_are_named_each(tmp_path, capsys, no_sandbox):
-    """A missing file and a folder get a line each, and exit status 2."""
-    assert main(["replay", "--json", str(tmp_path / "missing"), str(tmp_path)]) == 2
-    missing, folder = capsys.readouterr().err.splitlines()
-    assert str(tmp_path / "missing") in missing
-    assert "No such file" in missing
-    assert "Is a directory" in folder
-
-
-def test_a_log_without_iam_calls_starts_nothing(tmp_path, capsys, no_sandbox):
-    """Calls to other services count nowhere, and a log that holds nothing else is no error."""
-    log = {"Records": [record(user("bob"), "PutObject", "s3"), {"eventCategory": "Insight", "eventID": "1"}]}
-    assert main(["replay", str(written(tmp_path / "log", json.dumps(log)))]) == 0
-    assert capsys.readouterr().out == "These files hold no call to IAM.\n"
-
-
 # Decisions
-
 
 FORGED = {**cloudtrail.envelope(record(user("forged"))), "source": "my.application"}
 LOGS = {
@@ -176,9 +55,11 @@ LOGS = {
                     record(user("bob"), "ListUsers"),
                     record(user("bob"), "RunInstances", "ec2"),
                     record(user("paul", path="/team/data/"), "MakeItSo"),
-                    record(user("reader"), "GetUser"),
+                    {**record(user("reader"), "GetUser"), "readOnly": False},
+                    without(record(user("reader"), "DescribeSomething"), "readOnly"),
+                    {**record(user("simon"), "SimulatePrincipalPolicy"), "readOnly": True},
                     {**record(without(user("past"), "principalId")), "eventTime": "2019-01-05T10:00:00Z"},
-                    record(ROLE),
+                    record(role("deployer")),
                     record(ROOT_USER),
                     record(SERVICE),
                     without(record({}), "userIdentity"),
@@ -208,7 +89,8 @@ ROWS = {
     "a federated session of a user": (ACCOUNT, "fred", "FederatedUser", 1, 1, *MANAGED),
     "a record of an early version": (ACCOUNT, "old", "IAMUser", 1, 1, *MANAGED),
     "a call of long ago, without the user's id": (ACCOUNT, "past", "IAMUser", 1, 1, *MANAGED),
-    "a user who only reads": (ACCOUNT, "reader", "IAMUser", 1, 0, *NOT),
+    "a user who only reads, by the calls' names": (ACCOUNT, "reader", "IAMUser", 2, 0, *NOT),
+    "a call that reads, by another name": (ACCOUNT, "simon", "IAMUser", 1, 1, *MANAGED),
     "a role": (ACCOUNT, "deployer/ci", "AssumedRole", 1, 0, *NOT),
     "root": (ACCOUNT, "root", "Root", 1, 0, *NOT),
     "a service": (ACCOUNT, "autoscaling.amazonaws.com", "AWSService", 1, 0, *NOT),
@@ -226,7 +108,7 @@ def replayed(tmp_path_factory):
     """The logs of three accounts, replayed at the command line of a user who has settings of their own."""
     folder = tmp_path_factory.mktemp("logs")
     files = [written(folder / name, content) for name, content in LOGS.items()]
-    command = [sys.executable, "-m", "sandbox", "replay", "--json", *files, "--admin", "ALICE", "zoe"]
+    command = [sys.executable, "-m", "sandbox", "replay", "--json", *files, "--admin", "ALICE,zoe"]
     return subprocess.run(command, cwd=ROOT, env=os.environ | FOREIGN, capture_output=True, text=True)
 
 
@@ -251,6 +133,22 @@ def test_an_admin_whom_the_logs_do_not_know_is_warned_of(replayed):
     assert warnings == ["replay: warning: no user named zoe appears in these files"]
 
 
+def test_a_name_with_a_comma_is_one_where_the_logs_know_it():
+    """``alice,bob`` is two names; IAM's names may have commas, so it is one if a user is called that."""
+    assert list(replay.names_in(["alice,bob", "carol, dave,"], set())) == ["alice", "bob", "carol", "dave"]
+    assert list(replay.names_in(["Alice,Bob"], {"alice,bob"})) == ["Alice,Bob"]
+
+
+def account_of(*records):
+    """What the logs tell of the account of these records."""
+    calls = replay.Calls()
+    for found in records:
+        calls.add(found)
+    calls.settle()
+    (account,) = calls.accounts.values()
+    return account
+
+
 @pytest.mark.parametrize(
     ("changes", "region"),
     [
@@ -260,43 +158,140 @@ def test_an_admin_whom_the_logs_do_not_know_is_warned_of(replayed):
     ],
 )
 def test_the_sandbox_runs_where_the_partition_gets_iams_events(changes, region):
-    """The users' ARNs tell the partition, and with it the region that the guard is deployed in."""
-    call = replay.call_of(record({"type": "IAMUser", "accountId": ACCOUNT, **changes}))
-    assert replay.region_of([call]) == region
+    """The callers' ARNs tell the partition, and with it the region that the guard is deployed in."""
+    assert account_of(record({"type": "IAMUser", "accountId": ACCOUNT, **changes})).region == region
 
 
-def test_calls_of_roles_alone_tell_the_region_too():
-    """Where no user called, the records' own region tells the partition."""
-    entry = {**record(ROLE), "awsRegion": "cn-northwest-1"}
-    assert replay.region_of([replay.call_of(entry)]) == "cn-north-1"
+def test_calls_of_root_alone_tell_the_region_too():
+    """Where no user and no role called, the records' own region tells the partition."""
+    assert account_of({**record(ROOT_USER), "awsRegion": "cn-northwest-1"}).region == "cn-north-1"
 
 
 def test_a_user_of_another_account_is_not_made_in_this_one():
     """A caller is a user of the log's account only where the ARN says so."""
-    assert replay.call_of(record(user("guest", OTHER))).user is None
-    assert replay.call_of(record(user("bob"))).user.name == "bob"
+    assert callers.call_of(record(user("guest", OTHER))).principal is None
+    assert callers.call_of(record(user("bob"))).principal.name == "bob"
 
 
-def test_the_account_holds_the_users_of_the_log():
-    """Users keep their paths, one of each name is made, and admins are in each admin group."""
+def test_calls_that_name_no_account_are_laid_to_the_first_that_is_named():
+    """A broken record is shown, in the first account of the logs."""
+    calls = replay.Calls()
+    for entry in (None, record(user("bob")), record(user("bob", OTHER), account=OTHER)):
+        calls.add(entry)
+    calls.settle()
+    assert [call.caller for call in calls.of(ACCOUNT)] == ["?", "bob"]
+    assert calls.accounts[ACCOUNT].calls == 2
+
+
+def test_the_account_holds_the_users_and_roles_of_the_log():
+    """Users and roles keep their paths, one of each name is made, and admins are in each admin group."""
     account = "510987654321"  # the test's own, for users are made in moto without a sandbox
-    callers = [user("paul", account, "/team/data/"), user("Alice", account), user("alice", account)]
-    calls = [replay.call_of(record(caller, account=account)) for caller in callers]
-    users = replay.create_users(account, "us-east-1", calls, {"alice", "zoe"}, ["admins", "security"])
-    assert {name: made.path for name, made in users.items()} == {"paul": "/team/data/", "alice": "/"}
+    found = replay.Account(account)
+    for caller in (user("paul", path="/team/data/"), user("Alice"), user("alice"), role("ci", path="/a/b/")):
+        call = callers.call_of(record(caller))
+        found.add(call)
+    made = replay.create_principals(found, {"alice", "zoe"}, ["admins", "security"])
+    paths = {("user", "paul"): "/team/data/", ("user", "alice"): "/", ("role", "ci"): "/a/b/"}
+    assert {key: one.path for key, one in made.items()} == paths
     for group in ("admins", "security"):
         members = [member.name for member in iam_backends[account]["aws"].get_group(group).users]
         assert members[1:] == ["Alice"]
 
 
-def test_an_event_finds_its_user_under_the_id_that_it_names():
+@pytest.mark.parametrize(("caller", "account"), [(user, "610987654321"), (role, "710987654321")])
+def test_an_event_finds_its_caller_under_the_id_that_it_names(caller, account):
     """A name that changes hands in the log has, at each event, the unique id of whoever called."""
-    seen, users = [], {"bob": SimpleNamespace(id="AIDARANDOM")}
-    sandbox = SimpleNamespace(deliver=lambda event, region: seen.append(users["bob"].id))
-    for unique_id in ("AIDAFIRST", "AIDASECOND"):
-        call = replay.call_of(record({**user("bob"), "principalId": unique_id}))
-        replay.deliver(sandbox, call, users, "us-east-1")
-    assert seen == ["AIDAFIRST", "AIDASECOND"]
+    backend, found, seen = iam_backends[account]["aws"], replay.Account(account), []
+    found.add(callers.call_of(record(caller("bob"))))
+    made = replay.create_principals(found, set(), [])
+
+    class Events:
+        def deliver(self, event, region):
+            ids = {one.id for one in backend.users.values()} | set(backend.roles)
+            seen.append(ids & {"FIRST", "SECOND"})
+            return []
+
+    for unique_id in ("FIRST", "SECOND"):
+        call = callers.call_of(record(caller("bob")))
+        call.event["account"], call.principal.id = account, unique_id
+        replay.deliver(Events(), call, made, replay.Row(ACCOUNT, "bob", "IAMUser"), "us-east-1")
+    assert seen == [{"FIRST"}, {"SECOND"}]
+
+
+def test_a_caller_who_is_revoked_is_counted_and_not_asked_about_again(monkeypatch):
+    """Further events of a revoked caller count as delivered where a rule takes them, and invoke nothing."""
+    row = replay.Row(ACCOUNT, "bob", "IAMUser", 1, 1)
+    row.decide("revoked", "managed")
+    taken = {"CreateUser": [("rule", "function")], "GetUser": []}
+    monkeypatch.setattr(cloudtrail, "targets", lambda event, *_: taken[event["detail"]["eventName"]])
+    for action in taken:
+        replay.deliver(None, callers.call_of(record(user("bob"), action)), {}, row, "us-east-1")
+    assert (row.calls, row.delivered, row.decision) == (3, 2, "revoked")
+
+
+def test_a_replay_keeps_nothing_of_the_guards_own_calls(tmp_path, monkeypatch):
+    """The sandbox's notes of calls and events are dropped, so that they do not grow with the logs."""
+    sandboxes = []
+
+    class Noted(Sandbox):
+        def __exit__(self, *exc):
+            sandboxes.append((len(self.calls), len(self.pending)))
+            super().__exit__(*exc)
+
+    monkeypatch.setattr(replay, "Sandbox", Noted)
+    assert main(["replay", str(written(tmp_path / "log", lines([record(user("alice"))] * 3)))]) == 0
+    assert sandboxes == [(0, 0)]
+
+
+# Other policies
+
+
+@pytest.fixture
+def replayed_with(tmp_path, capsys):
+    """``replayed_with(change, …)``: the rows of bob's call, under copies of the policy file, each changed."""
+
+    def run(*changes):
+        policies = []
+        for number, change in enumerate(changes):
+            data = yaml.safe_load((POLICIES / f"{REVOKE}.yml").read_text())
+            change(data["policies"][0])
+            path = tmp_path / f"{number}.yml"
+            path.write_text(yaml.safe_dump(data, sort_keys=False))
+            policies += ["--policy", str(path)]
+        log = written(tmp_path / "log", lines([record(user("bob")), record(user("bob"), "DeleteUser")]))
+        status = main(["replay", "--json", str(log), *policies])
+        out, err = capsys.readouterr()
+        return status, [json.loads(line) for line in out.splitlines()], err
+
+    return run
+
+
+def test_a_policy_without_actions_has_acted(replayed_with):
+    """A policy that only filters ends in a decision of its own, not in an error."""
+    status, (row,), err = replayed_with(lambda policy: policy.pop("actions"))
+    assert (status, row["decision"], row["delivered"]) == (0, "acted", 2), err
+
+
+def test_an_action_that_fails_after_the_revocation_does_not_hide_it(replayed_with):
+    """Where IAM is denied and the next action fails, the row says both, and the exit status is 1."""
+
+    def then_fail(policy):
+        policy["actions"].append({"type": "set-policy", "state": "attached", "arn": "ReadOnlyAccess"})
+
+    status, (row,), err = replayed_with(then_fail)
+    assert (status, row["decision"], row["how"]) == (1, "revoked, then failed", "managed")
+    assert "replay: the function failed on an event of bob" in err
+
+
+def test_several_policies_are_deployed_together(replayed_with):
+    """The strongest decision of all deployed policies is the caller's."""
+
+    def only_look(policy):
+        policy["name"] = "look"
+        policy["actions"] = []
+
+    status, (row,), err = replayed_with(only_look, lambda policy: None)
+    assert (status, row["decision"], row["calls"], row["delivered"]) == (0, "revoked", 2, 2), err
 
 
 # Output
@@ -316,22 +311,50 @@ def test_one_revocation_decides_for_all_events_of_a_caller():
     assert (row.calls, row.delivered, row.decision, row.how) == (3, 2, "revoked", "inline")
 
 
+@pytest.mark.parametrize(
+    ("decisions", "strongest"),
+    [
+        (["let-pass", "failed"], "failed"),
+        (["failed", "left"], "left"),
+        (["contained", "left"], "contained"),
+        (["contained", "revoked", "left"], "revoked"),
+        (["would-revoke", "let-pass"], "would-revoke"),
+        (["cannot-revoke", "acted"], "cannot-revoke"),
+        (["let-pass", "a-new-one"], "a-new-one"),
+    ],
+)
+def test_the_strongest_of_all_decisions_is_the_callers(decisions, strongest):
+    """Whatever the order in which decisions come, and also where one is not known."""
+    for order in (decisions, decisions[::-1]):
+        row = replay.Row(ACCOUNT, "bob", "IAMUser")
+        for decision in order:
+            row.add([invocation(decision != "failed", {"decision": decision})])
+        assert row.decision == strongest
+
+
 def test_a_failed_invocation_is_no_decision(tmp_path, capsys, monkeypatch):
     """Where the function failed, the row says so, and the exit status is 1."""
     row = replay.Row(ACCOUNT, "bob", "IAMUser")
     row.add([invocation(True, {"decision": "let-pass"})])
     row.add([invocation(False)])
     monkeypatch.setattr(replay, "replay", lambda *_: [row])
-    assert main(["replay", str(written(tmp_path / "log", SINGLE["record"]))]) == 1
+    log = written(tmp_path / "log", json.dumps(record(user("bob"))))
+    assert main(["replay", str(log)]) == 1
     out, err = capsys.readouterr()
     assert "failed" in out
     assert err == "replay: the function failed on an event of bob: AccessDenied\n"
 
 
+def row_of(decision, *, failed=False, **facts):
+    row = replay.Row(ACCOUNT, **{"caller": "bob", "type": "IAMUser", "calls": 2, "delivered": 1, **facts})
+    row.decide(decision, "managed" if decision == "revoked" else None, failed)
+    return row
+
+
 def test_people_get_a_table(capsys):
     """Without ``--json`` there is a line per caller, and no log can write to the terminal as it likes."""
-    role = replay.Row(ACCOUNT, "role/\x1b[31m", "AssumedRole", 1)
-    replay.print_table([replay.Row(ACCOUNT, "bob", "IAMUser", 2, 1, *MANAGED), role])
+    session = replay.Row(ACCOUNT, "role/\x1b[31m", "AssumedRole", 1)
+    replay.print_table([row_of("revoked"), session])
     head, _, *rows, _, verdict, _ = capsys.readouterr().out.splitlines()
     assert head.split() == COLUMNS
     assert [row.split() for row in rows] == [
@@ -339,6 +362,20 @@ def test_people_get_a_table(capsys):
         [ACCOUNT, "role/?[31m", "AssumedRole", "1", "0", "not-delivered", "-"],
     ]
     assert verdict == "The guard would have revoked IAM access of 1 of these 2 callers."
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (row_of("revoked", failed=True), "revoked IAM access of 1 of these 1 callers"),
+        (row_of("would-revoke"), "would-revoke for 1"),
+        (row_of("cannot-revoke"), "could not have revoked 1"),
+    ],
+)
+def test_the_verdict_counts_every_kind_of_revocation(capsys, row, says):
+    """Whom the guard revoked before something failed, observed, or could not revoke is counted as such."""
+    replay.print_table([row])
+    assert says in capsys.readouterr().out
 
 
 class Elsewhere(Sandbox):
@@ -356,4 +393,4 @@ def test_nothing_but_the_loopback_address_is_called(tmp_path, monkeypatch):
     """A sandbox that were anywhere else is refused before the first call."""
     monkeypatch.setattr(replay, "Sandbox", Elsewhere)
     with pytest.raises(RuntimeError, match="not the loopback address"):
-        main(["replay", str(written(tmp_path / "log", SINGLE["record"]))])
+        main(["replay", str(written(tmp_path / "log", json.dumps(record(user("bob")))))])

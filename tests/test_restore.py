@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 from c7n.exceptions import PolicyExecutionError
-from helpers import PAT, RESTORE, REVOKED, deny_arn, deny_user, moto_user, state
+from helpers import PAT, RESTORE, RESTORE_TAG, REVOKED, deny_arn, deny_user, moto_user, state
 
 from c7n_iamguard import client, deny
 from sandbox.server import Fault
@@ -239,3 +239,19 @@ def test_the_functions_role_cannot_restore(fresh, user):
     for call in taking:
         with pytest.raises(ClientError, match="AccessDenied"):
             call()
+
+
+STEPS = ["TagUser", "DeleteUserPermissionsBoundary", "DetachUserPolicy", "DeleteUserPolicy", "UntagUser"]
+
+
+@pytest.mark.parametrize("operation", STEPS)
+def test_a_conflict_while_restoring_is_tried_again(fresh, user, in_process, monkeypatch, operation):
+    """Somebody else changes the user at the same time: each step is repeated, and all is taken off."""
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    user("con")
+    deny_user(fresh, "con", "managed", "inline", "boundary")
+    fresh.client("iam").tag_user(UserName="con", Tags=[RESTORE_TAG])
+    fresh.faults.append(Fault(f"iam:{operation}", "ConcurrentModification", 409, times=1))
+    (record,) = restore(in_process(actions=["restore-iam-access"]), "con")
+    assert sorted(record["restored"]) == ["boundary", "inline", "managed"]
+    assert fresh.faults[0].hits == 1

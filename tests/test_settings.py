@@ -170,3 +170,15 @@ def test_errors_of_the_describe_source_propagate(fresh, exempting):
     (invocation,) = fresh.deliver(case("revoked-create-user"))
     assert invocation.dead_lettered
     assert revoked(fresh, "bob") == []
+
+
+def test_a_renamed_user_is_found_by_id_with_the_describe_source(fresh, exempting, user):
+    """With ``source: describe``, a name that GetUser does not know any more is looked up by its id."""
+    exempting({**copy.deepcopy(SHIPPED), "source": "describe"})
+    rex = user("rex")
+    rex.iam.create_user(UserName="friend-of-rex")
+    (event,) = fresh.pending
+    fresh.client("iam").update_user(UserName="rex", NewUserName="rex-renamed")
+    (invocation,) = fresh.deliver(event)
+    assert [(d["decision"], d["user"]) for d in invocation.decisions] == [("revoked", "rex-renamed")]
+    assert revoked(fresh, "rex-renamed") == ["managed"]

@@ -1,0 +1,176 @@
+"""What the catch-ups know from CloudTrail's event history: who was an admin when, and who was given IAM back."""
+
+import logging
+import time
+from calendar import timegm
+
+from c7n.exceptions import PolicyExecutionError
+
+from c7n_iamguard import deny, membership, principals
+from c7n_iamguard.admin_roles import AdminRole
+from c7n_iamguard.admins import AdminCriterion, AdminGroupMember
+from c7n_iamguard.calls import IAMCalls
+from c7n_iamguard.decisions import line
+from c7n_iamguard.event import MalformedEvent, caller, text
+from c7n_iamguard.principals import ROLE
+from c7n_iamguard.settings import RESTORED_TAG, pinned
+
+log = logging.getLogger("c7n_iamguard")
+
+#: The span that is looked at: longer than the time between two runs (1 hour), the delay of the alarm that says that
+#: they have stopped (3 hours) and SETTLED_SECONDS together, so that a gap can be closed before it is forgotten.
+HOURS = 6
+#: The event path has half an hour for a call: CloudTrail's delay, three tries, and the history's own delay.
+SETTLED_SECONDS = 30 * 60
+#: A little more than the time between two runs.
+PERIOD_SECONDS = 62 * 60
+#: How long reading the history may take: well under the function's 15 minutes.
+READING_SECONDS = 10 * 60
+#: The calls that take off one form of the denial, by name.
+REMOVALS = frozenset(
+    f"{verb}{kind.noun}{what}"
+    for kind in principals.KINDS
+    for verb, what in (("Detach", "Policy"), ("Delete", "Policy"), ("Delete", "PermissionsBoundary"))
+)
+#: How far clocks may be apart.
+SKEW_SECONDS = 300
+TAGGING = frozenset(("TagUser", "TagRole"))
+
+
+class ByHistory(AdminCriterion):
+    """What both filters need: the history, who was an admin when, and which roles may make admins."""
+
+    def __init__(self, data, manager=None):
+        super().__init__(data, manager)
+        listed = {"type": "admin-role", "roles": data.get("roles", []), "allow-missing-role": True}
+        self.admin_role = AdminRole(listed, manager)
+
+    def validate(self):
+        """Check the roles' names.
+
+        :raises PolicyValidationError: naming the policy, the key and the mend
+        """
+        if self.data.get("roles"):
+            self.admin_role.validate()
+
+    def pin(self):
+        """The ids of the roles that may make admins and give IAM back."""
+        return self.admin_role.pin()
+
+    def read(self, look=lambda record: None):
+        """Read the history.
+
+        :param look: is called with each record, the newest first
+        :returns: the records of successful calls that change who is an admin, or who is denied
+        """
+        reader = IAMCalls({"type": "iam-calls", "hours": self.data.get("hours", HOURS)}, self.manager)
+        history, kept = reader.history(partial=True, seconds=READING_SECONDS), []
+        wanted = membership.CHANGES | REMOVALS | TAGGING
+        for record in history:
+            look(record)
+            if record.get("eventName") in wanted and not record.get("errorCode"):
+                kept.append(record)
+        if not history.complete:
+            self.report("incomplete", reason="; ".join(history.problems))
+        return kept
+
+    def membership(self, records):
+        """The :class:`~c7n_iamguard.membership.Membership` over the span of the records."""
+        source, groups = self.manager.source, {}
+        for item in self.manager.iter_filters():
+            if isinstance(item, AdminGroupMember):
+                groups |= item.groups.by_id(None)
+        members = {pair for pair in getattr(source, "members", ()) if pair[0] in groups}
+        names = getattr(source, "names", {})
+        return membership.Membership(records, groups, names, members, self.is_trusted)
+
+    def is_trusted(self, who):
+        """Whether a caller that is no user may make admins: root, and the roles that are meant to use IAM."""
+        if who.account != self.manager.config.account_id:
+            return False
+        if who.kind != "role":
+            return who.type == "Root"
+        ids = pinned(self.manager.ctx.policy).get("roles")
+        try:
+            return self.admin_role.is_listed(ROLE.of_caller(who), ids or self.admin_role.pin()["roles"], None)
+        except PolicyExecutionError:
+            return False  # a listed name, and not the role that was listed under it
+
+    def is_lawful(self, record, admins):
+        """Whether somebody made a call who was meant to use IAM then."""
+        try:
+            who = caller({"detail": record})
+        except MalformedEvent:
+            return False
+        if who.kind == "user":
+            return bool(who.id) and admins.was_admin(who.id, seconds_of(record["eventTime"]))
+        return self.is_trusted(who)
+
+    def restored_at(self, kind, principal, records, admins):
+        """When a principal was last given IAM back, in seconds since the epoch; 0 if never."""
+        name, found = principal[kind.name_key], [0]
+        for record in records:
+            parameters = record.get("requestParameters")
+            target = text(parameters, f"{kind.name}Name")
+            about = target is not None and target.lower() == name.lower()
+            if about and self.takes_off(record, parameters) and self.is_lawful(record, admins):
+                found.append(seconds_of(record["eventTime"]))
+        return max(*found, self.tagged_at(kind, principal, records, admins))
+
+    def takes_off(self, record, parameters):
+        """Whether a call took off a form of the guard's denial."""
+        named = (text(parameters, "policyArn") or "").rpartition("/")[2] or text(parameters, "policyName")
+        if record["eventName"].endswith("PermissionsBoundary"):
+            return record["eventName"] in REMOVALS
+        return record["eventName"] in REMOVALS and named in (self.deny_name, deny.INLINE_POLICY)
+
+    @property
+    def deny_name(self):
+        """The name of the managed policy that the policy's revocation attaches."""
+        named = (
+            action.managed_policy for action in self.manager.actions if action.type == "revoke-iam-access"
+        )
+        return next(named, deny.MANAGED_POLICY).rpartition("/")[2]
+
+    def tagged_at(self, kind, principal, records, admins):
+        """The time in a principal's tag ``iam-guard-restored``; 0 if there is none that counts."""
+        value = next((t["Value"] for t in principal["Tags"] if t["Key"].lower() == RESTORED_TAG), None)
+        if value is None:
+            return 0
+        name, problem = principal[kind.name_key], None
+        try:
+            moment = seconds_of(value)
+            problem = "a time in the future" if moment > time.time() + SKEW_SECONDS else None
+        except ValueError:
+            problem = "no time"
+        setters = [record for record in records if self.sets_tag(kind, record, name)]
+        if setters and not self.is_lawful(setters[0], admins):  # the newest
+            problem = "set by somebody who is no admin"
+        if problem:
+            reason = f"the tag {RESTORED_TAG} is {problem}, and is ignored"
+            self.report("ignored", reason=reason, **{kind.name: name})
+            return 0
+        return moment
+
+    def sets_tag(self, kind, record, name):
+        """Whether a call set a principal's tag ``iam-guard-restored``."""
+        parameters = record.get("requestParameters")
+        target = text(parameters, f"{kind.name}Name")
+        if record["eventName"] not in TAGGING or not target or target.lower() != name.lower():
+            return False
+        tags = parameters.get("tags")
+        keys = [text(tag, "key") or "" for tag in tags] if isinstance(tags, list) else []
+        return RESTORED_TAG in [key.lower() for key in keys]
+
+    def report(self, verdict, **fields):
+        """Log what came of the run, or of one principal, beside the decisions."""
+        policy, account = self.manager.ctx.policy.name, self.manager.config.account_id
+        log.error(line(verdict, None, policy=policy, account=account, **fields))
+
+
+def seconds_of(moment):
+    """A time as CloudTrail and the guard's tags write it, in seconds since the epoch.
+
+    :raises ValueError: if it is no such time
+    """
+    return timegm(time.strptime(moment, "%Y-%m-%dT%H:%M:%SZ"))

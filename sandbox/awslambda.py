@@ -1,0 +1,70 @@
+"""What moto's Lambda lacks: dead-letter queues, conflicts of permissions, a role that may not log."""
+
+import json
+
+from moto.awslambda.exceptions import FunctionAlreadyExists
+from moto.awslambda.models import LambdaFunction
+from moto.awslambda.policy import Policy
+from moto.logs.models import logs_backends
+from moto.utilities.utils import get_partition
+
+from sandbox import authorization
+from sandbox.principals import Principal
+
+
+def patches():
+    """The methods of moto that are replaced while a sandbox runs, as (class, name, replacement)."""
+    return [
+        (Policy, "add_statement", add_statement),
+        (LambdaFunction, "__init__", create_function),
+        (LambdaFunction, "update_configuration", update_configuration),
+        (LambdaFunction, "get_configuration", get_configuration),
+    ]
+
+
+def add_statement(self, raw, qualifier=None):
+    """A second permission of the same statement id is a conflict, as in Lambda."""
+    sid = json.loads(raw).get("StatementId")
+    if sid in [statement.get("Sid") for statement in self.statements]:
+        raise FunctionAlreadyExists(sid)
+    return originals["add_statement"](self, raw, qualifier)
+
+
+def create_function(self, account_id, spec, region, version=1):
+    """A function that keeps its dead-letter queue, which moto forgets."""
+    originals["__init__"](self, account_id, spec, region, version)
+    self.dead_letter_config = spec.get("DeadLetterConfig") or {}
+
+
+def update_configuration(self, config_updates):
+    """An update of a function, its dead-letter queue included."""
+    if "DeadLetterConfig" in config_updates:
+        self.dead_letter_config = config_updates["DeadLetterConfig"]
+    return originals["update_configuration"](self, config_updates)
+
+
+def get_configuration(self, on_create=False):
+    """What GetFunction tells of a function, its dead-letter queue included."""
+    configuration = originals["get_configuration"](self, on_create)
+    if self.dead_letter_config:
+        configuration["DeadLetterConfig"] = self.dead_letter_config
+    return configuration
+
+
+def may_log(function, account, region):
+    """Whether a function's role may write its log; Lambda drops the log where not, and says nothing."""
+    partition = get_partition(region)
+    role = Principal("AssumedRole", account, partition, "", function.role.split("/")[-1], "lambda")
+    group, groups = f"/aws/lambda/{function.function_name}", logs_backends[account][region].groups
+    arn = f"arn:{partition}:logs:{region}:{account}:log-group:{group}"
+
+    def may(action, resource):
+        return authorization.authorized(role, f"logs:{action}", resource, {})
+
+    if group not in groups and may("CreateLogGroup", arn):
+        logs_backends[account][region].create_log_group(group, {})
+    stream = f"{arn}:log-stream:lambda"
+    return group in groups and may("CreateLogStream", stream) and may("PutLogEvents", stream)
+
+
+originals = {name: getattr(owner, name) for owner, name, _ in patches()}

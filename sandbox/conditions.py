@@ -1,0 +1,141 @@
+"""The conditions of IAM policies: which keys there are, of which type, and what the operators make of them.
+
+A key or an operator that is not known here fails loudly, and so does an operator that does not fit its key's
+type: a wrong yes would be worse.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+"""
+
+import re
+
+STRING, ARN, BOOL = "string", "ARN", "bool"
+
+#: The types of the condition keys that a request can carry here. Any other key in a policy is an error.
+KEYS = {
+    "aws:calledvia": STRING,
+    "aws:calledviafirst": STRING,
+    "aws:calledvialast": STRING,
+    "aws:principalaccount": STRING,
+    "aws:principalarn": ARN,
+    "aws:principalisawsservice": BOOL,
+    "aws:principalorgid": STRING,
+    "aws:principalservicename": STRING,
+    "aws:principaltype": STRING,
+    "aws:requestedregion": STRING,
+    "aws:resourceaccount": STRING,
+    "aws:resourceorgid": STRING,
+    "aws:securetransport": BOOL,
+    "aws:sourceaccount": STRING,
+    "aws:sourcearn": ARN,
+    "aws:sourceorgid": STRING,
+    "aws:sourceowner": STRING,
+    "aws:tagkeys": STRING,
+    "aws:userid": STRING,
+    "aws:username": STRING,
+    "aws:viaawsservice": BOOL,
+    "events:detail-type": STRING,
+    "events:eventbusinvocation": BOOL,
+    "events:source": STRING,
+    "events:targetarn": ARN,
+    "iam:associatedresourcearn": ARN,
+    "iam:awsservicename": STRING,
+    "iam:passedtoservice": STRING,
+    "iam:permissionsboundary": ARN,
+    "iam:policyarn": ARN,
+    "lambda:functionarn": ARN,
+    "sns:endpoint": STRING,
+    "sns:protocol": STRING,
+    "sts:externalid": STRING,
+    "sts:rolesessionname": STRING,
+    "sts:sourceidentity": STRING,
+}
+#: Keys that end in the key of a tag.
+TAG_KEYS = ("aws:principaltag/", "aws:requesttag/", "aws:resourcetag/", "iam:resourcetag/")
+#: Keys that start with the name of an identity provider, such as token.actions.githubusercontent.com:sub.
+CLAIMS = (":aud", ":sub")
+
+#: Which types an operator fits. AWS recommends ARN operators for ARNs, but string operators work, too.
+FITTING = {
+    "StringEquals": (STRING, ARN),
+    "StringEqualsIgnoreCase": (STRING, ARN),
+    "StringLike": (STRING, ARN),
+    "ArnEquals": (ARN,),
+    "ArnLike": (ARN,),
+    "Bool": (BOOL,),
+}
+
+
+def holds(operator, key, expected, context):
+    """Whether one condition holds.
+
+    :param operator: with what may stand around its name: ``ForAnyValue:``, ``ForAllValues:``, ``IfExists``
+    :param expected: the policy's values, as a list
+    :param context: the request's condition keys, in lower case; a list where a key has several values
+    :raises ValueError: where AWS would have to decide, and the sandbox cannot
+    """
+    key = key.lower()
+    quantifier, _, operator = operator.rpartition(":")
+    name, if_exists = operator.removesuffix("IfExists"), operator.endswith("IfExists")
+    actual = context.get(key)
+    if name == "Null":
+        _type_of(key)
+        return (actual is None) == (str(expected[0]).lower() == "true")
+    negated = "Not" in name
+    name = name.replace("Not", "")
+    _check(name, key)
+    if quantifier == "ForAllValues":
+        return all(_compares(name, expected, value) != negated for value in _listed(actual))
+    if quantifier == "ForAnyValue":
+        return any(_compares(name, expected, value) != negated for value in _listed(actual))
+    if quantifier:
+        raise ValueError(f"the sandbox does not know the set operator {quantifier}")
+    if actual is None:
+        return if_exists or negated
+    return any(_compares(name, expected, value) for value in _listed(actual)) != negated
+
+
+def matches(pattern, value, flags=0):
+    """IAM's wildcards: ``*`` for any characters, ``?`` for one. Nothing else is special."""
+    pattern = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.fullmatch(pattern, value, flags | re.DOTALL) is not None
+
+
+def arn_matches(pattern, arn):
+    """Whether an ARN fits a pattern: each of the six parts by itself, as the ARN operators compare."""
+    patterns, parts = pattern.split(":", 5), arn.split(":", 5)
+    return pattern == "*" or (len(patterns) == len(parts) and all(map(matches, patterns, parts)))
+
+
+def _listed(actual):
+    return [] if actual is None else actual if isinstance(actual, list) else [actual]
+
+
+def _type_of(key):
+    if key.startswith(TAG_KEYS) or key.endswith(CLAIMS):
+        return STRING
+    if key not in KEYS:
+        raise ValueError(f"the sandbox does not know the condition key {key}")
+    return KEYS[key]
+
+
+def _check(name, key):
+    """Refuse an operator that is not known, or does not fit the key's type."""
+    if name not in FITTING:
+        raise ValueError(f"the sandbox does not know the condition operator {name}")
+    if _type_of(key) not in FITTING[name]:
+        raise ValueError(f"{key} is a key of type {_type_of(key)}: {name} does not fit it")
+
+
+def _compares(name, expected, actual):
+    """Whether a value is one of those expected, as an operator compares."""
+    if name == "StringEquals":
+        return actual in expected
+    if name == "StringEqualsIgnoreCase":
+        return actual.lower() in (value.lower() for value in expected)
+    if name == "StringLike":
+        return any(matches(pattern, actual) for pattern in expected)
+    if name == "Bool":
+        return str(actual).lower() in (str(value).lower() for value in expected)
+    return any(arn_matches(pattern, actual) for pattern in expected)

@@ -1,0 +1,31 @@
+"""All rooms that replace parts of moto, or that keep something while a sandbox runs."""
+
+from sandbox import (
+    awslambda,
+    buses,
+    iam,
+    iam_credentials,
+    iam_details,
+    iam_usage,
+    organization,
+    principals,
+    sessions,
+    sqs,
+    stack_iam,
+    stacks,
+)
+
+PATCHING = (iam, iam_credentials, iam_details, iam_usage, sessions, awslambda, sqs, buses, stacks, stack_iam)
+KEEPING = (principals, organization, iam_usage)
+
+
+def patches():
+    """What is replaced while a sandbox runs, as (class or module, name, replacement)."""
+    for room in PATCHING:
+        yield from room.patches()
+
+
+def reset():
+    """Forget everything that the rooms keep in this process."""
+    for room in KEEPING:
+        room.reset()

@@ -1,0 +1,126 @@
+"""What the templates' roles may do, which of it waits for its feature, and a role that lacks one right."""
+
+import json
+from contextlib import contextmanager
+
+import yaml
+
+from sandbox import authorization
+from sandbox.server import DEPLOY
+
+DEPLOYER, READER, RESPONSE, GUARD, CONTAIN, FORWARD = (
+    "iam-guard-deployer",
+    "iam-guard-reader",
+    "iam-guard-response",
+    "iam-guard",
+    "iam-guard-contain",
+    "iam-guard-forward",
+)
+
+#: Rights that nothing uses yet, by what will use them. Whoever builds that removes them here, and adds a test
+#: that fails without each of them.
+PENDING = {
+    GUARD: {
+        "iam:GetGroup": "the admin group pinned by its id",
+        "iam:ListGroups": "the admin group pinned by its id",
+        "iam:AttachRolePolicy": "revoke-unintended-iam-access-of-roles",
+        "iam:PutRolePermissionsBoundary": "revoke-unintended-iam-access-of-roles",
+        "iam:GetRole": "revoke-unintended-iam-access-of-roles",
+        "cloudtrail:LookupEvents": "catch-up-unintended-iam-access",
+        "iam:GetAccountAuthorizationDetails": "catch-up-unintended-iam-access",
+        "events:PutEvents": "the action put-event",
+    },
+    DEPLOYER: {
+        "cloudtrail:LookupEvents": "report-iam-calls",
+        "iam:GetRole": "admin-role, which pins roles by id",
+        "lambda:ListTags": "the sandbox, which tells the tags of a function to everybody",
+    },
+    RESPONSE: {
+        "iam:GetRole": "restoring roles",
+        "iam:TagRole": "restoring roles",
+        "iam:UntagRole": "restoring roles",
+        "iam:DetachRolePolicy": "restoring roles",
+        "iam:DeleteRolePermissionsBoundary": "restoring roles",
+        "lambda:GetEventSourceMapping": "the sandbox, which forgets the function of a mapping",
+        "lambda:DeleteEventSourceMapping": "the sandbox, which forgets the function of a mapping",
+    },
+}
+
+
+class Template(yaml.SafeLoader):
+    """A CloudFormation template as it is where all its conditions hold; other functions are texts."""
+
+
+def _short(loader, suffix, node):
+    if suffix == "If":
+        return loader.construct_sequence(node, deep=True)[1]
+    return f"!{suffix} {node.value}"
+
+
+Template.add_multi_constructor("!", _short)
+
+
+def template(name):
+    """One of the templates of ``deploy/``."""
+    return yaml.load((DEPLOY / name).read_text(), Template)  # noqa: S506  a SafeLoader
+
+
+def resources(name):
+    return template(name)["Resources"]
+
+
+def inline(resource):
+    """The inline policy of a role of a template."""
+    (policy,) = resource["Properties"]["Policies"]
+    return policy["PolicyDocument"]
+
+
+def allowed(role, *documents):
+    """Every action that a role's policy documents allow, one by one, but those that are pending."""
+    found = set()
+    for document in documents:
+        for statement in document["Statement"]:
+            found |= (
+                set(authorization.listed(statement["Action"])) if statement["Effect"] == "Allow" else set()
+            )
+    waiting = set(PENDING.get(role, ()))
+    assert waiting <= found, f"{waiting - found} of {role} is pending, and no right of it"
+    return sorted(found - waiting)
+
+
+@contextmanager
+def without(backend, role, action):
+    """A role that lacks one action, as long as the block lasts."""
+    holder = backend.get_role(role)
+    versions = [v for p in holder.managed_policies.values() for v in p.versions]
+    before = dict(holder.policies), [version.document for version in versions]
+    holder.policies = {name: lacking(document, action) for name, document in holder.policies.items()}
+    for version in versions:
+        version.document = lacking(version.document, action)
+    try:
+        yield
+    finally:
+        holder.policies = before[0]
+        for version, document in zip(versions, before[1], strict=True):
+            version.document = document
+
+
+def lacking(document, action):
+    """A policy document that allows all but one action of what it did."""
+    document = json.loads(document) if isinstance(document, str) else document
+    left = [
+        {**statement, "Action": [a for a in authorization.listed(statement["Action"]) if a != action]}
+        if statement["Effect"] == "Allow"
+        else statement
+        for statement in document["Statement"]
+    ]
+    return json.dumps({**document, "Statement": [statement for statement in left if statement["Action"]]})
+
+
+def session(environ):
+    """The credentials of an environment, as STS answers them."""
+    return {
+        "AccessKeyId": environ["AWS_ACCESS_KEY_ID"],
+        "SecretAccessKey": environ["AWS_SECRET_ACCESS_KEY"],
+        "SessionToken": environ["AWS_SESSION_TOKEN"],
+    }

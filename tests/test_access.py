@@ -1,0 +1,316 @@
+"""The roles of ``deploy/access.yml``: what each may do is enough, and every single action of it is needed."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from botocore.exceptions import ClientError, WaiterError
+from c7n import mu
+from c7n.resources import load_resources
+from conftest import FUNCTION, POLICIES, policy
+from moto.iam.models import iam_backends
+from rights import DEPLOYER, READER, RESPONSE, allowed, inline, resources, session, without
+
+from sandbox.server import DEPLOY
+
+ACCOUNT = "121212121212"
+DENY = f"arn:aws:iam::{ACCOUNT}:policy/DenyIAMAccess"
+ACCESS = resources("access.yml")
+DEPLOYERS = allowed(DEPLOYER, ACCESS["Read"]["Properties"]["PolicyDocument"], inline(ACCESS["Deployer"]))
+RESPONSES = allowed(RESPONSE, inline(ACCESS["Response"]))
+
+load_resources(("aws.iam-user", "aws.lambda"))
+
+
+def shipped(name):
+    (found,) = yaml.safe_load((POLICIES / f"{name}.yml").read_text())["policies"]
+    return found
+
+
+REVOKE, PROTECT, PREVIEW = map(
+    shipped, ("revoke-unintended-iam-access", "protect-admin-group", "preview-unintended-iam-access")
+)
+
+
+@pytest.fixture(scope="module")
+def account(sandbox):
+    """An account with the stacks, an admin and a user, and a session of each role."""
+    sandbox.deploy(account=ACCOUNT, AdminGroup="Admins")
+    sandbox.deploy(
+        DEPLOY / "access.yml", "iam-guard-access", account=ACCOUNT,
+        CentralAccount=sandbox.account, ResponseRoles="arn:*:iam::*:*", AdminGroup="Admins",
+    )  # fmt: skip
+    sandbox.client("iam", account=ACCOUNT).create_group(GroupName="Admins")
+    sandbox.create_user("ada", groups=["Admins"], account=ACCOUNT)
+    sandbox.create_user("bob", account=ACCOUNT)
+    sts = sandbox.client("sts")
+
+    def environ(role):
+        arn = f"arn:aws:iam::{ACCOUNT}:role/{role}"
+        session = sts.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+        return sandbox.environ(session, account=ACCOUNT)
+
+    return SimpleNamespace(
+        environ={role: environ(role) for role in (DEPLOYER, READER, RESPONSE)},
+        client=lambda service: sandbox.client(service, account=ACCOUNT),
+        backend=iam_backends[ACCOUNT]["aws"],
+    )
+
+
+# Deploying
+
+
+def runner(monkeypatch, folder):
+    """``run(environ, policy, dryrun=…)``: a policy in this process; a function's zip is config.json alone."""
+
+    def archive(self):
+        made = mu.PythonPackageArchive()
+        made.add_contents("config.json", json.dumps(self.policy.data, sort_keys=True))
+        made.close()
+        return made
+
+    monkeypatch.setattr(mu.PolicyLambda, "get_archive", archive)
+
+    def run(environ, data, **options):
+        made = policy(json.loads(json.dumps(data)), environ, monkeypatch, output_dir=str(folder), **options)
+        made.expand_variables(made.get_variables({}))
+        made.validate()
+        return made.run()
+
+    return run
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """:func:`runner` for a test."""
+    return runner(monkeypatch, tmp_path)
+
+
+def changed(**mode):
+    return {**REVOKE, "mode": {**REVOKE["mode"], **mode}}
+
+
+def deploy_update_and_remove(sandbox, run, environ):
+    """A function's whole life: made, changed, changed back, and removed as the documentation says."""
+    run(environ, REVOKE)
+    run(environ, changed(memory=1024, tags={"team": "security"}))
+    run(environ, REVOKE)
+    events, functions = (sandbox.client(name, session(environ), ACCOUNT) for name in ("events", "lambda"))
+    events.remove_targets(Rule=FUNCTION, Ids=[FUNCTION])
+    events.delete_rule(Name=FUNCTION)
+    functions.delete_function(FunctionName=FUNCTION)
+
+
+def looking(data, **options):
+    """A job that looks, and changes nothing: a dry run or a report."""
+    return lambda sandbox, run, environ: run(environ, data, **options)
+
+
+#: All that the documentation has the deployer do; the reader, all but the last.
+USAGE = {**PREVIEW["filters"][-1], "poll-delay": 0.01}
+LOOKS = {
+    "dry run": looking(REVOKE, dryrun=True),
+    "dry run of protect": looking(PROTECT, dryrun=True),
+    "preview": looking({**PREVIEW, "filters": [*PREVIEW["filters"][:-1], USAGE]}),
+    "list the revoked": looking(shipped("list-revoked-iam-access")),
+    "list the functions": looking(shipped("list-iam-guard-functions")),
+}
+WORK = {**LOOKS, "deploy": deploy_update_and_remove}
+
+
+@pytest.fixture(scope="module")
+def used(sandbox, account, tmp_path_factory):
+    """The actions that each job of the deployer asks for, while the deployer has all of its own."""
+    found = {}
+    functions = account.client("lambda")
+    functions.create_function(
+        FunctionName="iam-guard-present",  # so that a report has something to look at
+        Runtime="python3.13",
+        Role=f"arn:aws:iam::{ACCOUNT}:role/iam-guard",
+        Handler="x.y",
+        Code={"ZipFile": b"x"},
+        Tags={"iam-guard-version": "0"},
+    )
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        run = runner(monkeypatch, tmp_path_factory.mktemp("out"))
+        for name, job in WORK.items():
+            sandbox.calls.clear()
+            job(sandbox, run, account.environ[DEPLOYER])
+            found[name] = {f"{c.service}:{c.action}" for c in sandbox.calls if DEPLOYER in c.caller}
+    found["deploy"].add("iam:PassRole")  # which Lambda asks for, and nobody calls
+    return found
+
+
+@pytest.fixture
+def undeployed(account):
+    """Whatever a deployment has left is gone after the test."""
+    yield
+    names = [f["FunctionName"] for f in account.client("lambda").list_functions()["Functions"]]
+    rules = [rule["Name"] for rule in account.client("events").list_rules()["Rules"]]
+    for rule in {FUNCTION} & set(rules):
+        targets = account.client("events").list_targets_by_rule(Rule=rule)["Targets"]
+        if targets:
+            account.client("events").remove_targets(Rule=rule, Ids=[target["Id"] for target in targets])
+        account.client("events").delete_rule(Name=rule)
+    for name in {FUNCTION} & set(names):
+        account.client("lambda").delete_function(FunctionName=name)
+
+
+def test_the_deployers_role_is_enough(account, used):
+    """The deployer does all its jobs as itself, asks for every action it has, and leaves nothing behind."""
+    free = {"sts:GetCallerIdentity"}  # allowed to everybody
+    assert set().union(*used.values()) - free == set(DEPLOYERS)
+    names = [f["FunctionName"] for f in account.client("lambda").list_functions()["Functions"]]
+    assert names == ["iam-guard-present"]
+
+
+@pytest.mark.parametrize("action", sorted(set(DEPLOYERS)))
+def test_the_deployer_needs_every_action(sandbox, account, used, run, undeployed, action):
+    """Without this one action, a job of the deployer's is denied."""
+    job = next(name for name in WORK if action in used[name])
+    with without(account.backend, DEPLOYER, action):
+        with pytest.raises((ClientError, WaiterError), match="AccessDenied"):
+            WORK[job](sandbox, run, account.environ[DEPLOYER])
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_the_readers_role_is_enough_to_look(sandbox, account, used, run, name):
+    """The reader does dry runs and reports as itself."""
+    LOOKS[name](sandbox, run, account.environ[READER])
+
+
+def test_the_reader_cannot_deploy(sandbox, account, run, undeployed):
+    """A deployment as the reader is denied before anything is made."""
+    with pytest.raises(ClientError, match="AccessDenied"):
+        run(account.environ[READER], REVOKE)
+    assert FUNCTION not in [f["FunctionName"] for f in account.client("lambda").list_functions()["Functions"]]
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        lambda iam, functions: functions.create_function(
+            FunctionName="iam-guard-x", Runtime="python3.13", Handler="x.y", Code={"ZipFile": b"x"},
+            Role=f"arn:aws:iam::{ACCOUNT}:role/iam-guard-deployer",
+        ),
+        lambda iam, functions: functions.delete_function(FunctionName="payroll"),
+        lambda iam, functions: iam.detach_user_policy(UserName="bob", PolicyArn=DENY),
+        lambda iam, functions: iam.attach_user_policy(UserName="bob", PolicyArn=DENY),
+    ],
+    ids=["pass-another-role", "delete-another-function", "restore", "revoke"],
+)  # fmt: skip
+def test_the_deployer_may_do_nothing_else(sandbox, account, attempt):
+    """Other roles, functions and users are out of the deployer's reach."""
+    keys = session(account.environ[DEPLOYER])
+    iam, functions = (sandbox.client(service, keys, ACCOUNT) for service in ("iam", "lambda"))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        attempt(iam, functions)
+
+
+# Giving IAM back
+
+
+def restore(sandbox, account, run, user):
+    """Tag a user who carries the deny in all forms, and run the policy that restores."""
+    operator = account.client("iam")
+    operator.attach_user_policy(UserName=user, PolicyArn=DENY)
+    document = json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": ["iam:*"], "Resource": "*"}]},
+        separators=(",", ":"),
+    )
+    operator.put_user_policy(UserName=user, PolicyName="DenyIAM", PolicyDocument=document)
+    operator.put_user_permissions_boundary(UserName=user, PermissionsBoundary=f"{DENY}Boundary")
+    environ = account.environ[RESPONSE]
+    iam = sandbox.client("iam", session(environ), ACCOUNT)
+    iam.tag_user(UserName=user, Tags=[{"Key": "IAM-guard", "Value": "restore"}])  # in any case, as in IAM
+    iam.untag_user(UserName=user, TagKeys=["IAM-guard"])
+    iam.tag_user(UserName=user, Tags=[{"Key": "iam-guard", "Value": "restore"}])
+    run(environ, shipped("restore-iam-access"))
+
+
+def change_admins(sandbox, account, run, user):
+    """Make a user an admin, and take them out again."""
+    iam = sandbox.client("iam", session(account.environ[RESPONSE]), ACCOUNT)
+    iam.add_user_to_group(GroupName="Admins", UserName=user)
+    iam.remove_user_from_group(GroupName="Admins", UserName=user)
+
+
+def redrive(sandbox, account, run, user):
+    """Send dead letters through the function that failed on them, and stop that again."""
+    functions = sandbox.client("lambda", session(account.environ[RESPONSE]), ACCOUNT)
+    queue = f"arn:aws:sqs:us-east-1:{ACCOUNT}:{FUNCTION}"
+    made = functions.create_event_source_mapping(FunctionName=FUNCTION, EventSourceArn=queue, BatchSize=1)
+    functions.update_event_source_mapping(UUID=made["UUID"], FunctionName=FUNCTION, Enabled=False)
+    functions.list_event_source_mappings(FunctionName=FUNCTION)
+
+
+RESPONSE_JOBS = {
+    "iam:AddUserToGroup": change_admins,
+    "iam:RemoveUserFromGroup": change_admins,
+    "lambda:CreateEventSourceMapping": redrive,
+    "lambda:ListEventSourceMappings": redrive,
+    "lambda:UpdateEventSourceMapping": redrive,
+}
+
+
+@pytest.fixture
+def carrier(sandbox, account):
+    """A user who is to carry every form of the deny, and who is gone after the test, as is the function."""
+    sandbox.create_user("carrie", account=ACCOUNT)
+    functions = account.client("lambda")
+    functions.create_function(
+        FunctionName=FUNCTION, Runtime="python3.13", Handler="x.y", Code={"ZipFile": b"x"},
+        Role=f"arn:aws:iam::{ACCOUNT}:role/iam-guard",
+    )  # fmt: skip
+    yield "carrie"
+    account.backend.users.pop("carrie")
+    for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
+        functions.delete_event_source_mapping(UUID=mapping["UUID"])
+    functions.delete_function(FunctionName=FUNCTION)
+
+
+def test_the_response_role_is_enough(sandbox, account, run, carrier):
+    """The responder tags a user and restores them: no form of the deny is left, and no tag."""
+    restore(sandbox, account, run, carrier)
+    user = account.client("iam").get_user(UserName=carrier)["User"]
+    assert not user.get("Tags")
+    assert not user.get("PermissionsBoundary")
+    assert list(account.backend.users[carrier].policies) == ["access"]
+    assert not account.backend.users[carrier].managed_policies
+
+
+@pytest.mark.parametrize("job", [change_admins, redrive])
+def test_the_response_role_does_what_the_scp_keeps_for_it(sandbox, account, run, carrier, job):
+    """The responder makes and unmakes admins, and redrives dead letters."""
+    job(sandbox, account, run, carrier)
+
+
+@pytest.mark.parametrize("action", RESPONSES)
+def test_the_response_role_needs_every_action(sandbox, account, run, carrier, action):
+    """Without this one action, a job of the responder's is denied."""
+    with without(account.backend, RESPONSE, action):
+        with pytest.raises(Exception, match="AccessDenied"):
+            RESPONSE_JOBS.get(action, restore)(sandbox, account, run, carrier)
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        lambda iam, functions: iam.tag_user(UserName="bob", Tags=[{"Key": "team", "Value": "x"}]),
+        lambda iam, functions: iam.add_user_to_group(GroupName="others", UserName="bob"),
+        lambda iam, functions: iam.detach_user_policy(
+            UserName="bob", PolicyArn="arn:aws:iam::aws:policy/ReadOnlyAccess"
+        ),
+        lambda iam, functions: functions.create_event_source_mapping(
+            FunctionName="payroll", EventSourceArn=f"arn:aws:sqs:us-east-1:{ACCOUNT}:{FUNCTION}"
+        ),
+    ],
+    ids=["other tags", "other groups", "other policies", "other functions"],
+)
+def test_the_responder_may_do_nothing_else(sandbox, account, attempt):
+    """Other tags, groups, policies and functions are out of the responder's reach."""
+    keys = session(account.environ[RESPONSE])
+    iam, functions = (sandbox.client(service, keys, ACCOUNT) for service in ("iam", "lambda"))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        attempt(iam, functions)

@@ -1,0 +1,136 @@
+"""What a person is told to do, and the sentences of a mail: without AWS, and as commands that work."""
+
+import shlex
+
+import aws_cli
+import pytest
+from botocore.session import get_session
+from botocore.validate import validate_parameters
+from helpers import case
+from told import of_person, of_role, told_of
+
+from c7n_iamguard.advice import contain_command, restore_command
+
+
+def started(command):
+    """The parameters with which a command starts AWS's runbook, as botocore's model understands them."""
+    words = shlex.split(command)
+    assert words[:3] == ["aws", "ssm", "start-automation-execution"]
+    shape = get_session().get_service_model("ssm").operation_model("StartAutomationExecution").input_shape
+    options = aws_cli.options_of(words[3:])
+    assert options.pop("region") == ["us-east-1"]
+    found = aws_cli.parameters(shape, options)
+    validate_parameters(found, shape)
+    assert found["DocumentName"] == "AWSSupport-ContainIAMPrincipal"
+    return found["Parameters"]
+
+
+@pytest.mark.parametrize(
+    ("event", "kind", "name"),
+    [
+        (case("revoked-create-user"), "IAM user", "bob"),
+        (case("revoked-federated-user"), "IAM user", "bob"),
+        (of_role(), "IAM role", "Deployer"),
+        (of_role(path="/team/data/"), "IAM role", "Deployer"),
+        (of_person(), "Identity Center user", "jane@example.com"),
+    ],
+    ids=["user", "federated user", "role", "role with a path", "person"],
+)
+def test_the_caller_can_be_contained_by_one_command(event, kind, name):
+    """The command starts AWS's runbook for the user, the role, or the person behind the role."""
+    parameters = started(told_of(event, "cannot-revoke")["commands"]["contain"])
+    assert parameters == {
+        "PrincipalType": [kind],
+        "PrincipalName": [name],
+        "Action": ["Contain"],
+        "DryRun": ["false"],
+        "BackupS3BucketAccess": ["arn:aws:iam::111122223333:role/iam-guard-response"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "session", "name"),
+    [
+        ("/aws-service-role/x.amazonaws.com/", "x", "AWSServiceRoleForX"),
+        ("/aws-reserved/sso.amazonaws.com/", "", "AWSReservedSSO_X"),
+        ("/", "", "a,DryRun=true"),
+    ],
+    ids=["service-linked", "nobody's session", "a name that shorthand would part"],
+)
+def test_there_is_no_command_that_would_contain_somebody_else(path, session, name):
+    """Without a principal that the runbook can contain under this name, there is no command."""
+    assert contain_command({"type": "role", "name": name}, path, session, "us-east-1", "arn:x") == ""
+
+
+@pytest.mark.parametrize(
+    ("decision", "fields"),
+    [
+        ("would-revoke", {}),
+        ("cannot-revoke", {}),
+        ("contained", {}),
+        ("left", {}),
+        ("revoked", {"how": "boundary", "rungs": {"boundary": "kept arn:aws:iam::1:policy/x"}}),
+    ],
+)
+def test_where_nothing_was_taken_there_is_nothing_to_give_back(decision, fields):
+    """A decision that denied nobody anything has no command to restore."""
+    assert told_of(case("revoked-create-user"), decision, **fields)["commands"]["restore"] == ""
+
+
+@pytest.mark.parametrize("name", ["bob", "-x", "a=b", "a,b", "x+y@z.com"])
+def test_a_name_stays_a_name_on_the_command_line(name):
+    """Any name that IAM allows reaches the command as one value."""
+    command = restore_command({"type": "user", "name": name}, {"decision": "revoked"}, "us-east-1")
+    first, _, _ = command.partition(" && ")
+    assert aws_cli.options_of(shlex.split(first)[3:])["user-name"] == [name]
+
+
+def test_a_removed_member_can_be_added_again_to_each_group():
+    """The command adds the member to all the groups that they were removed from."""
+    about, decided = {"type": "user", "name": "bob"}, {"decision": "acted", "groups": ["admins", "owners"]}
+    assert restore_command(about, decided, "us-east-1") == (
+        "aws iam add-user-to-group --group-name admins --user-name bob && "
+        "aws iam add-user-to-group --group-name owners --user-name bob"
+    )
+
+
+@pytest.mark.parametrize(
+    ("decision", "fields", "said"),
+    [
+        ("revoked", {"how": "managed"}, "denied bob IAM by a managed policy"),
+        ("revoked", {"how": "inline"}, "denied bob IAM by an inline policy"),
+        (
+            "revoked",
+            {"how": "boundary", "rungs": {"boundary": "set"}},
+            "denied bob IAM by a permissions boundary",
+        ),
+        (
+            "revoked",
+            {"how": "boundary", "rungs": {"boundary": "kept x"}},
+            "changed nothing: bob has a permissions",
+        ),
+        ("would-revoke", {}, "only observes, and changed nothing: it would have denied bob IAM"),
+        ("would-revoke", {"groups": ["admins"]}, "it would have removed bob from the admin group admins"),
+        ("cannot-revoke", {}, "cannot deny bob IAM: only AWS can change this role"),
+        (
+            "acted",
+            {"groups": ["admins"]},
+            "removed bob, whom the call had added, from the admin group admins",
+        ),
+        ("contained", {}, "took back what the call gave"),
+        ("left", {}, "did not take back what the call gave"),
+        ("would-contain", {}, "it would have taken back what the call gave"),
+    ],
+)
+def test_the_sentences_say_what_was_done(decision, fields, said):
+    """Each decision is said in words, after who called what."""
+    text = told_of(case("revoked-create-user"), decision, **fields)["text"]
+    assert text.startswith("The IAM user bob in account 111122223333 (sandbox) called CreateUser at ")
+    assert said in text
+
+
+def test_a_call_that_failed_is_said_to_be_an_attempt():
+    """Who was refused did not call, but tried to."""
+    event = case("revoked-create-user")
+    event["detail"] |= {"errorCode": "AccessDenied", "sourceIPAddress": "203.0.113.5"}
+    assert " tried to call CreateUser from 203.0.113.5 at " in told_of(event)["text"]

@@ -1,0 +1,316 @@
+"""Filter iam-calls: whose call a record is, which calls count, and what is said of them."""
+
+import tracemalloc
+from datetime import timedelta
+
+import pytest
+from trail import ACCOUNT, NOW, Clock, Trail, record, role, user
+
+from c7n_iamguard import calls, history
+from c7n_iamguard.calls import Calls
+from c7n_iamguard.history import History, IncompleteHistory
+from c7n_iamguard.principals import ROLE, USER
+
+BOB = {"UserName": "bob", "UserId": user("bob")["principalId"]}
+CAROL = {"UserName": "carol", "UserId": user("carol")["principalId"]}
+APP = {"RoleName": "app", "RoleId": role("app")["principalId"].partition(":")[0]}
+FEDERATED = {
+    "type": "FederatedUser",
+    "principalId": f"{ACCOUNT}:visitor",
+    "arn": f"arn:aws:sts::{ACCOUNT}:federated-user/visitor",
+    "accountId": ACCOUNT,
+    "accessKeyId": "ASIAIOSFODNN7EXAMPLE",
+    "sessionContext": {"sessionIssuer": {**user("bob"), "type": "IAMUser"}},
+}
+BY_SERVICE = {"invokedBy": "autoscaling.amazonaws.com"}
+
+
+def without(identity, key):
+    return {k: v for k, v in identity.items() if k != key}
+
+
+def found(records, *principals, kind=USER, **options):
+    """The names of the calls of each principal, by the principal's name."""
+    collected = Calls(kind, principals, ACCOUNT, **options)
+    for one in records:
+        collected.add(one)
+    return {name: [call["eventName"] for call in made] for name, made in collected.found.items()}
+
+
+@pytest.mark.parametrize(
+    ("identity", "principal", "counts"),
+    [
+        (user("bob"), BOB, True),
+        (user("bobby", BOB["UserId"]), BOB, True),  # renamed since
+        (user("bob", "AIDA0000000000000OLD"), BOB, False),  # another user, who had the name before
+        (without(user("bob"), "principalId"), BOB, True),  # CloudTrail gave no id
+        (without(user("carol"), "principalId"), BOB, False),
+        (user("bob", account="444455556666"), BOB, False),
+        (user("bob", sessionContext={"attributes": {"mfaAuthenticated": "true"}}), BOB, True),  # GetSessionToken
+        (FEDERATED, BOB, True),
+        (user("bob", invokedBy="cloudformation.amazonaws.com"), BOB, True),
+        (role("bob"), BOB, False),
+        ({"type": "Root", "arn": f"arn:aws:iam::{ACCOUNT}:root", "accountId": ACCOUNT}, BOB, False),
+        ({"type": "AWSService", "invokedBy": "lambda.amazonaws.com"}, BOB, False),
+        (role("app"), APP, True),
+        (role("app", session="another"), APP, True),
+        (role("app", unique_id="AROA0000000000000OLD"), APP, False),
+        (role("app", account="444455556666"), APP, False),
+        (user("app"), APP, False),
+    ],
+)  # fmt: skip
+def test_a_call_is_its_principals(identity, principal, counts):
+    """The caller is found by unique id under any name, and by name only where CloudTrail gives no id."""
+    kind = USER if "UserName" in principal else ROLE
+    expected = {principal[kind.name_key]: ["CreateUser"]} if counts else {}
+    assert found([record(identity)], principal, kind=kind) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "counted"),
+    [
+        ({}, ["CreateUser", "DeleteUser"]),
+        ({"read_only": True}, ["CreateUser", "ListUsers", "DeleteUser", "GetUser"]),
+        ({"failed": False}, ["CreateUser"]),
+        ({"read_only": True, "failed": False}, ["CreateUser", "ListUsers"]),
+    ],
+)
+def test_reads_and_failures_count_as_the_policy_says(options, counted):
+    """Reads are left out and failures are counted, unless the policy says otherwise."""
+    bob = user("bob")
+    records = [
+        record(bob, "CreateUser", 1),
+        record(bob, "ListUsers", 2),
+        record(bob, "DeleteUser", 3, errorCode="AccessDenied"),
+        record(bob, "GetUser", 4, errorCode="NoSuchEntityException"),
+    ]
+    assert found(records, BOB, **options) == {"bob": counted}
+
+
+def test_what_is_a_read_is_said_by_cloudtrail_and_not_by_the_name():
+    """A call that CloudTrail does not mark as a read counts, whatever its name is."""
+    unmarked = record(user("bob"), "GetSomethingNew")
+    del unmarked["readOnly"]
+    records = [unmarked, record(user("bob"), "ListNothing", 1, readOnly=False)]
+    records += [record(user("bob"), "GenerateCredentialReport", 2, readOnly=True)]
+    assert found(records, BOB) == {"bob": ["GetSomethingNew", "ListNothing"]}
+
+
+def test_a_services_own_role_does_not_count():
+    """CreateServiceLinkedRole by an AWS service is no call of the user; by the user's own hand it is."""
+    records = [record(user("bob", **BY_SERVICE), "CreateServiceLinkedRole")]
+    assert found(records, BOB) == {}
+    assert found([record(user("bob"), "CreateServiceLinkedRole")], BOB) == {
+        "bob": ["CreateServiceLinkedRole"]
+    }
+
+
+def test_a_record_that_comes_twice_counts_once():
+    """CloudTrail may list an event twice."""
+    assert found([record(user("bob")), record(user("bob"))], BOB) == {"bob": ["CreateUser"]}
+
+
+def test_a_record_that_does_not_say_who_called_is_told_and_passed_over(caplog):
+    """A record that contradicts itself about its caller is named in the log, and the others count."""
+    odd = record(user("bob", userName="carol"), number=1)
+    assert found([odd, record(user("bob"))], BOB) == {"bob": ["CreateUser"]}
+    assert odd["eventID"] in caplog.text
+
+
+def test_a_call_is_told_with_what_cloudtrail_says_of_it():
+    """The annotation has the record's own words and the caller's circumstances, and no empty ones."""
+    collected = Calls(ROLE, [APP], ACCOUNT)
+    identity = role("app", session="i-0abc", invokedBy="ssm.amazonaws.com")
+    collected.add(record(identity, errorCode="AccessDenied", errorMessage="no", requestParameters=None))
+    assert collected.found == {
+        "app": [
+            {
+                "eventTime": "2026-11-25T12:00:00Z",
+                "eventName": "CreateUser",
+                "eventID": "00000000-0000-4000-8000-000000000000",
+                "errorCode": "AccessDenied",
+                "errorMessage": "no",
+                "sourceIPAddress": "198.51.100.7",
+                "userAgent": "aws-cli/2.31",
+                "accessKeyId": "ASIAIOSFODNN7EXAMPLE",
+                "mfaAuthenticated": "false",
+                "sessionName": "i-0abc",
+                "invokedBy": "ssm.amazonaws.com",
+            }
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "target"),
+    [
+        ({"userName": "backdoor"}, "backdoor"),
+        ({"userName": "eve", "policyArn": "arn:aws:iam::aws:policy/X"}, "eve, arn:aws:iam::aws:policy/X"),
+        ({"roleName": "r", "policyName": "p", "policyDocument": "{}", "maxSessionDuration": 3600}, "r, p"),
+        ({"userName": "x\nbob\x1b[2J\u202e", "tags": []}, "x?bob?[2J?"),
+        ({"userName": "x" * 5000}, "x" * 100),
+        ({"passwordResetRequired": True}, None),
+        (None, None),
+    ],
+)
+def test_a_calls_target_is_a_line_of_its_parameters(parameters, target):
+    """The names among the parameters make one printable line, whatever the caller has written in them."""
+    collected = Calls(USER, [BOB], ACCOUNT)
+    collected.add(record(user("bob"), requestParameters=parameters))
+    assert collected.found["bob"][0].get("target") == target
+
+
+def test_what_was_asked_for_and_answered_is_kept():
+    """A call's parameters and answer tell what to look for, such as a new access key's id."""
+    collected = Calls(USER, [BOB], ACCOUNT)
+    answer = {"accessKey": {"accessKeyId": "AKIAI44QH8DHBEXAMPLE"}}
+    collected.add(record(user("bob"), "CreateAccessKey", requestParameters=None, responseElements=answer))
+    (call,) = collected.found["bob"]
+    assert call["responseElements"] == answer
+    assert "requestParameters" not in call
+    collected.add(record(user("bob"), "CreateUser", 1))
+    assert collected.found["bob"][1]["requestParameters"] == {"userName": "backdoor"}
+
+
+# The filter
+
+
+@pytest.fixture
+def lookup(in_process, monkeypatch):
+    """``lookup(records, resources, hours=…)``: what the filter returns, and the requests that it made."""
+    monkeypatch.setattr(history, "time", Clock())
+
+    def run(records, resources, answers=None, resource="aws.iam-user", region=None, **options):
+        policy = in_process(resource=resource, filters=[{"type": "iam-calls", **options}])
+        policy.options.region = region or policy.options.region
+        trail, asked = Trail(records, answers), []
+
+        def client_of(*arguments):
+            asked.append(arguments[1:])
+            return trail.client
+
+        monkeypatch.setattr(calls, "client_of", client_of)
+        kept = policy.resource_manager.filter_resources(resources)
+        return kept, trail.requests, asked
+
+    return run
+
+
+def test_who_called_last_comes_first(lookup):
+    """The users are in the order of their newest calls, and each one's calls are the newest first."""
+    records = [
+        record(user("carol"), "A", 1),
+        record(user("bob"), "B", 2),
+        record(user("carol"), "C", 3),
+        record(user("dave"), "D", 4),
+    ]
+    idle = {"UserName": "idle", "UserId": "AIDAIDLE"}
+    kept, requests, _ = lookup(records, [dict(BOB), idle, dict(CAROL)])
+    assert [one["UserName"] for one in kept] == ["carol", "bob"]
+    assert [call["eventName"] for call in kept[0]["c7n:IAMCalls"]] == ["A", "C"]
+    assert len(requests) == 1
+
+
+def test_a_role_has_its_sessions_calls(lookup):
+    """On aws.iam-role, the filter finds roles by their sessions."""
+    records = [record(role("app", session="i-1"), number=1), record(role("app", session="i-2"), number=2)]
+    kept, _, _ = lookup(records, [dict(APP)], resource="aws.iam-role")
+    assert [call["sessionName"] for call in kept[0]["c7n:IAMCalls"]] == ["i-1", "i-2"]
+
+
+@pytest.mark.parametrize(("options", "hours"), [({}, 24), ({"hours": 2160}, 2160)])
+def test_the_last_hours_are_looked_up(lookup, options, hours):
+    """A day is looked up, or as many hours as the policy says."""
+    _, (request,), _ = lookup([], [dict(BOB)], **options)
+    assert request["EndTime"] - request["StartTime"] == pytest.approx(hours * 3600)
+
+
+def test_the_policys_options_reach_the_calls(lookup):
+    """``read-only`` and ``failed`` of the policy decide what counts."""
+    records = [record(user("bob"), "GetUser"), record(user("bob"), "CreateUser", 1, errorCode="AccessDenied")]
+    kept, _, _ = lookup(records, [dict(BOB)], **{"read-only": True, "failed": False})
+    assert [call["eventName"] for call in kept[0]["c7n:IAMCalls"]] == ["GetUser"]
+    (kept,), _, _ = lookup(records, [dict(BOB)])
+    assert [call["eventName"] for call in kept["c7n:IAMCalls"]] == ["CreateUser"]
+
+
+@pytest.mark.parametrize(
+    "option", [{"hours": 0}, {"hours": 2161}, {"hours": "24"}, {"read-only": "no"}, {"user": "bob"}]
+)
+def test_options_that_cannot_be_meant_are_refused(option):
+    """More hours than the history has, and keys that there are not, fail validation."""
+    from c7n import schema
+    from c7n.resources import load_resources
+
+    load_resources(("aws.iam-user",))
+    policy = {"name": "x", "resource": "aws.iam-user", "filters": [{"type": "iam-calls", **option}]}
+    assert schema.validate({"policies": [policy]}, schema.generate())
+
+
+def test_nobody_is_looked_up_if_there_is_nobody(lookup):
+    """Without users there is no request."""
+    assert lookup([record(user("bob"))], [])[1] == []
+
+
+@pytest.mark.parametrize(
+    ("region", "asked"),
+    [
+        ("eu-central-1", "us-east-1"),
+        ("cn-northwest-1", "cn-north-1"),
+        ("us-gov-east-1", "us-gov-west-1"),
+    ],
+)
+def test_the_region_that_has_iams_events_is_asked(lookup, region, asked):
+    """Wherever the policy runs, the history is that of the partition's IAM region."""
+    _, _, (arguments,) = lookup([], [dict(BOB)], region=region)
+    assert arguments == ("cloudtrail", history.CONFIG, asked)
+
+
+def test_an_unknown_partition_is_an_error(lookup):
+    """Where nobody knows which region has IAM's events, an empty answer would mean nothing."""
+    with pytest.raises(Exception, match="which region of the partition aws-iso has IAM's events"):
+        lookup([], [dict(BOB)], region="us-iso-east-1")
+
+
+@pytest.mark.parametrize("broken", [{...: "ThrottlingException", 0: None}, {1: "AccessDeniedException"}])
+def test_some_calls_are_never_shown_as_all_calls(lookup, broken):
+    """If a part of the history cannot be read, the run fails and no user is annotated."""
+    bob = dict(BOB)
+    with pytest.raises(IncompleteHistory):
+        lookup([record(user("bob"), number=n) for n in range(60)], [bob], answers=broken)
+    assert bob == BOB
+
+
+def test_a_broken_entry_fails_the_run(lookup):
+    """An entry that cannot be read may be a call of one of the users."""
+    with pytest.raises(IncompleteHistory, match="the entry broken"):
+        lookup([record(user("bob")), "{"], [dict(BOB)])
+
+
+def test_ten_thousand_events_of_500_users_take_200_requests(lookup):
+    """One pass over the history serves all users: nothing is asked per user."""
+    users = [{"UserName": f"u{n}", "UserId": f"AIDAU{n:013}"} for n in range(500)]
+    records = [record(user(f"u{n % 500}", f"AIDAU{n % 500:013}"), number=n) for n in range(10_000)]
+    kept, requests, _ = lookup(records, users)
+    assert len(requests) == 200
+    assert [len(one["c7n:IAMCalls"]) for one in kept] == [20] * 500
+
+
+def test_memory_does_not_grow_with_the_reads_that_are_left_out(monkeypatch):
+    """Ten times as many reads take no more memory, at the peak and in the end."""
+    monkeypatch.setattr(history, "time", Clock())
+    write, read = record(user("bob")), record(user("bob"), "GetUser", userAgent="x" * 2000)
+
+    def used(reads):
+        history_of = Trail([write, *[read] * reads, write])
+        collected = Calls(USER, [BOB], ACCOUNT)
+        tracemalloc.start()
+        for one in History(history_of.client, ACCOUNT, NOW - timedelta(hours=1), NOW):
+            history_of.requests.clear()
+            collected.add(one)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    used(50)  # what is made once
+    assert used(5000) < used(500) * 1.2

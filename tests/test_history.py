@@ -1,0 +1,219 @@
+"""Reading CloudTrail's event history: paging, AWS's limit, what happens when a part cannot be read."""
+
+import logging
+from datetime import timedelta
+from types import SimpleNamespace
+
+import boto3
+import pytest
+from botocore import UNSIGNED
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
+from trail import ACCOUNT, NOW, Clock, Trail, record, user
+
+from c7n_iamguard import history
+from c7n_iamguard.history import History, IncompleteHistory
+
+BOB = user("bob")
+THROTTLED = "ThrottlingException"
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(history, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def trail(clock):
+    """``trail(records, {2: "ThrottlingException"})``: a history, and the requests that it has seen."""
+    return lambda records=(), answers=None, latency=0: Trail(records, answers, clock, latency)
+
+
+def reading(trail, hours=24, **options):
+    return History(trail.client, ACCOUNT, NOW - timedelta(hours=hours), NOW, **options)
+
+
+def calls(number):
+    return [record(BOB, number=n) for n in range(number)]
+
+
+def test_all_pages_are_read_newest_first(trail):
+    """Every record of the span comes out, in CloudTrail's order, and 50 of them take one request."""
+    history = trail(calls(120))
+    assert list(reading(history)) == history.records
+    assert [request["MaxResults"] for request in history.requests] == [50, 50, 50]
+
+
+def test_every_page_is_of_one_span_of_iams_events(trail):
+    """All requests select by IAM's event source alone, within the same span."""
+    history = trail(calls(120))
+    list(reading(history, hours=7))
+    first, *others = history.requests
+    assert first["LookupAttributes"] == [
+        {"AttributeKey": "EventSource", "AttributeValue": "iam.amazonaws.com"}
+    ]
+    assert first["EndTime"] - first["StartTime"] == 7 * 3600
+    assert first["EndTime"] == NOW.timestamp()
+    assert len(others) == 2
+    for request in others:
+        assert {**request, "NextToken": None} == {**first, "NextToken": None}
+
+
+def test_two_requests_a_second_are_made_and_no_more(trail):
+    """Requests are half a second apart, and 200 of them take no longer than the limit dictates."""
+    history = trail(calls(10_000), latency=0.1)
+    assert len(list(reading(history))) == 10_000
+    gaps = [later - earlier for earlier, later in zip(history.times, history.times[1:], strict=False)]
+    assert len(history.requests) == 200
+    assert min(gaps) == pytest.approx(0.5)
+    assert sum(gaps) == pytest.approx(199 * 0.5)
+
+
+def test_slow_answers_are_not_waited_on_top_of(trail, clock):
+    """If AWS takes longer than half a second for an answer, the next request follows at once."""
+    list(reading(trail(calls(500), latency=2)))
+    assert clock.slept == []
+
+
+def test_an_empty_history_is_complete(trail):
+    """A span without any call takes one request, and nothing is missing."""
+    history = trail()
+    read = reading(history, partial=True)
+    assert list(read) == []
+    assert read.complete
+    assert len(history.requests) == 1
+
+
+def test_an_empty_page_is_not_the_end(trail, monkeypatch):
+    """AWS may return a page without events and a token for the next one."""
+    history = trail()
+    answers = iter([{"Events": [], "NextToken": "1"}, {"Events": []}])
+    monkeypatch.setattr(history.client, "lookup_events", lambda **_: next(answers))
+    assert list(reading(history)) == []
+    assert next(answers, None) is None
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        THROTTLED,
+        "InternalFailure",
+        ConnectTimeoutError(endpoint_url="x"),
+        ReadTimeoutError(endpoint_url="x"),
+        EndpointConnectionError(endpoint_url="x"),
+    ],
+    ids=str,
+)
+def test_what_goes_away_is_tried_again(trail, fault):
+    """After throttles, AWS's own errors and a broken network, the same page is asked for again."""
+    history = trail(calls(120), {1: fault, 2: fault, 3: fault})
+    assert list(reading(history)) == history.records
+    assert [request.get("NextToken") for request in history.requests] == [None, *["50"] * 4, "100"]
+
+
+def test_pauses_between_tries_grow_up_to_a_limit(trail, clock):
+    """The more tries have failed, the longer the pause before the next, and never longer than 20 seconds."""
+    list(reading(trail(calls(1), dict.fromkeys(range(8), THROTTLED))))
+    pauses = [seconds for seconds in clock.slept if seconds != 0.5]
+    for pause, longest in zip(pauses, (1, 2, 4, 8, 16, 20, 20, 20), strict=True):
+        assert longest / 2 <= pause <= longest
+
+
+def test_a_strict_reading_puts_up_with_throttles_for_five_minutes(trail, clock):
+    """While every request is throttled it is tried again; after five minutes the reading fails."""
+    read, began = iter(reading(trail(calls(120), {...: THROTTLED, 0: None}))), clock.now
+    assert len([next(read) for _ in range(50)]) == 50
+    with pytest.raises(IncompleteHistory, match=r"incomplete: CloudTrail's LookupEvents failed: .+injected"):
+        next(read)
+    assert 280 <= clock.now - began <= 300
+
+
+@pytest.mark.parametrize("seconds", [45, 600])
+def test_a_partial_reading_puts_up_with_throttles_until_its_deadline(trail, clock, seconds):
+    """It ends after the time that it was given, or after five minutes, with what it has read."""
+    read = reading(trail(calls(120), {...: THROTTLED, 0: None}), partial=True, seconds=seconds)
+    began = clock.now
+    assert len(list(read)) == 50
+    assert min(seconds, 300) - 20 <= clock.now - began <= min(seconds, 300)
+    (problem,) = read.problems
+    assert THROTTLED in problem
+    assert not read.complete
+
+
+def test_a_partial_reading_ends_at_its_deadline(trail, clock):
+    """Without any error, too, a reading stops when its time is over, and says so."""
+    history = trail(calls(10_000))
+    read = reading(history, partial=True, seconds=10)
+    assert len(list(read)) == 20 * 50
+    assert read.problems == ["the time for reading is over"]
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "InvalidNextTokenException"])
+def test_what_does_not_go_away_fails_at_once(trail, code):
+    """An error that another try would meet again ends the reading with CloudTrail's own message."""
+    history = trail(calls(120), {1: code})
+    with pytest.raises(IncompleteHistory, match=code):
+        list(reading(history))
+    assert len(history.requests) == 2
+
+
+def test_a_partial_reading_keeps_what_it_has_when_access_is_denied(trail):
+    """Whatever the error is, the records that were read before it come out, and the reading is incomplete."""
+    read = reading(trail(calls(120), {1: "AccessDeniedException"}), partial=True)
+    assert len(list(read)) == 50
+    assert not read.complete
+
+
+@pytest.mark.parametrize("broken", ["", "{", "[]", "null", '"text"'])
+def test_an_entry_that_holds_no_record_fails_a_strict_reading(trail, broken):
+    """An entry whose CloudTrailEvent is no JSON object is named, and the reading fails."""
+    with pytest.raises(IncompleteHistory, match=r"the entry broken of 2026-11-25 12:00:00.+ cannot be read"):
+        list(reading(trail([*calls(3), broken, *calls(2)])))
+
+
+def test_a_partial_reading_goes_on_after_a_broken_entry(trail, caplog):
+    """The other records come out, the reading is incomplete, and the log names the entry."""
+    read = reading(trail([*calls(3), "{", *calls(2)]), partial=True)
+    assert len(list(read)) == 5
+    assert not read.complete
+    assert "the entry broken of" in caplog.text
+
+
+def test_records_about_another_account_are_left_out(trail):
+    """A record that CloudTrail wrote for another account is none of this account's."""
+    own, foreign, unsaid = calls(3)
+    foreign["recipientAccountId"] = "444455556666"
+    del unsaid["recipientAccountId"]
+    assert list(reading(trail([own, foreign, unsaid]))) == [own, unsaid]
+
+
+def test_long_look_ups_show_progress(trail, caplog):
+    """Every half a minute the log says how far the reading has come, and in the end what it took."""
+    caplog.set_level(logging.INFO, "c7n_iamguard.history")
+    list(reading(trail(calls(10_000)), hours=3))
+    *progress, last = [r.getMessage() for r in caplog.records]
+    assert len(progress) == 3
+    assert "3050 IAM events read in 30 s, back to 2026-11-25 11:09:11" in progress[0]
+    assert "the look-up ends at 2026-11-25 09:00:00" in progress[0]
+    assert "10000 IAM events in 200 requests, 100 s" in last
+
+
+def test_botocore_does_not_try_again_by_itself():
+    """The client's own retries are off, because they do not know the limit of two requests a second."""
+    client = boto3.client(
+        "cloudtrail", "us-east-1", config=history.CONFIG.merge(Config(signature_version=UNSIGNED))
+    )
+    sent = []
+
+    def throttled(request, **_):
+        sent.append(request)
+        body = SimpleNamespace(stream=lambda: [b'{"__type": "ThrottlingException"}'])
+        return AWSResponse(request.url, 400, {}, body)
+
+    client.meta.events.register("before-send.cloudtrail", throttled)
+    with pytest.raises(ClientError, match=THROTTLED):
+        client.lookup_events()
+    assert len(sent) == 1

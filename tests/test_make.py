@@ -1,0 +1,145 @@
+"""``make``: what it refuses, and how it sets up its virtual environment."""
+
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+#: A Python whose environments install nothing: pip writes down what it was asked, and ends with PIP_STATUS.
+PYTHON = """#!/bin/sh
+if [ "$1 $2" = "-m venv" ]; then
+    mkdir -p "$3/bin"
+    printf '#!/bin/sh\\necho "$@" >> pip.log\\nexit ${PIP_STATUS:-0}\\n' > "$3/bin/python"
+    exec chmod +x "$3/bin/python"
+fi
+exec %s "$@"
+"""
+
+
+@pytest.fixture
+def venv(tmp_path):
+    """``venv(…)``: run the set-up script on the folder ``.venv`` of an empty project."""
+    (tmp_path / "pyproject.toml").write_text("[project]\n")
+    (tmp_path / "python").write_text(PYTHON % sys.executable)
+    (tmp_path / "python").chmod(0o755)
+
+    def run(*requirements, python="./python", status="0"):
+        command = [ROOT / ".ci" / "venv", ".venv", python, *requirements]
+        environ = {"PATH": "/usr/bin:/bin", "PIP_STATUS": status}
+        return subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)
+
+    return run
+
+
+@pytest.fixture
+def installations(tmp_path):
+    """``installations()``: how often pip was asked to install."""
+    log = tmp_path / "pip.log"
+    return lambda: len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def make(*words):
+    return subprocess.run(["make", *words], cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("word", ["events=log.json", "admins=alice", "EVENT=log.json"])
+def test_a_variable_that_make_does_not_know_is_refused(word):
+    """A misspelt variable ends in one line that names those that there are; nothing is run."""
+    done = make("--dry-run", "demo", word)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert word.partition("=")[0] in line
+    assert "EVENTS" in line
+
+
+def test_admins_without_events_are_refused():
+    """Admins belong to a replay, so that the demo does not run as if they had been taken."""
+    done = make("--dry-run", "demo", "ADMINS=alice")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "EVENTS" in done.stderr
+
+
+def test_the_files_of_a_replay_reach_it_as_they_were_written():
+    """The shell does not expand patterns: a folder's names can be more than a command line holds."""
+    done = make("--dry-run", "demo", "EVENTS=logs/*.gz more", "ADMINS=a,b")
+    assert done.stdout.splitlines()[-1].endswith(
+        "set -f; .venv/bin/python -m sandbox replay logs/*.gz more --admin a,b"
+    )
+
+
+def test_an_old_python_is_refused_before_anything_is_made(venv, tmp_path):
+    """One line says which Python is needed and how to name it, and there is no folder afterwards."""
+    old = tmp_path / "old"
+    old.write_text(
+        PYTHON % f"{sys.executable} -c 'import sys; sys.version_info=(3, 9, 18); exec(sys.argv[2])'"
+    )
+    old.chmod(0o755)
+    done = venv(python="./old")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "3.10.2 or newer" in line
+    assert "./old is 3.9.18" in line
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_a_python_that_is_not_there_is_refused_in_one_line(venv, tmp_path):
+    """A Python that does not exist ends in the same line."""
+    done = venv(python="./missing")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "./missing is not to be found" in line
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_the_first_run_says_how_long_it_takes_and_a_second_installs_nothing(venv, installations):
+    """The first run announces itself; a second one is silent and leaves everything alone."""
+    first, second = venv(), venv()
+    assert "about a minute" in first.stdout
+    assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
+    assert installations() == 1
+
+
+def test_a_half_made_environment_is_made_anew(venv, tmp_path, installations):
+    """Where an installation failed, the next run starts from an empty folder."""
+    assert venv(status="1").returncode == 1
+    (tmp_path / ".venv" / "leftover").touch()
+    done = venv()
+    assert done.returncode == 0
+    assert "half-made" in done.stdout
+    assert not (tmp_path / ".venv" / "leftover").exists()
+    assert installations() == 2
+
+
+def test_another_python_makes_the_environment_anew(venv, tmp_path, installations):
+    """An environment that another Python made is not installed into."""
+    venv()
+    (tmp_path / ".venv" / "leftover").touch()
+    ready = tmp_path / ".venv" / ".ready"
+    ready.write_text(ready.read_text().replace("Python 3.", "Python 4."))
+    assert "another Python" in venv().stdout
+    assert not (tmp_path / ".venv" / "leftover").exists()
+    assert installations() == 2
+
+
+def test_changed_requirements_are_installed_into_the_same_environment(venv, tmp_path, installations):
+    """A change of pyproject.toml, or of what is asked for, is installed, and nothing is removed."""
+    venv()
+    (tmp_path / ".venv" / "leftover").touch()
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'other'\n")
+    venv()
+    venv("c7n==0.9.47")
+    assert (tmp_path / ".venv" / "leftover").exists()
+    assert installations() == 3
+
+
+def test_the_oldest_versions_are_those_of_pyproject():
+    """``make oldest`` installs exactly the lower bounds of what operators bring along."""
+    install = make("--dry-run", "oldest").stdout.splitlines()[0]
+    command = install.partition("$(")[2].removesuffix(")")
+    found = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True).stdout.split()
+    text = (ROOT / "pyproject.toml").read_text()
+    assert {name.partition("==")[0] for name in found} == {"boto3", "c7n", "c7n-org"}
+    assert len(found) == 3
+    assert all(f'"{name}"'.replace("==", ">=") in text for name in found)

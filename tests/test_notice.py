@@ -1,0 +1,311 @@
+"""What an event of the guard says, without AWS: its title, its detail, and the schema that both are held to."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from helpers import case, edit, event_time, made
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from told import DETAIL, SCHEMA, TELLER, by_event, decided, of_person, of_role, told_of
+
+from c7n_iamguard import __version__, notice
+from c7n_iamguard.principals import USER
+
+#: Text that nobody may find in a mail.
+BAIT = 'Call +1-555-0100 "now"\n<b>\\'
+PROBES = [
+    "userAgent",
+    "errorMessage",
+    "requestParameters",
+    "eventName",
+    "sourceIPAddress",
+    "errorCode",
+    "eventID",
+    "eventTime",
+    "userIdentity.accessKeyId",
+    "userIdentity.invokedBy",
+    "userIdentity.onBehalfOf",
+    "userIdentity.sessionContext",
+]
+BOB = {"UserName": "bob", "UserId": "AIDABOB", "Arn": "arn:aws:iam::111122223333:user/bob", "Path": "/"}
+
+
+def full():
+    """An event that has everything that CloudTrail can say of a user's call."""
+    event = case("revoked-create-user")
+    identity = event["detail"]["userIdentity"]
+    identity["sessionContext"] = {
+        "attributes": {"creationDate": "2026-01-05T09:00:00Z", "mfaAuthenticated": "true"},
+        "sourceIdentity": "bobs-laptop",
+    }
+    identity["invokedBy"] = "cloudformation.amazonaws.com"
+    event["detail"] |= {
+        "sourceIPAddress": "203.0.113.5",
+        "userAgent": "aws-cli/2.20",
+        "errorCode": "EntityAlreadyExistsException",
+        "requestParameters": {"userName": "backdoor", "tags": [{"key": "a", "value": "ü"}]},
+    }
+    return event
+
+
+# The schema
+
+
+def test_the_schema_is_a_schema():
+    """The schema is valid under JSON Schema 2020-12."""
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_schema_knows_every_title_and_decision():
+    """The titles and decisions of the schema are those that can be told."""
+    titles = {*notice.TITLES.values(), notice.REVOKED_LATE, notice.WOULD_REMOVE}
+    assert set(SCHEMA["properties"]["detail-type"]["enum"]) == titles
+    assert set(SCHEMA["$defs"]["detail"]["properties"]["decision"]["enum"]) == set(notice.TITLES)
+
+
+def test_the_schema_describes_every_key():
+    """The detail has exactly the keys that the schema requires, and the schema describes no others."""
+
+    def check(value, schema):
+        if "$ref" in schema:
+            schema = SCHEMA["$defs"][schema["$ref"].split("/")[-1]]
+        if isinstance(value, dict):
+            assert list(value) == schema["required"] or set(value) == set(schema["required"])
+            assert set(value) == set(schema["properties"])
+            for key, inner in value.items():
+                check(inner, schema["properties"][key])
+
+    check(told_of(full()), SCHEMA["$defs"]["detail"])
+
+
+@pytest.mark.parametrize("decision", notice.TITLES)
+@pytest.mark.parametrize("event", [full(), of_role(), of_person()], ids=["user", "role", "person"])
+def test_every_decision_has_the_schemas_shape(event, decision):
+    """What is told of each decision, about users and roles, fits the schema."""
+    DETAIL.validate(told_of(event, decision, groups=["admins"]))
+
+
+@given(
+    st.sampled_from(PROBES),
+    st.none() | st.integers() | st.text(max_size=300) | st.dictionaries(st.text(), st.text()),
+)
+def test_nothing_in_an_event_breaks_the_schema(path, value):
+    """Whatever a part of the event holds beside the caller, the detail fits the schema."""
+    DETAIL.validate(told_of(edit(full(), f"detail.{path}", value)))
+
+
+# What is said
+
+
+def test_it_says_who_did_what_and_what_was_decided():
+    """Account, principal, call, decision and policy are all there."""
+    event = full()
+    detail = told_of(event, "revoked", how="inline", rungs={"managed": "full"})
+    assert detail["account"] == {"id": "111122223333", "alias": "sandbox"}
+    assert detail["principal"] == {
+        "type": "user",
+        "name": "bob",
+        "id": "AIDABOBXXXXXXXXXXXXXX",
+        "arn": "arn:aws:iam::111122223333:user/bob",
+    }
+    assert detail["caller"] == detail["principal"]
+    assert (detail["decision"], detail["how"], detail["groups"]) == ("revoked", "inline", [])
+    assert detail["policy"] == {"name": "a-policy", "version": __version__}
+    assert detail["call"] == {
+        "eventID": event["detail"]["eventID"],
+        "eventName": "CreateUser",
+        "eventTime": event["detail"]["eventTime"],
+        "errorCode": "EntityAlreadyExistsException",
+        "sourceIPAddress": "203.0.113.5",
+        "userAgent": "aws-cli/2.20",
+        "accessKeyId": "AKIAEXAMPLE",
+        "mfaAuthenticated": True,
+        "invokedBy": "cloudformation.amazonaws.com",
+        "sessionName": "",
+        "sourceIdentity": "bobs-laptop",
+        "onBehalfOf": "",
+        "requestParameters": '{"userName": "backdoor", "tags": [{"key": "a", "value": "ü"}]}',
+    }
+
+
+def test_a_person_of_identity_center_is_named():
+    """The session's name and the id of the person behind it are in the call."""
+    person = {
+        "onBehalfOf": {"userId": "11fb6570", "identityStoreArn": "arn:aws:identitystore::1:identitystore/d"}
+    }
+    made = told_of(of_person(**person), "cannot-revoke")["call"]
+    assert (made["sessionName"], made["onBehalfOf"]) == ("jane@example.com", "11fb6570")
+
+
+@pytest.mark.parametrize(("written", "said"), [("true", True), ("false", False), (..., None), (True, None)])
+def test_whether_mfa_was_used_is_said_if_it_is_known(written, said):
+    """CloudTrail writes it as text; if it does not, nobody guesses."""
+    event = edit(full(), "detail.userIdentity.sessionContext.attributes.mfaAuthenticated", written)
+    assert told_of(event)["call"]["mfaAuthenticated"] is said
+
+
+def test_the_delay_is_the_time_from_the_call():
+    """The delay is the seconds from the call to now, and null if the call has no time."""
+    assert told_of(made(full(), timedelta(seconds=90)))["delay"] in (90, 91)
+    assert told_of(edit(full(), "detail.eventTime", ...))["delay"] is None
+
+
+def test_who_adds_a_member_is_the_caller():
+    """In the admin group's policy, the principal is the removed member, and the caller who added them."""
+    event = case("acted-user-adds-somebody", "protect-admin-group")
+    removed = decided(
+        {"UserName": "friend", "UserId": "AIDAFRIEND", "Arn": f"{BOB['Arn']}2"}, "acted", groups=["admins"]
+    )
+    detail = notice.detail(removed, USER, event, TELLER)
+    DETAIL.validate(detail)
+    assert (detail["principal"]["name"], detail["caller"]["name"]) == ("friend", "paul")
+    assert "PrincipalName=paul," in detail["commands"]["contain"]
+    assert "--user-name friend" in detail["commands"]["restore"]
+
+
+def test_a_renamed_caller_has_their_new_name():
+    """Who was renamed since the call is called by the name that they have now."""
+    event = full()
+    principal = decided({**by_event(event)[0], "UserName": "bobby"}, "revoked", how="managed")
+    detail = notice.detail(principal, USER, event, TELLER)
+    assert detail["principal"]["name"] == detail["caller"]["name"] == "bobby"
+
+
+# Titles
+
+
+@pytest.mark.parametrize(
+    ("decision", "title"),
+    [*notice.TITLES.items(), ("let-pass", None), ("failed", None), ("restored", None)],
+)
+def test_each_decision_has_its_title(decision, title):
+    """Decisions that nobody needs to hear of have none."""
+    assert notice.title(decided(BOB, decision), full()) == title
+
+
+def test_nothing_is_told_of_whom_nothing_was_decided_about():
+    """A resource without a decision, such as somebody who has vanished, has no title."""
+    assert notice.title(BOB, full()) is None
+
+
+def test_an_observed_removal_from_the_admin_group_says_so():
+    """Who would be removed from the admin group would not be denied IAM."""
+    principal = decided(BOB, "would-revoke", groups=["admins"])
+    assert notice.title(principal, full()) == "Admin group member would be removed"
+
+
+# The catch-up
+
+
+def late(*calls, decision="revoked", **fields):
+    """A user whom the catch-up has decided about, with their calls as the filter iam-calls notes them."""
+    return {**decided(BOB, decision, **fields), "c7n:IAMCalls": list(calls)}
+
+
+def test_the_catch_up_tells_of_the_newest_call():
+    """Outside an event, the newest call of the event history is told, as late."""
+    newest = {
+        "eventTime": event_time(timedelta(hours=2)),
+        "eventName": "CreateAccessKey",
+        "eventID": "a-1",
+        "errorCode": None,
+        "sourceIPAddress": "203.0.113.9",
+        "userAgent": "boto3",
+        "accessKeyId": "AKIA1",
+        "mfaAuthenticated": "true",
+        "sessionName": "s",
+        "requestParameters": {"userName": "x"},
+    }
+    principal = late(newest, {**newest, "eventID": "a-0"}, how="managed")
+    assert notice.title(principal, None) == "IAM access revoked late"
+    detail = notice.detail(principal, USER, None, TELLER)
+    DETAIL.validate(detail)
+    assert detail["late"]
+    assert detail["delay"] in (7200, 7201)
+    assert detail["caller"] == detail["principal"]
+    known = {**newest, "errorCode": "", "mfaAuthenticated": True, "requestParameters": '{"userName": "x"}'}
+    assert detail["call"].items() >= known.items()
+
+
+def test_an_event_is_never_late():
+    """What an event told of is not late, whatever else was looked up."""
+    principal = late({"eventID": "a-1"}, how="managed")
+    assert notice.title(principal, full()) == "IAM access revoked"
+    assert not notice.detail(principal, USER, full(), TELLER)["late"]
+
+
+def test_a_decision_without_any_call_is_told_as_well():
+    """A policy that somebody runs by hand has neither event nor calls: what is not known is empty."""
+    principal = decided(BOB, "revoked", how="managed")
+    assert notice.title(principal, None) == "IAM access revoked"
+    detail = notice.detail(principal, USER, None, TELLER)
+    DETAIL.validate(detail)
+    assert set(detail["call"].values()) == {"", None}
+    assert detail["text"].startswith(
+        "The IAM user bob in account 111122223333 (sandbox) is not meant to use IAM."
+    )
+
+
+# Sizes and mails
+
+
+def test_ten_of_the_biggest_events_fit_into_one_request():
+    """Whatever a caller writes, ten details stay below EventBridge's old limit of 256 KB for a request."""
+    event = full()
+    for path in ("userAgent", "errorMessage", "userIdentity.invokedBy", "userIdentity.accessKeyId"):
+        edit(event, f"detail.{path}", '"\\\U0001f600\x01' * 50_000)
+    event["detail"]["requestParameters"] = {"policyDocument": '"\\\U0001f600\x01' * 50_000}
+    detail = told_of(event, "cannot-revoke", reason='"\\ü' * 50_000)
+    DETAIL.validate(detail)
+    assert len(json.dumps(detail, ensure_ascii=False).encode()) * 10 < 256 * 1024
+
+
+def test_parameters_are_cut_where_it_is_said():
+    """Parameters of up to 4,096 bytes stay whole; longer ones end in an ellipsis within that size."""
+    short, long = notice.parameters({"a": "x" * 4087}), notice.parameters({"a": "x" * 4088})
+    assert (len(short), short[-3:]) == (4096, 'x"}')
+    assert (len(long.encode()), long[-2:]) == (4096, "x…")
+
+
+@pytest.mark.parametrize(
+    "decision", ["revoked", "would-revoke", "cannot-revoke", "acted", "contained", "left"]
+)
+@pytest.mark.parametrize("event", [full(), of_role(), of_person()], ids=["user", "role", "person"])
+def test_a_mail_holds_nothing_that_the_caller_wrote(event, decision):
+    """Neither the sentences nor the commands nor what a mail shows of the call repeat a caller's text."""
+    for key in ("userAgent", "errorMessage", *notice.MAILED):
+        event["detail"][key] = BAIT
+    event["detail"]["requestParameters"] = {"userName": BAIT}
+    identity = event["detail"]["userIdentity"]
+    identity |= {"accessKeyId": BAIT, "invokedBy": BAIT}
+    identity.setdefault("sessionContext", {})["sourceIdentity"] = BAIT
+    detail = told_of(event, decision, groups=["admins"], reason=BAIT)
+    mail = [detail["text"], *detail["commands"].values(), *(detail["call"][key] for key in notice.MAILED)]
+    assert "555" not in "".join(mail)
+    assert not {'"', "\\", "\n"} & set("".join(mail))
+
+
+def test_a_session_name_is_not_mailed_unless_identity_center_wrote_it():
+    """Whoever takes a role chooses the session's name; for a person of Identity Center nobody does."""
+    detail = told_of(of_role(session="call-555"), "revoked")
+    assert "call-555" not in detail["text"] + "".join(detail["commands"].values())
+
+
+# The runbook
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("https://wiki.example.com/iam", "https://wiki.example.com/iam"),
+        ("README.md#operate", "docs/incident.md"),
+        (None, "docs/incident.md"),
+        (["https://x"], "docs/incident.md"),
+    ],
+)
+def test_a_policys_own_runbook_is_linked(written, said):
+    """An address in the policy's metadata is the runbook; without one it is the project's own."""
+    assert told_of(full(), teller=replace(TELLER, runbook=written))["runbook"] == said

@@ -1,0 +1,336 @@
+"""The service control policies: what attackers cannot do under them, and what everybody else still can.
+
+Calls are judged by the sandbox's policy evaluation. ``test_scp_moves.py`` makes some of them.
+"""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+from conftest import FUNCTION, ROOT
+from moto.iam.models import iam_backends
+from rights import CONTAIN, DEPLOYER, FORWARD, GUARD, RESPONSE
+
+from sandbox.authorization import allows, listed
+from sandbox.server import DEPLOY
+
+FILES = ("scp.json", "scp-parts.json")
+ALLOW_ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+ACCOUNT = "161616161617"
+IAM = f"arn:aws:iam::{ACCOUNT}:"
+HERE = f"us-east-1:{ACCOUNT}:"
+STRANGERS = (f"{IAM}user/mallory", f"{IAM}role/admin", f"{IAM}role/iam-guard-reader")
+#: In place of the roles that a company exempts: nobody is in that account.
+MARK = "arn:*:iam::000000000000:role/EXEMPT"
+
+
+def document(name):
+    return json.loads((DEPLOY / name).read_text())
+
+
+def lets(principal, action, resource, context=None, scps=None):
+    """Whether service control policies let a principal do something that it has every right to."""
+    scps = [document(name) for name in FILES] if scps is None else scps
+    context = {"aws:principalarn": principal, **(context or {})}
+    return allows([*scps, ALLOW_ALL], action, resource, context) is True
+
+
+def policy(name):
+    return {"iam:policyarn": f"{IAM}policy/{name}"}
+
+
+def bound(name):
+    return {"iam:permissionsboundary": f"{IAM}policy/{name}"}
+
+
+def tags(*keys):
+    return {"aws:tagkeys": list(keys)}
+
+
+# What attackers cannot do
+
+OF_IAM = [
+    ("iam:DetachUserPolicy", f"{IAM}user/bob", policy("DenyIAMAccess")),
+    ("iam:DetachRolePolicy", f"{IAM}role/app", policy("DenyIAMAccess")),
+    ("iam:DetachUserPolicy", f"{IAM}user/bob", policy("iam-guard-quarantine")),
+    ("iam:DetachRolePolicy", f"{IAM}role/app", policy("iam-guard-quarantine")),
+    ("iam:PutUserPolicy", f"{IAM}user/bob", {}),
+    ("iam:DeleteUserPolicy", f"{IAM}user/bob", {}),
+    ("iam:PutUserPermissionsBoundary", f"{IAM}user/bob", bound("company")),
+    ("iam:DeleteUserPermissionsBoundary", f"{IAM}user/bob", bound("DenyIAMAccessBoundary")),
+    ("iam:DeleteRolePermissionsBoundary", f"{IAM}role/app", bound("DenyIAMAccessBoundary")),
+    ("iam:TagUser", f"{IAM}user/bob", tags("team", "IAM-Guard")),
+    ("iam:UntagUser", f"{IAM}user/bob", tags("iam-guard-restored")),
+    ("iam:CreateUser", f"{IAM}user/new", tags("Iam-Guard-Exempt")),
+    ("iam:TagRole", f"{IAM}role/app", tags("IAM-GUARD-RESTORED")),
+    ("iam:UntagRole", f"{IAM}role/app", tags("iam-guard")),
+    ("iam:CreateRole", f"{IAM}role/new", tags("iam-guard-exempt")),
+    ("iam:AddUserToGroup", f"{IAM}group/admins", {}),
+    ("iam:RemoveUserFromGroup", f"{IAM}group/admins", {}),
+    ("iam:UpdateGroup", f"{IAM}group/admins", {}),
+    ("iam:DeleteGroup", f"{IAM}group/admins", {}),
+    ("iam:CreatePolicyVersion", f"{IAM}policy/DenyIAMAccess", {}),
+    ("iam:SetDefaultPolicyVersion", f"{IAM}policy/DenyIAMAccessBoundary", {}),
+    ("iam:DeletePolicy", f"{IAM}policy/iam-guard-quarantine", {}),
+    ("iam:CreatePolicyVersion", f"{IAM}policy/iam-guard-notify", {}),
+    ("iam:PutRolePolicy", f"{IAM}role/iam-guard", {}),
+    ("iam:DeleteRolePolicy", f"{IAM}role/iam-guard-contain", {}),
+    ("iam:AttachRolePolicy", f"{IAM}role/iam-guard", policy("x")),
+    ("iam:DetachRolePolicy", f"{IAM}role/iam-guard-reader", policy("iam-guard-read")),
+    ("iam:PutRolePermissionsBoundary", f"{IAM}role/iam-guard", bound("x")),
+    ("iam:UpdateAssumeRolePolicy", f"{IAM}role/iam-guard-response", {}),
+    ("iam:PassRole", f"{IAM}role/iam-guard", {}),
+    ("iam:DeleteRole", f"{IAM}role/iam-guard-forward", {}),
+    ("iam:CreateRole", f"{IAM}role/stacksets-exec-1234", {}),
+    ("iam:UpdateAssumeRolePolicy", f"{IAM}role/stacksets-exec-1234", {}),
+]
+QUEUE = f"arn:aws:sqs:{HERE}{FUNCTION}"
+LOG = f"arn:aws:logs:{HERE}log-group:/aws/lambda/{FUNCTION}"
+GUARDS_FUNCTION = f"arn:aws:lambda:{HERE}function:{FUNCTION}"
+STACK = f"arn:aws:cloudformation:{HERE}stack"
+OF_PARTS = [
+    *(
+        (f"cloudformation:{action}", f"{STACK}/{name}", {})
+        for name in ("iam-guard/1", "iam-guard-access/2", "StackSet-iam-guard-3/4", "StackSet-iam-guard-x/5")
+        for action in ("DeleteStack", "UpdateStack", "CreateChangeSet", "ExecuteChangeSet", "SetStackPolicy")
+    ),
+    ("cloudformation:UpdateTerminationProtection", f"{STACK}/iam-guard/1", {}),
+    ("cloudformation:RollbackStack", f"{STACK}/iam-guard/1", {}),
+    ("lambda:UpdateFunctionCode", GUARDS_FUNCTION, {}),
+    ("lambda:UpdateFunctionConfiguration", GUARDS_FUNCTION, {}),
+    ("lambda:PutFunctionConcurrency", GUARDS_FUNCTION, {}),
+    ("lambda:InvokeFunction", GUARDS_FUNCTION, {}),
+    ("lambda:AddPermission", GUARDS_FUNCTION, {}),
+    ("lambda:RemovePermission", GUARDS_FUNCTION, {}),
+    ("lambda:DeleteFunction", GUARDS_FUNCTION, {}),
+    ("lambda:UntagResource", GUARDS_FUNCTION, {}),
+    ("lambda:CreateEventSourceMapping", "*", {"lambda:functionarn": GUARDS_FUNCTION}),
+    ("lambda:UpdateEventSourceMapping", "*", {"lambda:functionarn": GUARDS_FUNCTION}),
+    ("lambda:DeleteEventSourceMapping", "*", {"lambda:functionarn": GUARDS_FUNCTION}),
+    ("events:DisableRule", f"arn:aws:events:{HERE}rule/{FUNCTION}", {}),
+    ("events:PutTargets", f"arn:aws:events:{HERE}rule/{FUNCTION}", {}),
+    ("events:RemoveTargets", f"arn:aws:events:{HERE}rule/iam-guard/iam-guard-tell", {}),
+    ("events:PutRule", f"arn:aws:events:{HERE}rule/iam-guard/mine", {}),
+    ("events:PutEvents", f"arn:aws:events:{HERE}event-bus/iam-guard", {}),
+    ("events:PutEvents", f"arn:aws:events:{HERE}event-bus/iam-guard-central", {}),
+    ("events:DeleteEventBus", f"arn:aws:events:{HERE}event-bus/iam-guard", {}),
+    ("events:UpdateEventBus", f"arn:aws:events:{HERE}event-bus/iam-guard", {}),
+    ("sqs:SendMessage", QUEUE, {}),
+    ("sqs:ReceiveMessage", QUEUE, {}),
+    ("sqs:DeleteMessage", QUEUE, {}),
+    ("sqs:PurgeQueue", QUEUE, {}),
+    ("sqs:DeleteQueue", QUEUE, {}),
+    ("sqs:SetQueueAttributes", QUEUE, {}),
+    ("sqs:StartMessageMoveTask", QUEUE, {}),
+    ("logs:DeleteLogGroup", LOG, {}),
+    ("logs:PutRetentionPolicy", LOG, {}),
+    ("logs:AssociateKmsKey", LOG, {}),
+    ("logs:PutDataProtectionPolicy", LOG, {}),
+    ("logs:DeleteMetricFilter", LOG, {}),
+    ("logs:DeleteLogStream", f"{LOG}:log-stream:x", {}),
+    ("logs:PutLogEvents", f"{LOG}:log-stream:x", {}),
+    ("cloudwatch:DeleteAlarms", f"arn:aws:cloudwatch:{HERE}alarm:iam-guard-untold", {}),
+    ("cloudwatch:DisableAlarmActions", f"arn:aws:cloudwatch:{HERE}alarm:iam-guard-untold", {}),
+    ("cloudwatch:PutMetricAlarm", f"arn:aws:cloudwatch:{HERE}alarm:iam-guard-untold", {}),
+    ("cloudwatch:PutAlarmMuteRule", f"arn:aws:cloudwatch:{HERE}alarm:iam-guard-untold", {}),
+    ("cloudwatch:SetAlarmState", f"arn:aws:cloudwatch:{HERE}alarm:iam-guard-untold", {}),
+    ("sns:DeleteTopic", f"arn:aws:sns:{HERE}iam-guard-alarms", {}),
+    ("sns:SetTopicAttributes", f"arn:aws:sns:{HERE}iam-guard-notices", {}),
+    ("sns:PutDataProtectionPolicy", f"arn:aws:sns:{HERE}iam-guard-notices", {}),
+    ("sns:Publish", f"arn:aws:sns:{HERE}iam-guard-notices", {}),
+    ("cloudtrail:StopLogging", f"arn:aws:cloudtrail:{HERE}trail/iam-guard", {}),
+    ("cloudtrail:PutEventSelectors", f"arn:aws:cloudtrail:{HERE}trail/iam-guard", {}),
+    ("cloudtrail:DeleteTrail", f"arn:aws:cloudtrail:{HERE}trail/iam-guard", {}),
+    ("organizations:LeaveOrganization", "*", {}),
+]  # fmt: skip
+MOVES = [("scp.json", *move) for move in OF_IAM] + [("scp-parts.json", *move) for move in OF_PARTS]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_move_is_refused_by_one_file_alone(name):
+    """Each file can be attached by itself: it refuses its moves to everybody, without the other one."""
+    for principal in STRANGERS:
+        for _, action, resource, context in (move for move in MOVES if move[0] == name):
+            assert not lets(principal, action, resource, context, [document(name)]), (
+                principal,
+                action,
+                resource,
+            )
+
+
+# What it leaves to everybody
+
+UNRELATED = [
+    ("iam:PutRolePolicy", f"{IAM}role/app", {}),  # Terraform's daily work
+    ("iam:AttachRolePolicy", f"{IAM}role/app", policy("app")),
+    ("iam:DetachRolePolicy", f"{IAM}role/app", policy("app")),
+    ("iam:DetachUserPolicy", f"{IAM}user/bob", policy("app")),
+    ("iam:AttachUserPolicy", f"{IAM}user/bob", policy("app")),
+    ("iam:PutRolePermissionsBoundary", f"{IAM}role/app", bound("company")),
+    ("iam:DeleteRolePermissionsBoundary", f"{IAM}role/app", bound("company")),
+    ("iam:UpdateAssumeRolePolicy", f"{IAM}role/app", {}),
+    ("iam:PassRole", f"{IAM}role/app", {}),
+    ("iam:CreateRole", f"{IAM}role/app", tags("team")),
+    ("iam:CreateRole", f"{IAM}role/app", {}),
+    ("iam:CreateUser", f"{IAM}user/new", {}),
+    ("iam:DeleteUser", f"{IAM}user/bob", {}),
+    ("iam:TagUser", f"{IAM}user/bob", tags("team", "guard")),
+    ("iam:CreatePolicyVersion", f"{IAM}policy/app", {}),
+    ("iam:AddUserToGroup", f"{IAM}group/devs", {}),
+    ("iam:UpdateGroup", f"{IAM}group/admins-of-another-thing", {}),
+    ("iam:GetRole", f"{IAM}role/iam-guard", {}),
+    ("cloudtrail:UpdateTrail", f"arn:aws:cloudtrail:{HERE}trail/aws-controltower-BaselineCloudTrail", {}),
+    ("cloudtrail:StopLogging", f"arn:aws:cloudtrail:{HERE}trail/project", {}),
+    ("cloudtrail:CreateTrail", f"arn:aws:cloudtrail:{HERE}trail/project", {}),
+    ("cloudformation:UpdateStack", f"{STACK}/app/1", {}),
+    ("cloudformation:DeleteStack", f"{STACK}/StackSet-baseline-2/3", {}),
+    ("cloudformation:DescribeStacks", f"{STACK}/iam-guard/1", {}),
+    ("lambda:UpdateFunctionCode", f"arn:aws:lambda:{HERE}function:app", {}),
+    ("lambda:GetFunction", GUARDS_FUNCTION, {}),
+    ("lambda:CreateEventSourceMapping", "*", {"lambda:functionarn": f"arn:aws:lambda:{HERE}function:app"}),
+    ("events:PutRule", f"arn:aws:events:{HERE}rule/app", {}),
+    ("events:PutEvents", f"arn:aws:events:{HERE}event-bus/default", {}),
+    ("sqs:SendMessage", f"arn:aws:sqs:{HERE}app", {}),
+    ("sqs:GetQueueAttributes", QUEUE, {}),
+    ("logs:PutRetentionPolicy", f"arn:aws:logs:{HERE}log-group:/aws/lambda/app", {}),
+    ("logs:PutSubscriptionFilter", LOG, {}),  # a company's log archive
+    ("cloudwatch:DeleteAlarms", f"arn:aws:cloudwatch:{HERE}alarm:app", {}),
+    ("sns:Subscribe", f"arn:aws:sns:{HERE}iam-guard-alarms", {}),
+    ("sns:Publish", f"arn:aws:sns:{HERE}app", {}),
+    ("organizations:DescribeOrganization", "*", {}),
+]
+
+
+@pytest.mark.parametrize(("action", "resource", "context"), UNRELATED)
+def test_unrelated_work_goes_on(action, resource, context):
+    """What does not touch the guard is left to everybody, and so is looking at the guard."""
+    assert lets(f"{IAM}role/terraform", action, resource, context)
+
+
+# What it keeps for the guard's roles
+
+
+@pytest.fixture(scope="module")
+def rights(sandbox):
+    """The calls that each role of the guard may make, as (action, resource, context), one example each."""
+    sandbox.deploy(account=ACCOUNT)
+    for name, parameters in {
+        "access": {"CentralAccount": sandbox.account, "ResponseRoles": "arn:*:iam::*:*"},
+        "contain": {},
+        "notify": {"CentralBus": f"arn:aws:events:{HERE}event-bus/iam-guard-central"},
+    }.items():
+        sandbox.deploy(DEPLOY / f"{name}.yml", f"iam-guard-{name}", account=ACCOUNT, **parameters)
+    backend = iam_backends[ACCOUNT]["aws"]
+    return {role: calls(backend.get_role(role)) for role in (GUARD, CONTAIN, RESPONSE, DEPLOYER, FORWARD)}
+
+
+def calls(role):
+    """An example of each call that a role's inline policies allow."""
+    found = []
+    for document in role.policies.values():
+        for statement in (s for s in document["Statement"] if s["Effect"] == "Allow"):
+            context = {
+                key.lower(): example(operator, listed(values)[0])
+                for operator, keys in statement.get("Condition", {}).items()
+                for key, values in keys.items()
+                if operator != "Null"
+            }
+            for resource in listed(statement["Resource"]):
+                for action in listed(statement["Action"]):
+                    resource = resource.replace("group/*", "group/admins")
+                    found.append(
+                        (action, resource if resource == "*" else resource.replace("*", "x"), context)
+                    )
+    return found
+
+
+def example(operator, value):
+    """A value that a condition holds for."""
+    value = f"{IAM}policy/x" if "Not" in operator else value.replace("*", "x")
+    return [value] if operator.startswith("For") else value
+
+
+@pytest.mark.parametrize("role", [GUARD, CONTAIN, RESPONSE, DEPLOYER, FORWARD])
+def test_the_guards_roles_lose_nothing(rights, role):
+    """Under both files, each role of the guard may still do all that its own policies let it do."""
+    assert rights[role]
+    for action, resource, context in rights[role]:
+        assert lets(f"{IAM}role/{role}", action, resource, context), (action, resource)
+
+
+@pytest.mark.parametrize(
+    ("statement", "role"),
+    [
+        (statement, pattern.split("/")[1])
+        for name in FILES
+        for statement in document(name)["Statement"]
+        for pattern in statement.get("Condition", {}).get("ArnNotLike", {}).get("aws:PrincipalArn", ())
+        if ":role/iam-guard" in pattern
+    ],
+    ids=lambda value: value if isinstance(value, str) else value["Sid"],
+)
+def test_what_a_statement_keeps_for_a_role_that_role_can_do(rights, statement, role):
+    """A role that a statement exempts has a right that the statement refuses to everybody else."""
+    alone = [{"Statement": [statement]}]
+    assert any(not lets(STRANGERS[1], *call, scps=alone) for call in rights[role])
+
+
+#: What no role of the guard does, and a company's exempt roles alone may do.
+NOBODYS = {"iam:CreateUser", "iam:CreateRole", "iam:UpdateGroup", "iam:DeleteGroup"}
+
+
+def test_whatever_is_kept_from_everybody_some_role_can_do(rights):
+    """What is refused on users, roles and the admin group is a right of one of the guard's roles."""
+    refused = {
+        action
+        for statement in document("scp.json")["Statement"]
+        for action in listed(statement["Action"])
+        if statement["Sid"] != "TheGuardsPoliciesAndRolesStay"
+    }
+    can = {action for found in rights.values() for action, *_ in found}
+    assert refused - can == NOBODYS
+
+
+# The roles that a company exempts
+
+EXEMPT = (
+    """sed -i.bak 's#"arn:\\*:iam::000000000000:role/EXEMPT"#"arn:*:iam::*:role/terraform","""
+    """ "arn:*:iam::*:role/AWSControlTowerExecution"#' deploy/scp.json deploy/scp-parts.json"""
+)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_company_exempts_roles_in_one_place(tmp_path, name):
+    """The documented command exempts roles from all statements, keeps their names taken, and fits."""
+    text = (DEPLOY / name).read_text()
+    statements = [s for s in document(name)["Statement"] if "Condition" in s]
+    assert all(s["Condition"]["ArnNotLike"]["aws:PrincipalArn"][0] == MARK for s in statements)
+    assert EXEMPT in (ROOT / "README.md").read_text()
+    (tmp_path / "deploy").mkdir()
+    for file in FILES:
+        shutil.copy(DEPLOY / file, tmp_path / "deploy")
+    subprocess.run(["bash", "-c", EXEMPT], cwd=tmp_path, check=True)
+    exempting = (tmp_path / "deploy" / name).read_text()
+    assert len(exempting) < 5120
+    assert MARK not in exempting
+    scps = [json.loads(exempting)]
+    moves = [move[1:] for move in MOVES if move[0] == name and "LeaveOrganization" not in move[1]]
+    for action, resource, context in moves:
+        assert lets(f"{IAM}role/terraform", action, resource, context, scps), (action, resource)
+        assert not lets(STRANGERS[0], action, resource, context, scps), (action, resource)
+    takes_the_role = ("iam:UpdateAssumeRolePolicy", f"{IAM}role/AWSControlTowerExecution")
+    assert lets(STRANGERS[0], *takes_the_role, scps=scps) == (name != "scp.json")
+    assert text.count(MARK) == len(statements) + (name == "scp.json")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_fits_into_organizations(name):
+    """A file is shorter, white space included, than the 5,120 characters that AWS Organizations takes."""
+    assert len((DEPLOY / name).read_text()) < 5120
+
+
+@pytest.mark.parametrize(("name", "text"), [("scp.json", "group/"), ("scp-parts.json", "trail/")])
+def test_what_differs_between_companies_stands_once(name, text):
+    """The admin group and the trail that feeds the guard are named in one place each."""
+    assert (DEPLOY / name).read_text().count(text) == 1

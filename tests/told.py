@@ -1,0 +1,62 @@
+"""What the tests of what is told share: the schema, cases as they are told, and a stand-in for the policy."""
+
+import json
+
+from helpers import ROOT, case
+from jsonschema import Draft202012Validator
+
+from c7n_iamguard import notice
+from c7n_iamguard.event import caller
+from c7n_iamguard.principals import ROLE, USER
+
+SCHEMA = json.loads((ROOT / "deploy" / "iam-guard-event.schema.json").read_text())
+EVENT = Draft202012Validator(SCHEMA)
+DETAIL = Draft202012Validator({"$defs": SCHEMA["$defs"], "$ref": "#/$defs/detail"})
+TELLER = notice.Teller("a-policy", "111122223333", "us-east-1", "aws", "sandbox")
+
+
+def decided(principal, decision="revoked", **fields):
+    """A principal about whom an action has decided."""
+    return {**principal, "c7n:IAMGuard": {"decision": decision, **fields}}
+
+
+def by_event(event, decision="revoked", **fields):
+    """The caller of an event, about whom an action has decided."""
+    who = caller(event)
+    kind = USER if who.kind == "user" else ROLE
+    return decided(kind.of_caller(who), decision, **fields), kind
+
+
+def told_of(event, decision="revoked", teller=TELLER, **fields):
+    """The detail of what is told about an event's caller."""
+    fields = {"how": "managed", **fields} if decision == "revoked" else fields
+    principal, kind = by_event(event, decision, **fields)
+    return notice.detail(principal, kind, event, teller)
+
+
+def of_role(role="Deployer", session="ci", path="/", **identity):
+    """An event of a role's session."""
+    event, account = case("revoked-create-user"), "111122223333"
+    issuer = {
+        "type": "Role",
+        "principalId": "AROADEPLOYERXXXXXXXXX",
+        "arn": f"arn:aws:iam::{account}:role{path}{role}",
+        "accountId": account,
+        "userName": role,
+    }
+    event["detail"]["userIdentity"] = {
+        "type": "AssumedRole",
+        "principalId": f"AROADEPLOYERXXXXXXXXX:{session}",
+        "arn": f"arn:aws:sts::{account}:assumed-role/{role}/{session}",
+        "accountId": account,
+        "accessKeyId": "ASIAEXAMPLE",
+        "sessionContext": {"sessionIssuer": issuer, "attributes": {"mfaAuthenticated": "true"}},
+        **identity,
+    }
+    return event
+
+
+def of_person(person="jane@example.com", **identity):
+    """An event of a person of Identity Center, who calls through a role that only AWS can change."""
+    path = "/aws-reserved/sso.amazonaws.com/"
+    return of_role("AWSReservedSSO_Developer_0123456789abcdef", person, path, **identity)
