@@ -7,7 +7,6 @@ from c7n.exceptions import PolicyExecutionError
 from c7n.utils import get_partition
 
 from c7n_iamguard import __version__, settings
-from c7n_iamguard.admins import AdminCriterion
 from c7n_iamguard.checks import HANDLER
 from c7n_iamguard.client import client_of
 from c7n_iamguard.event import IAM_REGIONS
@@ -56,7 +55,7 @@ class GuardedFunction:
                 self.warn_of_a_dead_rule()
         manager = self.policy.resource_manager
         for element in (*manager.iter_filters(), *manager.actions):
-            if isinstance(element, AdminCriterion | Quarantine):
+            if hasattr(element, "pin"):
                 settings.pin(self.policy, element.pin())
         if self.guarded:
             self.leave_out_own_calls()
