@@ -10,7 +10,6 @@ from c7n_iamguard import __version__, settings
 from c7n_iamguard.checks import HANDLER
 from c7n_iamguard.client import client_of
 from c7n_iamguard.event import IAM_REGIONS
-from c7n_iamguard.quarantine import Quarantine
 
 log = logging.getLogger("c7n_iamguard")
 
