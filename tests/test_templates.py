@@ -23,6 +23,7 @@ FUNCTIONS = (
     "iam-guard-catch-up-unintended-iam-access",
     "iam-guard-catch-up-unintended-iam-access-of-roles",
     "iam-guard-contain-unintended-iam-calls",
+    "iam-guard-contain-unintended-iam-calls-of-roles",
 )
 
 
@@ -297,7 +298,8 @@ def test_an_alarm_watches_what_there_is(alarm):
         for found in of_type("alarms.yml", "AWS::Logs::MetricFilter")
         for transformation in found["MetricTransformations"]
     }
-    known = {*FUNCTIONS, "iam-guard", mail("notify.yml")[0]["Name"], "!GetAtt DeadLetters.QueueName"}
+    queues = {"!GetAtt DeadLetters.QueueName", "!GetAtt RolesDeadLetters.QueueName"}
+    known = {*FUNCTIONS, "iam-guard", mail("notify.yml")[0]["Name"], *queues}
     for namespace, name, dimensions in metrics(alarm):
         assert dimensions or (namespace, name) in made
         assert {dimension["Value"] for dimension in dimensions} <= known
