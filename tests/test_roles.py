@@ -8,9 +8,11 @@ from c7n.config import Config
 from c7n.policy import Policy
 from c7n.resources import load_resources
 from helpers import FUNCTION, POLICIES, PROTECT, PROTECT_FUNCTION, REVOKE, shipped, stock
+from moto.events.models import events_backends
 from moto.iam.models import iam_backends
 from moto.logs.models import logs_backends
 from rights import CONTAIN, GUARD, allowed, inline, resources, without
+from told import listen
 
 from sandbox import cloudtrail, principals
 from sandbox.authorization import allows, listed
