@@ -12,7 +12,7 @@ from c7n_iamguard.decisions import DecidingAction, facts
 from c7n_iamguard.event import caller, detail, is_fresh, notes
 from c7n_iamguard.looks import Gone, Leave, Looks, denies
 from c7n_iamguard.plans import Nothing, Undo
-from c7n_iamguard.quarantine import NEVER_QUARANTINE, Quarantine
+from c7n_iamguard.quarantine import Quarantine
 from c7n_iamguard.settings import refuse
 from c7n_iamguard.undo import plan as plan_for
 
@@ -34,9 +34,8 @@ class UndoIAMCall(Quarantine, DecidingAction):
     tell what was there before, if something that denies would be lifted, or if the call is older than 15
     minutes. If a quarantine of the user or role outweighs what the call gave, it is contained.
 
-    ``never-quarantine`` names ``users`` and ``roles``, and ``groups`` of users, ``[admins]`` by default, known by
-    the ids that they had when the policy was deployed. The guard's own roles are always spared. What is put on
-    them is left, too.
+    Members of the admin groups are never quarantined. ``groups`` names these, ``[admins]`` by default; the function
+    knows them by the ids that they had when the policy was deployed. The guard's own roles are spared, too.
 
     Repeating it changes nothing, and what is gone already is no failure. If IAM does not let the guard take
     something back, the run fails in the end. With ``observe: true`` nothing changes in IAM, and the decision is
@@ -76,16 +75,15 @@ class UndoIAMCall(Quarantine, DecidingAction):
                   - admin-group-member
             actions:
               - type: undo-iam-call
-                never-quarantine:
-                  users: [break-glass]
+                groups: [admins]
 
     Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_Operations.html
     """
 
     schema = type_schema(
         "undo-iam-call",
+        groups={"type": "array", "items": {"type": ["string", "array"]}},
         observe={"type": "boolean"},
-        **NEVER_QUARANTINE,
     )
     permissions = (
         "iam:AttachRolePolicy", "iam:AttachUserPolicy", "iam:DeleteGroupPolicy", "iam:DeleteLoginProfile",
@@ -108,7 +106,7 @@ class UndoIAMCall(Quarantine, DecidingAction):
         if not getattr(policy.get_execution_mode(), "any_call", False):
             problem = f"mode {policy.execution_mode} does not tell which calls to take back"
             refuse(policy, f"action:{self.type}", problem, 'use mode: cloudtrail with event: "*"')
-        self.check_spared()
+        self.check_groups()
 
     def prepare(self):
         """Look, while the function starts, at the quarantine and at the policy that callers like best."""

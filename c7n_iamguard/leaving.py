@@ -104,7 +104,7 @@ def untag(call, noun, name):
 
 def boundary(call, noun):
     """A permissions boundary that was set or taken off."""
-    parameters = {**call.named(f"{noun}Name"), "PermissionsBoundary": "ARN-BEFORE"}
+    parameters = {**call.named(f"{noun}Name"), "PermissionsBoundary": "ARN-OF-THE-BOUNDARY-BEFORE"}
     return Left(UNKNOWN, (Call(f"Put{noun}PermissionsBoundary", parameters).command,), target_of(call))
 
 
@@ -147,7 +147,7 @@ def version_before(arn):
     """The commands that bring an earlier version of a managed policy back."""
     default = {"PolicyArn": arn, "VersionId": "VERSION-BEFORE"}
     versions = Call("ListPolicyVersions", {"PolicyArn": arn})
-    return versions.command, Call("SetDefaultPolicyVersion", default).command
+    return Call("SetDefaultPolicyVersion", default).command, versions.command
 
 
 def mfa_off(call):

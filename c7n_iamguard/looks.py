@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from c7n.exceptions import PolicyExecutionError
 
 from c7n_iamguard import deny, trust
-from c7n_iamguard.admin_roles import OWN_ROLES
+from c7n_iamguard.admin_roles import STACK_SETS_ROLES
 from c7n_iamguard.client import error_code, retry_conflicts
 from c7n_iamguard.event import detail, seconds_since
 from c7n_iamguard.groups import AdminGroups, explains
@@ -24,6 +24,8 @@ SETTLED_SECONDS = 10
 SKEW_SECONDS = 5
 #: Identity Center's own SAML providers have such names.
 IDENTITY_CENTER_PROVIDER = ":saml-provider/AWSSSO_"
+
+OWN = "the guard's own roles and those of StackSets have such names, and the guard spares them"
 
 #: Whether a managed policy of AWS carries a denial, by its ARN. Nobody but AWS can change one.
 _known = {}
@@ -43,7 +45,7 @@ class Looks:
     :param client: the IAM client
     :param event: the event, which names its call and its caller
     :param name: the name that the caller has now
-    :param spared: whom never to quarantine: ``users`` and ``roles`` by names in lower case, ``groups`` by ids
+    :param spared: the ids of the admin groups, whose members are never quarantined
     """
 
     def __init__(self, client, event, who, name, spared):
@@ -138,12 +140,12 @@ class Looks:
         if found is None:
             raise Gone(f"the new {kind.name} is gone already")
         name = found[kind.name_key]
-        if name.lower() in self.spared[f"{kind.name}s"] or is_own(plan.target):
-            raise Leave(f"the {kind.name} {name} is never quarantined")
+        if is_own(plan.target):
+            raise Leave(OWN)
         if kind is ROLE:
             return plan
         groups = AdminGroups.of_user(self.client, name) or []
-        if any(group["GroupId"] in self.spared["groups"] for group in groups):
+        if any(group["GroupId"] in self.spared for group in groups):
             raise PolicyExecutionError(
                 f"{name}, whom the call made, is a member of the admin group by now, and an admin is never "
                 "quarantined: look who added them"
@@ -153,7 +155,7 @@ class Looks:
     def inline(self, plan):
         """An inline policy: is it still the one that the call put, and does it deny anything?"""
         if is_own(plan.target):
-            raise Leave(f"{plan.target.name} is one of the guard's own roles")
+            raise Leave(OWN)
         read = getattr(self.client, f"get_{plan.target.kind}_policy")
         try:
             found = self.settled(read, **plan.call.parameters)["PolicyDocument"]
@@ -218,8 +220,9 @@ def denies(client, arn):
 
 
 def is_own(target):
-    """Whether a plan is about one of the guard's own roles."""
-    return target.kind == "role" and target.name.lower() in OWN_ROLES
+    """Whether a plan is about a role that has a name of the guard's own roles, or of StackSets'."""
+    name = target.name.lower()
+    return target.kind == "role" and (name.startswith("iam-guard") or bool(STACK_SETS_ROLES.fullmatch(name)))
 
 
 def parsed(document):

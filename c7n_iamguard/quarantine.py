@@ -2,64 +2,53 @@
 
 from c7n_iamguard import deny, principals, settings, trust
 from c7n_iamguard.groups import AdminGroups
-from c7n_iamguard.settings import GROUP_NAME, ROLE_NAME, USER_NAME
+from c7n_iamguard.settings import GROUP_NAME
 
 #: Where a deployed policy keeps the ids of the groups whose members are never quarantined.
 PINS = "never-quarantine"
 #: What a quarantine denies.
 EVERYTHING = ("*",)
-PATTERNS = {"groups": GROUP_NAME, "users": USER_NAME, "roles": ROLE_NAME}
-#: The option of an action, for its schema.
-NEVER_QUARANTINE = {
-    "never-quarantine": {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {key: {"type": "array", "items": {"type": ["string", "array"]}} for key in PATTERNS},
-    }
-}
 
 
 class Quarantine:
-    """The managed policy ``iam-guard-quarantine`` and the option ``never-quarantine``. A mixin for actions."""
+    """The managed policy ``iam-guard-quarantine``, and the option ``groups`` of an action. A mixin."""
 
     @property
     def quarantine(self):
         """The ARN of the managed policy that denies everything."""
         return self.arn_of(deny.QUARANTINE_POLICY)
 
-    def check_spared(self):
-        """Check the names of those who are never quarantined.
+    @property
+    def group_names(self):
+        """The names of the admin groups, as the policy or its variables give them."""
+        where = f"action:{self.type} groups"
+        return settings.name_list(self.manager.ctx.policy, where, self.data.get("groups", ["admins"]))
+
+    def check_groups(self):
+        """Check the groups' names.
 
         :raises PolicyValidationError: naming the policy, the key and the mend
         """
-        policy = self.manager.ctx.policy
-        for key, pattern in PATTERNS.items():
-            if names := self.spared_names(key):
-                where, noun = f"action:{self.type} never-quarantine.{key}", key.removesuffix("s")
-                mend = "use the name alone, without path, ARN or wildcards"
-                settings.check_names(policy, where, names, noun, pattern, "break-glass", mend)
-
-    def spared_names(self, key):
-        """The names of those whom the policy never quarantines: ``groups``, ``users`` or ``roles``."""
-        listed = self.data.get("never-quarantine", {}).get(key, ["admins"] if key == "groups" else [])
-        where = f"action:{self.type} never-quarantine.{key}"
-        return settings.name_list(self.manager.ctx.policy, where, listed)
+        mend = "use the name alone, without path, ARN or wildcards"
+        where = f"action:{self.type} groups"
+        settings.check_names(
+            self.manager.ctx.policy, where, self.group_names, "group", GROUP_NAME, "admins", mend
+        )
 
     def pin(self):
-        """The ids of the groups whose members are never quarantined; a group that does not exist has none."""
-        return {PINS: AdminGroups(self, self.spared_names("groups"), may_be_missing=True).pin()["groups"]}
+        """The ids of the admin groups; a group that does not exist has none."""
+        return {PINS: AdminGroups(self, self.group_names, may_be_missing=True).pin()["groups"]}
 
     @property
     def spared(self):
-        """Whom never to quarantine: groups by their ids, users and roles by their names in lower case.
+        """The ids of the admin groups, whose members are never quarantined.
 
-        :raises PolicyExecutionError: if the function was deployed without the ids
+        :raises PolicyExecutionError: if the function was deployed without them
         """
         pins = settings.pinned(self.manager.ctx.policy).get(PINS)
         if pins is None:
             settings.stop(self, "the function does not know the admin groups' ids", "deploy the policy again")
-        names = {key: {name.lower() for name in self.spared_names(key)} for key in ("users", "roles")}
-        return {**names, "groups": set(pins.values())}
+        return set(pins.values())
 
     def check_quarantine(self, client):
         """Make sure that the quarantine denies everything.

@@ -8,7 +8,6 @@ from c7n.utils import get_partition
 from c7n_iamguard import deny
 
 GROUP_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
-USER_NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
 ROLE_NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
 ROLE_ARN = re.compile(
     r"arn:aws[a-z-]*:iam::(?P<account>[0-9]{12}):role/(?:[!-.0-~]+/)*[\w+=,.@-]{1,64}", re.ASCII

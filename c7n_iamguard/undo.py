@@ -89,9 +89,18 @@ SERVICE_CREDENTIAL = Credential(
 )
 
 
-def password(call, quarantine):
-    """A password for the console. Whoever owned it is locked out after an update anyway."""
-    user = call.user("loginProfile")
+def new_password(call, quarantine):
+    """A password for the console that there was not before."""
+    return no_password(call.answered("loginProfile", "userName"))
+
+
+def other_password(call, quarantine):
+    """Another password for the console, by which its owner is locked out anyway."""
+    return no_password(call.asked("UserName"))
+
+
+def no_password(user):
+    """The plan to take a user's password for the console."""
     again = {"UserName": user, "Password": "NEW-PASSWORD", "PasswordResetRequired": True}
     return Undo(
         "the login profile is deleted",
@@ -204,8 +213,8 @@ ROWS = {
     "CreateServiceSpecificCredential": SERVICE_CREDENTIAL.made,
     "ResetServiceSpecificCredential": SERVICE_CREDENTIAL.reset,
     "UpdateServiceSpecificCredential": SERVICE_CREDENTIAL.updated,
-    "CreateLoginProfile": password,
-    "UpdateLoginProfile": password,
+    "CreateLoginProfile": new_password,
+    "UpdateLoginProfile": other_password,
     "CreateUser": of("User", new_principal),
     "CreateRole": of("Role", new_principal),
     "AcquireRole": of("Role", new_principal),
