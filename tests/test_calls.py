@@ -22,6 +22,7 @@ FEDERATED = {
     "accessKeyId": "ASIAIOSFODNN7EXAMPLE",
     "sessionContext": {"sessionIssuer": {**user("bob"), "type": "IAMUser"}},
 }
+EVE = f"arn:aws:iam::{ACCOUNT}:user/eve"
 BY_SERVICE = {"invokedBy": "autoscaling.amazonaws.com"}
 
 
@@ -157,6 +158,24 @@ def test_a_calls_target_is_a_line_of_its_parameters(parameters, target):
     """The names among the parameters make one printable line, whatever the caller has written in them."""
     collected = Calls(USER, [BOB], ACCOUNT)
     collected.add(record(user("bob"), requestParameters=parameters))
+    assert collected.found["bob"][0].get("target") == target
+
+
+@pytest.mark.parametrize(
+    ("message", "target"),
+    [
+        (f"on resource: {EVE} because no identity-based policy allows the iam:CreateUser action", EVE),
+        (f"on resource: {EVE} with an explicit deny in a service control policy", EVE),
+        ("on resource: user eve", "user eve"),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_a_denied_calls_target_is_in_its_message(message, target):
+    """CloudTrail keeps no parameters of a call that IAM denied, but the message names the resource."""
+    message = f"User: arn:aws:iam::{ACCOUNT}:user/bob is not authorized to perform: iam:CreateUser {message}"
+    collected = Calls(USER, [BOB], ACCOUNT)
+    denied = {"errorCode": "AccessDenied", "errorMessage": message, "requestParameters": None}
+    collected.add(record(user("bob"), **denied))
     assert collected.found["bob"][0].get("target") == target
 
 
