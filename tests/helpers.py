@@ -24,6 +24,7 @@ EVENTS = Path(__file__).parent / "events"
 REVOKE = "revoke-unintended-iam-access"
 PROTECT = "protect-admin-group"
 PREVIEW, LIST, RESTORE = "preview-unintended-iam-access", "list-revoked-iam-access", "restore-iam-access"
+CONTAIN = "contain-unintended-iam-calls"  # opt-in: a test that wants it deploys it
 FUNCTION = f"iam-guard-{REVOKE}"
 PROTECT_FUNCTION = f"iam-guard-{PROTECT}"
 #: Where the filter iam-access-revoked says in which forms a user is revoked.
@@ -46,10 +47,15 @@ PAT = {
 # Policies and commands
 
 
+def policies_of(file):
+    """The policies of a file, as they are written."""
+    return yaml.safe_load(file.read_text())["policies"]
+
+
 def shipped(name):
-    """The policy of one of the pack's files."""
-    (found,) = yaml.safe_load((POLICIES / f"{name}.yml").read_text())["policies"]
-    return found
+    """The pack's own policy of a name."""
+    policies = [policy for file in POLICIES.glob("*.yml") for policy in policies_of(file)]
+    return next(policy for policy in policies if policy["name"] == name)
 
 
 def edited(**changes):
@@ -73,8 +79,13 @@ def with_action(**action):
 
 
 def functions():
-    """The policy files that are deployed as functions: those with a mode. The others are run by hand."""
-    return [file for file in sorted(POLICIES.glob("*.yml")) if "mode" in shipped(file.stem)]
+    """The policy files whose policies are deployed as functions, but for those that are opt-in."""
+    files = sorted(POLICIES.glob("*.yml"))
+    return [
+        file
+        for file in files
+        if file.stem != CONTAIN and any("mode" in policy for policy in policies_of(file))
+    ]
 
 
 def stock(command, *arguments, environ, cwd=ROOT):
@@ -131,6 +142,11 @@ def made(event, age):
     """The event, as if its call had been made this long ago."""
     event["detail"]["eventTime"] = event_time(age)
     return event
+
+
+def settled(events):
+    """The events, as if their calls had been made so long ago that an admin's addition is judged at once."""
+    return [made(event, timedelta(seconds=31)) for event in events]
 
 
 def old(event):
@@ -207,6 +223,11 @@ def denied(person):
     return False
 
 
+def warm_up(sandbox):
+    """Start the main function, if it is not running."""
+    sandbox.deliver(case("let-pass-admin"))
+
+
 # What IAM holds
 
 
@@ -265,6 +286,16 @@ def state(sandbox, name):
             "keys": iam.list_access_keys(UserName=name)["AccessKeyMetadata"],
         }
     )
+
+
+def untagged(state):
+    """A user's :func:`state`, without the tag that says when IAM was given back."""
+
+    def others(tags):
+        return [tag for tag in tags if tag["Key"] != "iam-guard-restored"]
+
+    user = {**state["user"], "Tags": others(state["user"].get("Tags", []))}
+    return {**state, "user": user, "tags": others(state["tags"])}
 
 
 def deny_user(sandbox, name, *forms):

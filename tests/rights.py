@@ -28,7 +28,6 @@ PENDING = {
         "iam:GetRole": "revoke-unintended-iam-access-of-roles",
         "cloudtrail:LookupEvents": "catch-up-unintended-iam-access",
         "iam:GetAccountAuthorizationDetails": "catch-up-unintended-iam-access",
-        "events:PutEvents": "the action put-event",
     },
     DEPLOYER: {
         "cloudtrail:LookupEvents": "report-iam-calls",

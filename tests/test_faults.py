@@ -8,7 +8,7 @@ import json
 
 import cfnlint.decode
 import pytest
-from helpers import FUNCTION, GUARD, POLICIES, REVOKE, ROOT, case, environment, outcomes, revoked, shipped
+from helpers import FUNCTION, GUARD, POLICIES, REVOKE, ROOT, case, environment, outcomes, policies_of, revoked
 
 from sandbox.server import Fault
 
@@ -138,8 +138,7 @@ def test_every_policy_with_a_function_names_its_own_queue():
     }
     functions = set()
     for file in POLICIES.glob("*.yml"):
-        policy = shipped(file.stem)
-        if "mode" in policy:
+        for policy in (found for found in policies_of(file) if "mode" in found):
             name = policy["mode"]["function-prefix"] + policy["name"]
             functions.add(name)
             assert policy["mode"]["dead_letter_config"]["TargetArn"].split(":")[-1] == name

@@ -8,9 +8,11 @@ from c7n.config import Config
 from c7n.policy import Policy
 from c7n.resources import load_resources
 from conftest import FUNCTION, POLICIES, stock
+from moto.events.models import events_backends
 from moto.iam.models import iam_backends
 from moto.logs.models import logs_backends
 from rights import CONTAIN, GUARD, allowed, inline, resources, without
+from told import listen
 from yaml import safe_load
 
 from sandbox import cloudtrail, principals
@@ -122,6 +124,32 @@ class Guarded:
         self.sandbox.functions.invoke(PROTECT_FUNCTION, event, self.account)
         return added not in self.backend.groups["admins"].users
 
+    def tell(self):
+        told, user = listen(self.sandbox, account=self.account), self.user()
+        invocation = self.sandbox.functions.invoke(FUNCTION, self.event(user), self.account)
+        return invocation.succeeded and [event["detail"]["principal"]["name"] for event in told()] == [
+            user.name
+        ]
+
+    def tell_alias(self):
+        told, user = listen(self.sandbox, account=self.account), self.user()
+        self.sandbox.functions.cool()
+        self.iam.create_account_alias(AccountAlias="guarded")
+        self.sandbox.functions.invoke(FUNCTION, self.event(user), self.account)
+        self.sandbox.functions.cool()  # it would remember the alias, or that there is none
+        return [event["detail"]["account"]["alias"] for event in told()] == ["guarded"]
+
+    def miss_bus(self):
+        buses, user = events_backends[self.account]["us-east-1"].event_buses, self.user()
+        bus = buses.pop("iam-guard")
+        self.sandbox.functions.cool()
+        try:
+            invocation = self.sandbox.functions.invoke(FUNCTION, self.event(user), self.account)
+            return "there is no event bus iam-guard" in invocation.log
+        finally:
+            buses["iam-guard"] = bus
+            self.sandbox.functions.cool()  # it would remember that there is no bus
+
     def log(self):
         user = self.user()
         logs_backends[self.account]["us-east-1"].groups.pop(f"/aws/lambda/{FUNCTION}", None)
@@ -165,6 +193,9 @@ JOBS = {
     "iam:PutUserPolicy": Guarded.put,
     "iam:PutUserPermissionsBoundary": Guarded.bound,
     "iam:RemoveUserFromGroup": Guarded.take_out,
+    "events:PutEvents": Guarded.tell,
+    "events:DescribeEventBus": Guarded.miss_bus,
+    "iam:ListAccountAliases": Guarded.tell_alias,
     "logs:CreateLogGroup": Guarded.log,
     "logs:CreateLogStream": Guarded.log,
     "logs:PutLogEvents": Guarded.log,

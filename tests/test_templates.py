@@ -4,8 +4,10 @@ import json
 import re
 
 import pytest
+from helpers import case
 from moto.iam.models import iam_backends
 from rights import CONTAIN, GUARD, resources, template
+from told import told_of
 
 from c7n_iamguard import deny, event
 from sandbox import authorization, cloudtrail
@@ -21,6 +23,7 @@ FUNCTIONS = (
     "iam-guard-catch-up-unintended-iam-access",
     "iam-guard-catch-up-unintended-iam-access-of-roles",
     "iam-guard-contain-unintended-iam-calls",
+    "iam-guard-contain-unintended-iam-calls-of-roles",
 )
 
 
@@ -75,7 +78,7 @@ def test_no_queue_is_fed_by_another_one(name):
 def actions(account, role=GUARD):
     """What a role of an account may do."""
     documents = iam_backends[account]["aws"].get_role(role).policies.values()
-    statements = [s for d in documents for s in d["Statement"] if s["Effect"] == "Allow"]
+    statements = [s for d in documents for s in json.loads(d)["Statement"] if s["Effect"] == "Allow"]
     return {action for s in statements for action in authorization.listed(s["Action"])}
 
 
@@ -179,31 +182,24 @@ def transformed(transformer, told):
     return re.sub(r"<(\w+)>", value, transformer["InputTemplate"])
 
 
+def evil():
+    """The event of a call whose every text that its caller chose is evil, in an account that it says it is of."""
+    event = case("revoked-create-user")
+    event["detail"] |= {
+        "sourceIPAddress": "192.0.2.1",
+        "userAgent": "Call +1 900 EVIL",
+        "requestParameters": {"userName": "Call-900-EVIL"},
+    }
+    return event
+
+
 TOLD = {
     "version": "0",
     "detail-type": "IAM access revoked",
     "source": "iam-guard",
     "account": "111122223333",
     "region": "us-east-1",
-    "detail": {
-        "version": "1",
-        "decision": "revoked",
-        "how": "managed",
-        "account": {"id": "999999999999", "alias": "production"},
-        "principal": {"type": "user", "name": "bob", "arn": "arn:aws:iam::111122223333:user/bob"},
-        "call": {
-            "eventID": "5f5c4b4e",
-            "eventName": "CreateUser",
-            "eventTime": "2026-11-22T08:33:10Z",
-            "sourceIPAddress": "192.0.2.1",
-            "userAgent": "Call +1 900 EVIL",
-            "requestParameters": {"userName": "Call-900-EVIL"},
-        },
-        "policy": {"name": "revoke-unintended-iam-access", "version": "0.2.0"},
-        "restore": "aws iam tag-user --user-name bob --tags Key=iam-guard,Value=restore",
-        "runbook": "https://example.com/incident",
-        "text": "bob is in no admin group and called IAM.",
-    },
+    "detail": {**told_of(evil()), "account": {"id": "999999999999", "alias": "production"}},
 }
 
 
@@ -213,14 +209,16 @@ def test_the_mail_says_who_did_what_where_and_how_to_give_it_back(name):
     _, transformer = mail(name)
     text = transformed(transformer, TOLD)
     first, *lines = text.splitlines()
-    assert first == '"IAM access revoked: user bob in account 111122223333 production"'
+    assert first == '"IAM access revoked: IAM user bob in account 111122223333 production"'
+    told = TOLD["detail"]
     for said in (
-        TOLD["detail"]["principal"]["arn"],
-        "CreateUser at 2026-11-22T08:33:10Z from 192.0.2.1",
+        told["principal"]["arn"],
+        f"CreateUser at {told['call']['eventTime']} from 192.0.2.1",
         "revoked managed",
-        TOLD["detail"]["restore"],
-        TOLD["detail"]["runbook"],
-        TOLD["detail"]["text"],
+        told["commands"]["restore"],
+        told["commands"]["contain"],
+        told["runbook"],
+        told["text"],
     ):
         assert any(said in line for line in lines), said
     assert set(re.findall(r"<(\w+)>", transformer["InputTemplate"])) == set(transformer["InputPathsMap"])
@@ -300,7 +298,8 @@ def test_an_alarm_watches_what_there_is(alarm):
         for found in of_type("alarms.yml", "AWS::Logs::MetricFilter")
         for transformation in found["MetricTransformations"]
     }
-    known = {*FUNCTIONS, "iam-guard", mail("notify.yml")[0]["Name"], "!GetAtt DeadLetters.QueueName"}
+    queues = {"!GetAtt DeadLetters.QueueName", "!GetAtt RolesDeadLetters.QueueName"}
+    known = {*FUNCTIONS, "iam-guard", mail("notify.yml")[0]["Name"], *queues}
     for namespace, name, dimensions in metrics(alarm):
         assert dimensions or (namespace, name) in made
         assert {dimension["Value"] for dimension in dimensions} <= known

@@ -10,7 +10,7 @@ from rights import DEPLOYER, GUARD, READER, RESPONSE
 from sandbox import authorization
 from sandbox.server import DEPLOY
 
-ACCOUNT = "161616161616"
+ACCOUNT = "161616161618"
 CLAIM = "token.actions.githubusercontent.com"
 
 
