@@ -10,6 +10,7 @@ from c7n_iamguard import calls, history
 from c7n_iamguard.calls import Calls
 from c7n_iamguard.history import History, IncompleteHistory
 from c7n_iamguard.principals import ROLE, USER
+from sandbox.server import Fault
 
 BOB = {"UserName": "bob", "UserId": user("bob")["principalId"]}
 CAROL = {"UserName": "carol", "UserId": user("carol")["principalId"]}
@@ -333,3 +334,50 @@ def test_memory_does_not_grow_with_the_reads_that_are_left_out(monkeypatch):
 
     used(50)  # what is made once
     assert used(5000) < used(500) * 1.2
+
+
+# The filter on the sandbox's event history
+
+
+@pytest.fixture
+def busy(sandbox, user, monkeypatch):
+    """``busy(calls)``: carol, of whom the sandbox's history has this many reads and one write after them."""
+    found = user("carol-calls")
+    monkeypatch.setattr(sandbox.history, "records", [])
+    monkeypatch.setattr(sandbox.history, "limit", None)
+
+    def call(reads):
+        made = found.iam.get_user()["User"]
+        one = sandbox.history.records.pop()
+        sandbox.history.records.extend({**one, "eventID": str(number)} for number in range(reads))
+        found.iam.create_group(GroupName="carols-group")
+        found.iam.delete_group(GroupName="carols-group")
+        return {"UserName": made["UserName"], "UserId": made["UserId"]}
+
+    return call
+
+
+def test_a_look_up_gets_along_with_awss_limit(busy, sandbox, in_process):
+    """Where CloudTrail refuses the third request of a second, all pages are read all the same."""
+    carol = busy(140)
+    sandbox.history.limit = 2
+    policy = in_process(filters=[{"type": "iam-calls", "read-only": True}])
+    (kept,) = policy.resource_manager.filter_resources([carol])
+    names = [call["eventName"] for call in kept["c7n:IAMCalls"]]
+    assert names == ["DeleteGroup", "CreateGroup", *["GetUser"] * 140]
+
+
+@pytest.mark.parametrize(("fault", "said"), [("limit", "ThrottlingException"), ("denied", "AccessDenied")])
+def test_a_look_up_that_fails_ends_the_run_with_its_error(
+    busy, sandbox, in_process, monkeypatch, fault, said
+):
+    """Throttled past the deadline, or without the right to look: the error is CloudTrail's, and nobody is found."""
+    monkeypatch.setattr(history, "PATIENCE", 2)
+    carol = busy(1)
+    if fault == "limit":
+        sandbox.history.limit = 0
+    else:
+        sandbox.faults.append(Fault("cloudtrail:LookupEvents", code="AccessDeniedException"))
+    policy = in_process(filters=["iam-calls"])
+    with pytest.raises(IncompleteHistory, match=said):
+        policy.resource_manager.filter_resources([carol])

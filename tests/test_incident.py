@@ -9,11 +9,9 @@ from unittest.mock import patch
 import boto3
 import pytest
 from helpers import HARMLESS, ROOT, ok, stock
-from moto.cloudtrail.responses import CloudTrailResponse
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.models import AWSManagedPolicy, iam_backends
 from moto.ssm.responses import SimpleSystemManagerResponse
-from trail import event_history
 
 PAGE = (ROOT / "docs/incident.md").read_text()
 COMMANDS = [line.strip().removeprefix("$ ") for line in PAGE.splitlines() if line.strip().startswith("$ ")]
@@ -97,14 +95,13 @@ def incident(sandbox):
     operator.attach_role_policy(RoleName="app", PolicyArn=deny)
     with pytest.raises(bob.exceptions.ClientError, match="AccessDenied"):
         bob.create_user(UserName="backdoor-2")
-    with patch.object(CloudTrailResponse, "lookup_events", event_history(sandbox), create=True):
-        with patch.multiple(
-            SimpleSystemManagerResponse,
-            start_automation_execution=start_automation_execution,
-            get_automation_execution=get_automation_execution,
-            create=True,
-        ):
-            yield {KEY: key["AccessKeyId"], EVENT: sandbox.pending[-1]["detail"]["eventID"]}
+    with patch.multiple(
+        SimpleSystemManagerResponse,
+        start_automation_execution=start_automation_execution,
+        get_automation_execution=get_automation_execution,
+        create=True,
+    ):
+        yield {KEY: key["AccessKeyId"], EVENT: sandbox.pending[-1]["detail"]["eventID"]}
     sandbox.pending.clear()
 
 
