@@ -81,8 +81,9 @@ class Notes(logging.Handler):
             if self.deploying:
                 raise Stopped(f"{function.name} was stopped. Start it by deploy/switch on, and deploy again")
             changes.append("stopped: it would not be deployed")
+        result = PUBLISH(manager, function, *options, **more) if self.deploying else None
         self.found["functions"][function.name] = ", ".join(changes) or "nothing"
-        return PUBLISH(manager, function, *options, **more) if self.deploying else None
+        return result
 
 
 notes = None
