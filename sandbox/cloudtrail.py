@@ -95,7 +95,7 @@ def targets(event, account, region):
             continue
         if rule.state == "ENABLED" and is_read(event):
             continue
-        if rule.event_pattern.matches_event(event):
+        if rule.event_pattern.get_pattern() and rule.event_pattern.matches_event(event):
             for target in rule.targets:
                 if permitted(target["Arn"], rule.arn, account, region):
                     found.append((rule.name, target["Arn"].split(":")[6]))
