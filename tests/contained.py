@@ -126,9 +126,10 @@ class Contained:
     # Events
 
     def events(self):
-        """What has been called since the last look, as events."""
+        """What has been called since the last look, as events, without reads, which EventBridge keeps to itself."""
         found, self.sandbox.pending = self.sandbox.pending, []
-        return [event for event in found if event["account"] == ACCOUNT]
+        own = [event for event in found if event["account"] == ACCOUNT]
+        return [event for event in own if not event["detail"]["eventName"].startswith(("Get", "List"))]
 
     def deliver(self, *events):
         """Deliver events, or all that has happened, and what comes of it, until nothing is left.
