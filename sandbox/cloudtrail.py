@@ -78,31 +78,6 @@ def error_in(status, body):
     return (code[1] if code else "InternalFailure", message[1].strip() if message else "")
 
 
-<<<<<<< HEAD
-=======
-def targets(event, account, region):
-    """The functions that EventBridge invokes for an event, by the rules of the account's default bus.
-
-    A rule in state ENABLED gets no read-only management events. A function that has not permitted the
-    rule to invoke it is not invoked.
-
-    :returns: a list of (rule's name, function's name)
-    """
-    backend = events_backends[account][region]
-    found = []
-    for rule in backend.event_buses["default"].rules.values():
-        if rule.state not in ("ENABLED", ALL_MANAGEMENT_EVENTS):
-            continue
-        if rule.state == "ENABLED" and is_read(event):
-            continue
-        if rule.event_pattern.get_pattern() and rule.event_pattern.matches_event(event):
-            for target in rule.targets:
-                if permitted(target["Arn"], rule.arn, account, region):
-                    found.append((rule.name, target["Arn"].split(":")[6]))
-    return found
-
-
->>>>>>> contain
 def is_read(event):
     """Whether EventBridge takes a CloudTrail event for read-only: by the call's name."""
     detail = event.get("detail")
