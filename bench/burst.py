@@ -89,9 +89,9 @@ def table(rows):
         [
             f"One caller, {CALLS} calls within {SECONDS:g} second, their events in the same pace, and no "
             f"environment that is warm. With {call} ms per API call and {connection} ms per new connection. "
-            f"Milliseconds from the start of the first environment, medians of {RUNS} bursts. Ten environments start on this "
-            "machine's processors, in Lambda on one each. The calls are those of all environments, their starts "
-            "included.",
+            f"Milliseconds from the start of the first environment, medians of {RUNS} bursts. Ten environments "
+            "start on this machine's processors, in Lambda on one each. The calls are those of all environments, "
+            "their starts included.",
             markdown(["", *COLUMNS.values()], [[row["function"], *map(row.get, COLUMNS)] for row in rows]),
         ]
     )

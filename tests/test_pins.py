@@ -36,6 +36,13 @@ def seconds_ago(event, seconds):
     return made(event, timedelta(seconds=seconds))
 
 
+@pytest.fixture
+def forgotten(fresh):
+    """The fresh account, for tests that break the admin group: the functions forget what they have seen of it."""
+    yield fresh
+    fresh.functions.cool()
+
+
 def cool_and_invoke(sandbox, event, function=FUNCTION):
     """What a function makes of an event in an environment that has just started."""
     sandbox.functions.cool()
@@ -73,6 +80,7 @@ def test_a_group_that_takes_the_name_makes_no_admin(fresh, attacker):
     assert revoked(fresh, "mallory") == ["managed"]
 
 
+@pytest.mark.usefixtures("forgotten")
 @pytest.mark.parametrize("remade", [False, True], ids=["gone", "made again"])
 def test_nobody_is_revoked_while_the_pinned_group_is_gone(fresh, remade):
     """The group is deleted, and perhaps made again under its name: events fail, and say what to do."""
@@ -90,6 +98,7 @@ def test_nobody_is_revoked_while_the_pinned_group_is_gone(fresh, remade):
         assert revoked(fresh, who) == []
 
 
+@pytest.mark.usefixtures("forgotten")
 def test_nobody_is_revoked_while_the_pinned_group_is_empty(fresh):
     """The group has lost all of its members: events of users outside of it fail."""
     fresh.client("iam").remove_user_from_group(GroupName="Admins", UserName="alice")
@@ -99,6 +108,7 @@ def test_nobody_is_revoked_while_the_pinned_group_is_empty(fresh):
     assert revoked(fresh, "bob") == []
 
 
+@pytest.mark.usefixtures("forgotten")
 def test_the_call_that_deletes_the_group_is_judged_by_the_group_as_it_is(warm):
     """A warm function, told of DeleteGroup, asks IAM at once instead of relying on its last look."""
     iam = warm.client("iam")
@@ -159,7 +169,7 @@ def test_an_old_event_that_names_nobody_by_id_fails(fresh):
 
 
 def added(sandbox, attacker, group="Admins"):
-    """The events by which mallory makes herself an admin and adds a friend, as if half a minute had passed."""
+    """The events by which mallory makes herself an admin and adds a friend, almost half a minute ago."""
     attacker.iam.add_user_to_group(GroupName=group, UserName="mallory")
     attacker.iam.add_user_to_group(GroupName=group, UserName="friend")
     return [seconds_ago(event, SETTLED_SECONDS - 2) for event in taken(sandbox)]
