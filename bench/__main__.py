@@ -9,18 +9,22 @@ import subprocess
 import time
 from pathlib import Path
 
-from bench import accounts, events, hook, load, organization, report, shares
+from bench import accounts, burst, chart, events, hook, load, organization, report, shares, starts
 from bench.common import sandbox, say
+from bench.functions import FUNCTIONS
 
 PARTS = {
+    "starts": starts,
     "events": events,
+    "burst": burst,
     "accounts": accounts,
     "organization": organization,
     "load": load,
     "hook": hook,
 }
 JSON_FILE = Path(__file__).with_name("results.json")
-MARKDOWN_FILE = Path(__file__).with_name("results.md")
+MARKDOWN_FILE = JSON_FILE.with_suffix(".md")
+CHART_FILE = JSON_FILE.with_suffix(".svg")
 
 
 def main():
@@ -32,28 +36,37 @@ def main():
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     if "profile" in parts:
         return profile()
+    begun = time.perf_counter()
     results = json.loads(JSON_FILE.read_text()) if JSON_FILE.exists() else {}
-    for name in parts or PARTS:
+    for number, name in enumerate(parts or PARTS, 1):
         started = time.perf_counter()
         data = PARTS[name].measure()
         results[name] = {"stamp": report.stamp(), "figures": PARTS[name].figures(data), "data": data}
-        say(f"{name}: {time.perf_counter() - started:.0f} s")
-    JSON_FILE.write_text(json.dumps(results, indent=1) + "\n")
+        now = time.perf_counter()
+        say(
+            f"{name}: {now - started:.0f} s, part {number} of {len(parts or PARTS)}, {now - begun:.0f} s in all"
+        )
+    results = {name: results[name] for name in PARTS if name in results}
+    JSON_FILE.write_text(report.compact(results))
     MARKDOWN_FILE.write_text(report.render(results, PARTS))
-    print(report.render({name: results[name] for name in parts or PARTS}, PARTS))
-    comparison = report.compare(committed(), {name: results[name] for name in parts or PARTS})
+    CHART_FILE.write_text(chart.draw(results))
+    measured = {name: results[name] for name in parts or PARTS}
+    print(report.render(measured, PARTS))
+    comparison = report.compare(committed(), measured)
     print(f"## Compared with the committed run\n\n{comparison or 'There is none.'}")
 
 
 def profile():
     """Print where our function's time goes, and the floor's."""
+    compared = {who: FUNCTIONS[who] for who in ("ours", "floor")}
     with sandbox() as box:
-        events.deploy(box, ("ours", "floor"))
-        shares.show_all(box)
+        for function in compared.values():
+            function.prepare(box)
+        shares.show_all(box, compared)
 
 
 def committed():
-    """The results that were committed last; none where there are none, or no git."""
+    """The results that were committed last; none if there are none, or no git."""
     show = ["git", "show", f"HEAD:./{JSON_FILE.name}"]
     try:
         found = subprocess.run(show, cwd=JSON_FILE.parent, capture_output=True, text=True)

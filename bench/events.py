@@ -1,223 +1,125 @@
-"""What one event costs, warm and cold: ours, the floor, the blog post's algorithm and stock Custodian."""
+"""What one event costs a function that is warm: milliseconds and calls until the denial, an admin, growth."""
 
-import time
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 from statistics import median, quantiles
 
-from moto.awslambda.models import lambda_backends
+from bench import callers, shares
+from bench.callers import ADMIN, Users
+from bench.clock import Clock, once
+from bench.common import LATENCY, cpu_seconds, milliseconds, sandbox, say
+from bench.functions import EVENTS, FUNCTIONS, of
+from bench.report import markdown, ratio_of, target
 
-from bench import common as bench
-from bench import shares
-from bench.common import ADMIN, LATENCY, OURS, say
-from bench.report import markdown, target
-
-TITLE = "One event"
-HERE = Path(__file__).parent
-FUNCTIONS = {
-    "ours": OURS,
-    "floor": "bench-floor",
-    "blog post": "bench-blogpost",
-    "stock": "custodian-bench-stock",
-}
-COLD, WARM, GROWTH = 16, 200, 100
+TITLE = "One event, warm"
+RUNS, DELAYED_RUNS, GROWTH_RUNS, WARM_UP = 200, 100, 100, 3
 SMALL, LARGE = 10, 5000
 LARGE_ACCOUNT = "444455556666"
 COLUMNS = {
-    "calls": "calls",
+    "denial calls": "calls until the denial",
+    "denial p50": "until the denial",
+    "denial p99": "p99",
+    "end p50": "until the end",
     "connections": "new connections",
-    "init": "init",
-    "first": "first event",
-    "cold": "cold",
-    "cold cpu": "its CPU",
-    "revocation p50": "revocation p50",
-    "revocation p99": "p99",
-    "revocation moto": "of it moto",
-    "revocation cpu": "its CPU",
-    "admin p50": "admin p50",
+    "moto": "of it moto",
+    "cpu": "its CPU",
+    "admin calls": "admin: calls",
+    "admin p50": "until the end",
     "admin p99": "p99",
-    "memory": "peak MB",
-    "zip": "zip kB",
+    "admin cpu": "its CPU",
 }
 
 
-@dataclass
-class Sample:
-    """One event: what the Runtime API saw of it, what reached IAM, and how long that took there."""
-
-    seconds: float
-    init_seconds: float
-    calls: int
-    connections: int
-    moto: float
-
-
-class Clock:
-    """The seconds that moto spends on calls, so that they can be told from the functions' own."""
-
-    def __init__(self, box):
-        self.answer, self.seconds = box.server.application, 0.0
-        box.server.application = self
-
-    def __call__(self, environ, start_response):
-        started = time.perf_counter()
-        try:
-            return self.answer(environ, start_response)
-        finally:
-            self.seconds += time.perf_counter() - started
-
-
 def measure():
-    """Everything about single events."""
-    with bench.sandbox() as box:
-        say("events: deploying")
-        deploy(box, FUNCTIONS)
+    """Everything about events that find their function warm."""
+    with sandbox() as box:
+        compared = of(EVENTS)
+        for who, function in compared.items():
+            say(f"events: deploying {who}")
+            function.prepare(box)
         clock = Clock(box)
-        say("events: plain")
-        data = {"plain": per_event(box, clock, (0, 0), WARM, COLD)}
-        say("events: with latency")
-        data["latency"] = per_event(box, clock, LATENCY, WARM // 2, COLD // 2)
+        data = {"plain": rows(box, clock, compared, RUNS)}
+        box.call_delay, box.connection_delay = LATENCY
+        data["latency"] = rows(box, clock, compared, DELAYED_RUNS)
+        box.call_delay = box.connection_delay = 0.0
         say("events: growth")
         data["growth"] = growth(box, clock)
         say("events: profile")
-        data["shares"] = shares.summary(box)
+        data["shares"] = shares.stages(box, FUNCTIONS["ours"])
     return data
 
 
-def deploy(box, functions, account=None):
-    """The functions that are compared, in one account."""
-    bench.prepare(box, account)
-    for who in functions:
-        if who in ("ours", "stock"):
-            bench.deploy_policy(box, bench.POLICY if who == "ours" else HERE / "stock.yml", account)
-        else:
-            bench.deploy_module(box, HERE / f"{who.replace(' ', '')}.py", FUNCTIONS[who], account)
+def rows(box, clock, compared, runs):
+    """The rows of one table: a dict per function."""
+    say(f"events: {runs} per function{', with latency' if box.call_delay else ''}")
+    denied = warm(box, clock, compared, runs, lambda of: of.kind.new(box, of.account))
+    let_pass = warm(box, clock, compared, runs, lambda of: ADMIN)
+    return {who: denial(*denied[who]) | admin(*let_pass[who]) for who in compared}
 
 
-def environment(box, function, account=None):
-    """The execution environment of a function that is alive."""
-    wanted = f":{account or box.account}:function:{function}"
-    return next(e for e in box.functions.all if e.function_arn.endswith(wanted))
-
-
-def once(box, clock, function, user, account=None):
-    """One event of a user through a function; anything but the right outcome is an error."""
-    account = account or box.account
-    event = bench.event(box, user, account)
-    connections = len(box.connections)
-    del box.calls[:], box.pending[:]
-    clock.seconds = 0.0
-    attempt = box.functions.attempt(function, event, account)
-    own = [call for call in box.calls if call.action != "AssumeRole"]  # which Lambda does, not the function
-    new = len(box.connections) - connections - (len(box.calls) - len(own))
-    if attempt.outcome != "succeeded" or bench.is_revoked(user, account) != (user != ADMIN):
-        raise RuntimeError(f"{function} has not done its work on {user}: {attempt}")
-    return Sample(attempt.seconds, attempt.init_seconds, len(own), new, clock.seconds)
-
-
-def cold(box, clock, runs):
-    """First events of fresh execution environments, the functions in turn.
-
-    :returns: the samples of each, and the processor time of each from its start
-    """
-    samples, cpu = {who: [] for who in FUNCTIONS}, dict.fromkeys(FUNCTIONS, 0)
-    for _ in range(runs):
-        for who, function in FUNCTIONS.items():
-            box.functions.cool()
-            samples[who].append(once(box, clock, function, bench.new_user(box)))
-            cpu[who] += bench.cpu_seconds(environment(box, function).process.pid) / runs
-    return samples, cpu
-
-
-def warm(box, clock, contestants, runs, user):
+def warm(box, clock, compared, runs, caller):
     """Events that find their function warm, the functions in turn.
 
-    :param contestants: (function, account) by any name
-    :param user: gives the name of the next event's caller in an account
-    :returns: the samples of each, and the processor time of each per event
+    :param caller: gives the name of the next event's caller for a function
+    :returns: for each function its samples, and its processor time per event
     """
-    samples, cpu = {key: [] for key in contestants}, {}
-    for key, (function, account) in contestants.items():
-        for _ in range(3):
-            once(box, clock, function, user(account), account)
-        cpu[key] = -bench.cpu_seconds(environment(box, function, account).process.pid)
+    samples, cpu = {who: [] for who in compared}, {}
+    for who, function in compared.items():
+        for _ in range(WARM_UP):
+            once(box, clock, function, caller(function))
+        cpu[who] = -cpu_seconds(function.environment(box).process.pid)
     for _ in range(runs):
-        for key, (function, account) in contestants.items():
-            samples[key].append(once(box, clock, function, user(account), account))
-    for key, (function, account) in contestants.items():
-        cpu[key] += bench.cpu_seconds(environment(box, function, account).process.pid)
-    return samples, {key: seconds / runs for key, seconds in cpu.items()}
+        for who, function in compared.items():
+            samples[who].append(once(box, clock, function, caller(function)))
+    for who, function in compared.items():
+        cpu[who] += cpu_seconds(function.environment(box).process.pid)
+    return {who: (samples[who], cpu[who] / runs) for who in compared}
 
 
-def per_event(box, clock, latency, runs, cold_runs):
-    """The rows of one table: a dict per function.
-
-    :param latency: seconds added per API call and per new connection
-    """
-    box.call_delay, box.connection_delay = latency
-    contestants = {who: (function, box.account) for who, function in FUNCTIONS.items()}
-    firsts, cold_cpu = cold(box, clock, cold_runs)
-    say("  cold starts done")
-    phases = {
-        "revocation": warm(box, clock, contestants, runs, lambda account: bench.new_user(box, account)),
-        "admin": warm(box, clock, contestants, runs, lambda account: ADMIN),
-    }
-    say("  warm events done")
-    box.call_delay = box.connection_delay = 0.0
-    functions = lambda_backends[box.account][box.region]
-    rows = {}
-    for who, function in FUNCTIONS.items():
-        row = rows[who] = {
-            "init": milliseconds(s.init_seconds for s in firsts[who]),
-            "first": milliseconds(s.seconds for s in firsts[who]),
-            "cold": milliseconds(s.init_seconds + s.seconds for s in firsts[who]),
-            "cold cpu": round(cold_cpu[who] * 1000),
-            "memory": round(environment(box, function).peak_memory(), 1),
-            "zip": round(len(functions.get_function(function).code_bytes) / 1000, 1),
-        }
-        for phase, (samples, cpu) in phases.items():
-            row |= {f"{phase} {key}": value for key, value in of_phase(samples[who], cpu[who]).items()}
-        row["calls"] = f"{row['revocation calls']:g} / {row['admin calls']:g}"
-        row["connections"] = f"{row['revocation connections']:g} / {row['admin connections']:g}"
-    return rows
-
-
-def of_phase(samples, cpu):
+def denial(samples, cpu):
+    """What the events of callers who are denied say."""
     return {
-        "calls": median(s.calls for s in samples),
+        "denial calls": median(s.denied_calls for s in samples),
+        "denial p50": milliseconds(s.denied_seconds for s in samples),
+        "denial p99": p99(s.denied_seconds for s in samples),
+        "end p50": milliseconds(s.seconds for s in samples),
         "connections": median(s.connections for s in samples),
-        "p50": milliseconds(s.seconds for s in samples),
-        "p99": round(quantiles([s.seconds for s in samples], n=100)[98] * 1000, 1),
-        "moto": milliseconds(s.moto for s in samples),
+        "moto": milliseconds(s.moto_seconds for s in samples),
         "cpu": round(cpu * 1000, 1),
     }
 
 
+def admin(samples, cpu):
+    """What the events of somebody who may use IAM say."""
+    return {
+        "admin calls": median(s.calls for s in samples),
+        "admin p50": milliseconds(s.seconds for s in samples),
+        "admin p99": p99(s.seconds for s in samples),
+        "admin cpu": round(cpu * 1000, 1),
+    }
+
+
+def p99(seconds):
+    return round(quantiles(seconds, n=100)[98] * 1000, 1)
+
+
 def growth(box, clock):
-    """A revocation in an account of 10 users and in one of 5,000, with groups and policies in proportion."""
-    bench.add_users(box, (f"more-{i}" for i in range(SMALL)))
-    deploy(box, ("ours", "floor"), LARGE_ACCOUNT)
-    iam = bench.backend(LARGE_ACCOUNT)
+    """A denial in an account of 10 users and in one of 5,000, with groups and policies in proportion."""
+    small = {who: FUNCTIONS[who] for who in ("ours", "floor")}
+    for function in small.values():
+        Users.add(box, function.account, (f"more-{i}" for i in range(SMALL)))
+    large = {who: replace(function, account=LARGE_ACCOUNT) for who, function in small.items()}
+    large["ours"].prepare(box)
+    large["floor"].deploy(box, LARGE_ACCOUNT)
+    iam = callers.backend(LARGE_ACCOUNT)
+    allow = callers.document({"Effect": "Allow", "Action": "s3:*", "Resource": "*"})
     for number in range(LARGE // 20):
         iam.create_group(f"group-{number}")
-        members = [f"member-{number}-{i}" for i in range(20)]
-        bench.add_users(box, members, [f"group-{number}"], LARGE_ACCOUNT)
-        allow = bench.document({"Effect": "Allow", "Action": "s3:*", "Resource": "*"})
+        Users.add(box, LARGE_ACCOUNT, [f"member-{number}-{i}" for i in range(20)], [f"group-{number}"])
         iam.create_policy("", "/", allow, f"policy-{number}", [])
-    contestants = {
-        (who, size): (FUNCTIONS[who], account)
-        for who in ("ours", "floor")
-        for size, account in ((SMALL, box.account), (LARGE, LARGE_ACCOUNT))
-    }
-    samples, cpu = warm(box, clock, contestants, GROWTH, lambda account: bench.new_user(box, account))
-    return [
-        {"function": who, "users": size, **of_phase(samples[who, size], cpu[who, size])}
-        for who, size in contestants
-    ]
-
-
-def milliseconds(seconds):
-    return round(median(seconds) * 1000, 1)
+    sizes = {SMALL: small, LARGE: large}
+    compared = {(who, size): of[who] for who in small for size, of in sizes.items()}
+    found = warm(box, clock, compared, GROWTH_RUNS, lambda of: of.kind.new(box, of.account))
+    return [{"function": who, "users": size, **denial(*found[who, size])} for who, size in compared]
 
 
 # Report
@@ -225,41 +127,36 @@ def milliseconds(seconds):
 
 def table(data):
     """The part as Markdown."""
-    plain, delayed = data["plain"], data["latency"]
     call, connection = (round(seconds * 1000) for seconds in LATENCY)
     return "\n\n".join(
         [
-            "Milliseconds, medians. Calls and new connections are those of a warm revocation / of an admin's "
-            "event. Cold is init and first event. CPU is the processor time of the function's "
-            "process, which leaves moto and whatever else the machine did out.",
-            rows_of(plain),
-            f"The same with {call} ms added per API call and {connection} ms per new connection, "
-            "as from Lambda to IAM; moto's part has them, too:",
-            rows_of(delayed),
+            "Milliseconds, medians. The denial is when IAM has taken it; the end is the function's. CPU is the "
+            "processor time of the function's process, without moto and the rest of the machine.",
+            markdown(["", *COLUMNS.values()], lines(data["plain"])),
+            f"The same with {call} ms more per API call and {connection} ms more per new connection, as from "
+            "Lambda to IAM; moto's part has them, too:",
+            markdown(["", *COLUMNS.values()], lines(data["latency"])),
             "Targets:",
-            "\n".join(targets(plain, delayed)),
-            f"Growth: a warm revocation in an account of {SMALL} users, and in one of {LARGE:,} with "
-            f"{LARGE // 20} groups and as many policies.",
+            "\n".join(targets(data["plain"], data["latency"])),
+            f"Growth: a denial in an account of {SMALL} users, and in one of {LARGE:,} with {LARGE // 20} groups "
+            "and as many policies.",
             growth_table(data["growth"]),
-            target(
-                "processor time per event there, times that in the small account", grown(data["growth"]), 1.1
-            ),
+            target("processor time there, times that in the small account", grown(data["growth"]), 1.1),
             "Where our time goes, by `python -m bench profile` (cProfile makes many small calls look dearer "
-            "than they are; some rows are parts of others; imports are measured without it):",
+            "than they are; some rows are parts of others):",
             shares.table(data["shares"]),
         ]
     )
 
 
-def rows_of(rows):
-    lines = [[who, *(row[key] for key in COLUMNS)] for who, row in rows.items()]
-    return markdown(["", *COLUMNS.values()], lines)
+def lines(rows):
+    return [[who, *(row[key] for key in COLUMNS)] for who, row in rows.items()]
 
 
 def growth_table(rows):
-    keys = ["calls", "p50", "moto", "cpu"]
+    keys = ["denial calls", "denial p50", "moto", "cpu"]
     lines = [[row["function"], f"{row['users']:,}", *(row[key] for key in keys)] for row in rows]
-    return markdown(["", "users", "calls", "p50", "of it moto", "CPU"], lines)
+    return markdown(["", "users", "calls", "until the denial", "of it moto", "CPU"], lines)
 
 
 def grown(rows):
@@ -270,32 +167,34 @@ def grown(rows):
 
 def targets(plain, delayed):
     """What was to be reached, and whether it was."""
+    ours, roles, floor = plain["ours"], plain["ours, for roles"], plain["floor"]
 
-    def times(rows, key, other="floor"):
-        return rows["ours"][key] / rows[other][key]
+    def why(key):
+        more = ours[key] - floor[key]
+        return f"its process computes {more:.1f} ms more than the floor's, see where our time goes"
 
-    ours = plain["ours"]
-    yield target("warm revocation: API calls", ours["revocation calls"], 2)
-    yield target("warm revocation: new connections", ours["revocation connections"], 0)
-    yield target("warm revocation, times the floor", times(plain, "revocation p50"), 1.3)
-    yield target("warm revocation, times the blog post", times(plain, "revocation p50", "blog post"), 0.5)
-    yield target("warm revocation, times stock", times(plain, "revocation p50", "stock"), 0.5)
-    yield target("warm revocation with latency, times the floor", times(delayed, "revocation p50"), 1.1)
-    yield target("warm admin: API calls", ours["admin calls"], 1)
-    yield target("warm admin, times the floor", times(plain, "admin p50"), 1.3)
-    yield target("warm admin with latency, times the floor", times(delayed, "admin p50"), 1.1)
-    yield target("cold, times the floor", times(plain, "cold"), 1.6)
-    yield target("cold, times stock", times(plain, "cold", "stock"), 1)
-    yield f"- no target: cold with latency, times the floor {times(delayed, 'cold'):.2f}"
+    yield target("calls until the denial", ours["denial calls"], 2)
+    yield target("new connections", ours["connections"], 0)
+    yield target("until the denial, times the floor", ratio_of(plain, "denial p50"), 1.2, why("cpu"))
+    yield target("until the denial with latency, times the floor", ratio_of(delayed, "denial p50"), 1.1)
+    yield target(
+        "until the denial, times the blog post", ratio_of(plain, "denial p50", other="blog post"), 0.5
+    )
+    yield target("until the denial, times stock", ratio_of(plain, "denial p50", other="stock"), 0.5)
+    yield target("admin: calls", ours["admin calls"], 1)
+    yield target("admin, times the floor", ratio_of(plain, "admin p50"), 1.2, why("admin cpu"))
+    yield target("admin with latency, times the floor", ratio_of(delayed, "admin p50"), 1.1)
+    yield target("role on the list: calls", roles["admin calls"], 0)
+    times = ratio_of(plain, "admin p50", "ours, for roles")
+    yield target("role on the list, times the floor's admin", times, 0.3, why("admin cpu"))
 
 
 def figures(data):
     """What a later run is compared by."""
     found = {}
-    for name, rows in (("plain", data["plain"]), ("latency", data["latency"])):
-        for key in ("cold", "cold cpu", "revocation p50", "revocation cpu", "admin p50"):
-            found[f"{name}: {key}, ms"] = rows["ours"][key]
-            found[f"{name}: {key}, times the floor"] = rows["ours"][key] / rows["floor"][key]
-    found["peak memory, MB"] = data["plain"]["ours"]["memory"]
-    found["zip, kB"] = data["plain"]["ours"]["zip"]
+    for name in ("plain", "latency"):
+        for key in ("denial p50", "admin p50", "cpu"):
+            found[f"{name}: {key}, ms"] = data[name]["ours"][key]
+            found[f"{name}: {key}, times the floor"] = ratio_of(data[name], key)
+        found[f"{name}: role on the list, ms"] = data[name]["ours, for roles"]["admin p50"]
     return found

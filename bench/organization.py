@@ -6,8 +6,10 @@ from pathlib import Path
 
 from moto.awslambda.models import lambda_backends
 
-from bench import common as bench
-from bench.common import OURS, say
+from bench import functions
+from bench.callers import Users, backend
+from bench.common import command, sandbox, say
+from bench.functions import FUNCTIONS, REVOKE, policy_text
 from bench.report import markdown, ratio
 
 TITLE = "An organization"
@@ -24,14 +26,15 @@ def run(size):
     """One deployment over so many accounts."""
     say(f"organization: {size} accounts")
     ids = [f"{200000000000 + number}" for number in range(size)]
-    with bench.sandbox() as box, tempfile.TemporaryDirectory() as folder:
+    with sandbox() as box, tempfile.TemporaryDirectory() as folder:
         for account in ids:
             prepare(box, account)
-        path = Path(folder) / "accounts.json"
-        path.write_text(json.dumps({"accounts": [entry(box, account) for account in ids]}))
+        accounts, policy = Path(folder) / "accounts.json", Path(folder) / "policy.json"
+        accounts.write_text(json.dumps({"accounts": [entry(box, account) for account in ids]}))
+        policy.write_text(policy_text(REVOKE))
         del box.calls[:]
-        done = bench.command(box, "c7n-org", "run", "-c", path, "-u", bench.POLICY, "-r", box.region)
-        missing = [a for a in ids if OURS not in function_names(a, box.region)]
+        done = command(box, "c7n-org", "run", "-c", accounts, "-u", policy, "-r", box.region)
+        missing = [a for a in ids if FUNCTIONS["ours"].name not in function_names(a, box.region)]
         if missing:
             raise RuntimeError(f"nothing was deployed in {len(missing)} accounts: {done.output[-3000:]}")
         calls = len(box.calls)
@@ -48,9 +51,9 @@ def run(size):
 def prepare(box, account):
     """What a deployment needs in an account: our stack, an admin, and the deployer's role."""
     box.deploy(account=account)
-    bench.add_admin_group(box, account)
-    if DEPLOYER not in [role.name for role in bench.backend(account).roles.values()]:
-        bench.add_role(box, DEPLOYER, {"AWS": f"arn:aws:iam::{box.account}:root"}, account)
+    Users.prepare(box, account)
+    if DEPLOYER not in [role.name for role in backend(account).roles.values()]:
+        functions.add_role(box, account, DEPLOYER, {"AWS": f"arn:aws:iam::{box.account}:root"})
 
 
 def entry(box, account):

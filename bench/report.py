@@ -1,5 +1,6 @@
 """What the parts share: the machine's stamp, tables, targets, the comparison of two runs."""
 
+import json
 import os
 import platform
 import re
@@ -31,9 +32,19 @@ def cell(value):
     return f"{value:,.6g}" if isinstance(value, int | float) else str(value)
 
 
-def target(text, value, limit):
-    """A line that says whether a value is at most what it was to be."""
-    return f"- {'ok' if value <= limit else '**not ok**'}: {text} {value:.3g}, at most {limit:g}"
+def target(text, value, limit, why=""):
+    """A line that says whether a value is at most what it was to be.
+
+    :param why: what explains it if it is more
+    """
+    if value <= limit:
+        return f"- ok: {text} {value:.3g}, at most {limit:g}"
+    return f"- **missed**: {text} {value:.3g}, at most {limit:g}{why and f'; {why}'}"
+
+
+def ratio_of(rows, key, who="ours", other="floor"):
+    """How many times one function's value is another's."""
+    return rows[who][key] / rows[other][key]
 
 
 def stamped(stamp):
@@ -48,7 +59,11 @@ def render(results, parts):
     :param parts: the parts' modules, in order
     """
     stamps = list(dict.fromkeys(stamped(result["stamp"]) for result in results.values()))
-    text = ["# Measurements", "Made by `make bench` on the sandbox; edit nothing here."]
+    text = [
+        "# Measurements",
+        "Made by `make bench` on the sandbox; edit nothing here.",
+        "![Side by side, shorter is faster](results.svg)",
+    ]
     text += stamps if len(stamps) == 1 else []
     for name, module in parts.items():
         if name in results:
@@ -56,6 +71,24 @@ def render(results, parts):
             text += [stamped(results[name]["stamp"])] if len(stamps) > 1 else []
             text.append(module.table(results[name]["data"]))
     return "\n\n".join(text) + "\n"
+
+
+def compact(results):
+    """The results as JSON text, a line per row of a table."""
+    return lines_of(results, 4) + "\n"
+
+
+def lines_of(value, depth, indent=""):
+    """JSON text, with a line per entry down to a depth."""
+    if not depth or not value or not isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    inner = indent + " "
+    if isinstance(value, dict):
+        entries = [f"{json.dumps(key)}: {lines_of(item, depth - 1, inner)}" for key, item in value.items()]
+    else:
+        entries = [lines_of(item, depth - 1, inner) for item in value]
+    opened, closed = "{}" if isinstance(value, dict) else "[]"
+    return f"{opened}\n{inner}" + f",\n{inner}".join(entries) + f"\n{indent}{closed}"
 
 
 def compare(before, now):

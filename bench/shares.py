@@ -1,37 +1,30 @@
-"""Where our function's time goes: its init and its events under cProfile, its imports by ``-X importtime``.
+"""Where a function's time goes: its imports by ``-X importtime``, its start and its events under cProfile.
 
 A copy of the function runs as the function does, with the profiler in its archive. cProfile sees the
 handler's own thread only, and makes many small calls look dearer than they are.
 """
 
 import re
-from pathlib import Path
+from dataclasses import replace
 
-from moto.awslambda.models import lambda_backends
-
-from bench import common as bench
-from bench.common import ADMIN, OURS
+from bench import callers
+from bench.callers import ADMIN
+from bench.functions import HERE, deploy_module
 from bench.report import markdown
 
-WARM, STARTS, TOP = 50, 5, 40
-HANDLERS = {OURS: "c7n_iamguard.handler.run", "bench-floor": "floor.run"}
+WARM, STARTS, TOP = 50, 10, 40
 #: What the report shows: (phase, what it is, the places whose cumulated time it is).
 STAGES = (
     ("init", "all of the handler's import", r"importlib/__init__\.py:\d+:import_module"),
-    ("init", "compiling sources, as there is no .pyc", r"~:0:<built-in method builtins\.compile>"),
-    ("init", "time zones that c7n's offhours filter reads", r"dateutil/zoneinfo.*:get_zonefile_instance"),
     ("init", "boto3's clients", r"botocore/session\.py:\d+:create_client"),
+    ("init", "calls to AWS, in botocore and in moto", r"botocore/client\.py:\d+:_api_call"),
     ("first", "first event", r"bench_handler"),
-    ("first", "a session of boto3", r"boto3/session\.py:\d+:__init__"),
-    ("first", "a client of boto3", r"botocore/session\.py:\d+:create_client"),
-    ("first", "the calls to IAM, in botocore and in moto", r"botocore/client\.py:\d+:_api_call"),
-    ("warm", "warm revocation", r"bench_handler"),
-    ("warm", "c7n makes and validates the policy", r"c7n/policy\.py:\d+:(from_data|validate)"),
-    ("warm", "filter admin-group-member", r"c7n_iamguard/filters\.py:\d+:process"),
-    ("warm", "action revoke-iam-access", r"c7n_iamguard/actions\.py:\d+:process"),
+    ("first", "calls to AWS, in botocore and in moto", r"botocore/client\.py:\d+:_api_call"),
+    ("warm", "warm denial", r"bench_handler"),
+    ("warm", "the policy's filters", r"c7n/manager\.py:\d+:filter_resources"),
+    ("warm", "the policy's actions", r"c7n/policy\.py:\d+:run_resource_set"),
     ("warm", "c7n's context and its output files", r"c7n/ctx\.py:\d+:__(enter|exit)__"),
-    ("warm", "the calls to IAM, in botocore and in moto", r"botocore/client\.py:\d+:_api_call"),
-    ("warm", "threads: started, waited for", r"concurrent/futures/thread\.py:\d+:(submit|shutdown)"),
+    ("warm", "calls to AWS, in botocore and in moto", r"botocore/client\.py:\d+:_api_call"),
 )
 LIBRARIES = {
     "c7n": "c7n",
@@ -41,36 +34,27 @@ LIBRARIES = {
 REST = "Python and the runtime client"
 
 
-def summary(box):
-    """What the report shows of our function, as JSON. It must be deployed in ``box``, and the floor, too."""
-    phases = profiles(box, OURS)
-    stages = []
+def stages(box, function):
+    """What the report shows of a function that is deployed, as JSON."""
+    phases, found = profiles(box, function), []
     for phase, label, place in STAGES:
-        found = [total for where, _, _, total in phases[phase] if re.search(place, where)]
-        if found:
+        matching = [total for where, _, _, total in phases[phase] if re.search(place, where)]
+        if matching:
             largest = max(total for where, _, _, total in phases[phase])
-            stages.append([phase, label, round(sum(found) * 1000, 2), round(sum(found) / largest, 3)])
-    return {"stages": stages, "imports": {who: by_library(imports(box, who)) for who in HANDLERS}}
+            found.append([phase, label, round(sum(matching) * 1000, 2), round(sum(matching) / largest, 3)])
+    return found
 
 
-def table(data):
-    """The summary as Markdown."""
-    stages = markdown(
-        ["phase", "what", "ms", "share"],
-        [[phase, label, ms, f"{share:.0%}"] for phase, label, ms, share in data["stages"]],
-    )
-    ours, floor = (data["imports"][who] for who in HANDLERS)
-    libraries = markdown(
-        ["imports", "ours, ms", "floor, ms"],
-        [[library, ours[library], floor.get(library, 0)] for library in ours],
-    )
-    return f"{stages}\n\n{libraries}"
+def table(stages):
+    """The stages as Markdown."""
+    rows = [[phase, label, ms, f"{share:.0%}"] for phase, label, ms, share in stages]
+    return markdown(["phase", "what", "ms", "share"], rows)
 
 
-def show_all(box):
-    """Print the whole profiles of our function and of the floor, which must be deployed in ``box``."""
-    for function in HANDLERS:
-        print(f"# {function}\n")
+def show_all(box, functions):
+    """Print the whole profiles of functions that are deployed."""
+    for who, function in functions.items():
+        print(f"# {who}\n")
         show_imports(imports(box, function))
         for phase, rows in profiles(box, function).items():
             show(f"{phase}: by cumulated time", sorted(rows, key=lambda row: -row[3])[:TOP])
@@ -82,51 +66,55 @@ def profiles(box, function):
 
     :returns: for each, rows of place, calls, own and cumulated seconds
     """
-    name = copy(box, function, "profiled")
+    copied = copy(box, function, "profiled")
     for _ in range(WARM + 1):
-        attempt = box.functions.attempt(name, bench.event(box, bench.new_user(box)))
-        if attempt.outcome != "succeeded":
-            raise RuntimeError(f"{name}: {attempt}")
+        run(box, copied, function.kind.new(box, function.account))
     phases = {}
     for phase, runs in (("init", 1), ("first", 1), ("warm", WARM)):
-        rows = box.functions.attempt(name, {"profile": phase}).result
+        rows = box.functions.attempt(copied.name, {"profile": phase}, copied.account).result
         phases[phase] = [[shortened(place), *(n / runs for n in numbers)] for place, *numbers in rows]
     return phases
 
 
-def imports(box, function):
-    """What is imported while the function initializes, in the fastest of some starts.
+def run(box, function, name):
+    """One event of a caller, which must succeed."""
+    event = callers.event(box, function.kind, function.account, name)
+    attempt = box.functions.attempt(function.name, event, function.account)
+    if attempt.outcome != "succeeded":
+        raise RuntimeError(f"{function.name}: {attempt}")
+    return attempt
 
-    :returns: (microseconds of its own, of it and what it imports, depth, module), in Python's own order
+
+def imports(box, function):
+    """What is imported while the function initializes, for each module the fastest of some starts.
+
+    :returns: (microseconds of its own, depth, module), in Python's own order
     """
-    copied = copy(box, function, "imported", PYTHONPROFILEIMPORTTIME="1")
-    starts = []
+    copied, fastest, order = copy(box, function, "imported", PYTHONPROFILEIMPORTTIME="1"), {}, []
     for _ in range(STARTS):
         box.functions.cool()
-        log = box.functions.attempt(copied, bench.event(box, ADMIN)).log
-        found = re.findall(r"import time: +(\d+) \| +(\d+) \| ( *)(\S+)", log)
-        starts.append(
-            [(int(own), int(total), len(depth) // 2, module) for own, total, depth, module in found]
-        )
-    return min(starts, key=lambda rows: sum(own for own, *_ in rows))
+        log = run(box, copied, ADMIN).log
+        order = re.findall(r"import time: +(\d+) \| +\d+ \| ( *)(\S+)", log)
+        for own, _, module in order:
+            fastest[module] = min(fastest.get(module, int(own)), int(own))
+    return [(fastest[module], len(depth) // 2, module) for _, depth, module in order]
 
 
-def by_library(rows):
+def by_library(box, function):
     """The milliseconds that each library's modules take to import; their own, so that they add up."""
     sums = dict.fromkeys(["c7n", "the plugin", "boto3", REST], 0)
-    for own, _, _, module in rows:
+    for own, _, module in imports(box, function):
         sums[LIBRARIES.get(module.split(".")[0], REST)] += own / 1000
     return {library: round(ms, 1) for library, ms in sums.items()}
 
 
 def copy(box, function, suffix, **environment):
     """The same function once more, under another name, with the profiler in its archive."""
-    original = lambda_backends[box.account][box.region].get_function(function)
-    environment = {**original.environment_vars, **environment, "PROFILED": HANDLERS[function]}
-    name = f"{function}-{suffix}"
-    profiler = Path(__file__).parent / "profiled.py"
-    bench.deploy_module(box, profiler, name, more=original.code_bytes, environment=environment)
-    return name
+    original = function.uploaded(box)
+    environment = {**original.environment_vars, **environment, "PROFILED": original.handler}
+    copied = replace(function, name=f"{function.name}-{suffix}")
+    deploy_module(HERE / "profiled.py", copied.name, box, copied.account, original, environment)
+    return copied
 
 
 def shortened(place):
@@ -135,14 +123,10 @@ def shortened(place):
 
 
 def show_imports(rows):
-    """The import tree, without what costs less than 2 ms."""
+    """The import tree, without what costs less than half a millisecond."""
     print(f"## imports: {len(rows)} modules, {sum(own for own, *_ in rows) / 1000:.0f} ms\n")
-    dear = [
-        [f"{'· ' * depth}{module}", round(total / 1000, 1), round(own / 1000, 1)]
-        for own, total, depth, module in reversed(rows)
-        if total > 2000
-    ]
-    print(markdown(["module", "ms with what it imports", "own ms"], dear) + "\n")
+    dear = [[f"{'· ' * depth}{module}", round(own / 1000, 1)] for own, depth, module in reversed(rows)]
+    print(markdown(["module", "ms of its own"], [row for row in dear if row[1] >= 0.5]) + "\n")
 
 
 def show(title, rows):

@@ -12,6 +12,9 @@ RESTORE = {"user": "policies/restore-iam-access.yml", "role": "policies/restore-
 #: backslashes, because EventBridge does not escape them.
 PLAIN_NAME = re.compile(r"[\w+=.@-]{1,64}", re.ASCII)
 
+#: A command of the guard's that holds nothing but names and ARNs. Documents and addresses are a caller's text.
+PLAIN_COMMAND = re.compile(r"aws iam(?: (?!\S*://)[\w+=,.@/:-]+)+", re.ASCII)
+
 #: The paths of the roles that only AWS can change.
 IDENTITY_CENTER, SERVICE_LINKED = "/aws-reserved/sso.amazonaws.com/", "/aws-service-role/"
 
@@ -26,6 +29,8 @@ def restore_command(about, decided, region):
     if decided["decision"] == "acted":
         groups = decided.get("groups") or []
         return " && ".join(f"aws iam add-user-to-group --group-name {group} {name}" for group in groups)
+    if decided["decision"] == "contained":
+        return plain(decided.get("reverse"))
     if decided["decision"] != "revoked" or denied_before(decided):
         return ""
     return (
@@ -34,29 +39,43 @@ def restore_command(about, decided, region):
     )
 
 
+def repair_command(decided):
+    """The command that repairs what the guard left to a person; empty if it left nothing."""
+    return plain(decided.get("commands")) if decided["decision"] == "left" else ""
+
+
+def plain(commands):
+    """The first of some commands, if a mail may hold it; empty if not, and if there is none."""
+    first = next(iter(commands or ()), "")
+    return first if PLAIN_COMMAND.fullmatch(first) else ""
+
+
 def denied_before(decided):
     """Whether the principal's own boundary denied IAM already, so that nothing was taken."""
     return str((decided.get("rungs") or {}).get("boundary", "")).startswith("kept ")
 
 
-def contain_command(called, path, session, region, reader):
+def contain_command(called, path, session, region, reader, directory=None):
     """The command that stops a caller from doing anything at all; empty if AWS's runbook cannot.
 
-    Behind a role of Identity Center is a person. Their name is the session's: there no caller chooses it.
+    Behind a role of Identity Center is a person. Their name is the session's: there no caller chooses it. The
+    command is for the account of the Identity Center instance.
 
     :param called: the caller: ``type`` and ``name``
     :param path: the caller's path
     :param reader: the ARN of who may read what the runbook saves before it acts
+    :param directory: the id of the account that the person's Identity Center is in, if the call tells it
     """
-    kind, name = f"IAM {called['type']}", called["name"]
+    kind, name, where = f"IAM {called['type']}", called["name"], ""
     if path.startswith(IDENTITY_CENTER):
         kind, name = "Identity Center user", session
+        where = f" # in account {directory}" if directory else " # in the account of your Identity Center"
     if path.startswith(SERVICE_LINKED) or not PLAIN_NAME.fullmatch(name):
         return ""
     return (
         f"aws ssm start-automation-execution --region {region} --document-name AWSSupport-ContainIAMPrincipal "
         f"--parameters 'PrincipalType={kind},PrincipalName={name},Action=Contain,DryRun=false,"
-        f"BackupS3BucketAccess={reader}'"
+        f"BackupS3BucketAccess={reader}'{where}"
     )
 
 

@@ -114,21 +114,26 @@ def check_filters(policy):
             )
 
 
+#: The actions that take something away from a caller, and what they would do to admins.
+TAKING_AWAY = {
+    "revoke-iam-access": "admins would be revoked, too",
+    "undo-iam-call": "the calls of admins would be taken back, too",
+}
+
+
 def check_admins_pass(policy):
-    """Refuse a policy that revokes without letting admins pass: a "not" of several filters lets few pass.
+    """Refuse a policy that takes something away without letting admins pass.
+
+    A "not" of several filters lets few pass.
 
     :raises PolicyValidationError: naming the policy and the mend
     """
     manager = policy.resource_manager
-    if not any(action.type == "revoke-iam-access" for action in manager.actions):
+    problems = [TAKING_AWAY[action.type] for action in manager.actions if action.type in TAKING_AWAY]
+    if not problems:
         return
     for item in manager.filters:
         if item.type == "not" and len(item.filters) == 1 and isinstance(item.filters[0], AdminCriterion):
             return
     example = {"user": "admin-group-member", "role": "admin-role"}[kind_of(manager).name]
-    refuse(
-        policy,
-        "filters",
-        "admins would be revoked, too",
-        f"add - not: [{example}], with nothing else in that not",
-    )
+    refuse(policy, "filters", problems[0], f"add - not: [{example}], with nothing else in that not")

@@ -12,6 +12,8 @@ MANAGED_POLICY = "DenyIAMAccess"
 INLINE_POLICY = "DenyIAM"
 #: The managed policy that serves as permissions boundary where no other policy fits.
 BOUNDARY_POLICY = "DenyIAMAccessBoundary"
+#: The managed policy that ``deploy/contain.yml`` makes: it denies everything to a user or role that carries it.
+QUARANTINE_POLICY = "iam-guard-quarantine"
 #: What a revocation takes away.
 DENIED_ACTIONS = ("iam:*",)
 
@@ -75,6 +77,15 @@ def withholds(policy, actions=DENIED_ACTIONS):
         return True
     allowances = [s for s in found if s.get("Effect") != "Deny"]
     return bool(found) and not any(touches(s, action) for s in allowances for action in actions)
+
+
+def carries_denial(policy):
+    """Whether a policy document denies anything to anybody. In doubt it says yes.
+
+    :param policy: a policy document, as JSON text or parsed
+    """
+    found = statements(policy)
+    return not found or any(statement.get("Effect") != "Allow" for statement in found)
 
 
 def statements(policy):

@@ -7,7 +7,6 @@ from c7n.exceptions import PolicyExecutionError
 from c7n.utils import get_partition
 
 from c7n_iamguard import __version__, settings
-from c7n_iamguard.admins import AdminCriterion
 from c7n_iamguard.checks import HANDLER
 from c7n_iamguard.client import client_of
 from c7n_iamguard.event import IAM_REGIONS
@@ -53,9 +52,10 @@ class GuardedFunction:
                 tags[SINCE_TAG] = self.judged_since((deployed or {}).get(SINCE_TAG))
             if deployed is not None:
                 self.warn_of_a_dead_rule()
-        for item in self.policy.resource_manager.iter_filters():
-            if isinstance(item, AdminCriterion):
-                settings.pin(self.policy, item.pin())
+        manager = self.policy.resource_manager
+        for element in (*manager.iter_filters(), *manager.actions):
+            if hasattr(element, "pin"):
+                settings.pin(self.policy, element.pin())
         if self.guarded:
             self.leave_out_own_calls()
         return super().provision()

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from c7n_iamguard import __version__
-from c7n_iamguard.advice import contain_command, restore_command, sentences
+from c7n_iamguard.advice import contain_command, repair_command, restore_command, sentences
 from c7n_iamguard.decisions import ANNOTATION
 from c7n_iamguard.event import caller, seconds_since, text
 
@@ -45,6 +45,9 @@ MAILED = {
     "errorCode": re.compile(r"[\w.]{1,128}", re.ASCII),
     "sourceIPAddress": re.compile(r"[\w.:-]{1,253}|AWS Internal", re.ASCII),
 }
+
+
+IDENTITY_STORE = re.compile(r"arn:aws[a-z-]*:identitystore::(?P<account>[0-9]{12}):identitystore/", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ def detail(principal, kind, event, teller):
         "late": is_late(principal, event),
         "delay": None if age is None else round(age),
         "call": call(record, who),
+        "containment": containment(decided),
         "policy": {"name": teller.policy, "version": __version__},
         "runbook": teller.runbook if is_address(teller.runbook) else RUNBOOK,
     }
@@ -126,10 +130,28 @@ def detail(principal, kind, event, teller):
     session = found["call"]["sessionName"]
     found["commands"] = {
         "restore": restore_command(about, decided, teller.region),
-        "contain": contain_command(called, path or "/", session, teller.region, reader),
+        "repair": repair_command(decided),
+        "contain": contain_command(
+            called, path or "/", session, teller.region, reader, directory_account(record)
+        ),
     }
     found["text"] = sentences(found, decided)
     return found
+
+
+def containment(decided):
+    """What was done about what the call gave, and what a person can do, with nothing left out."""
+    texts = {key: decided.get(key) or "" for key in ("containment", "target")}
+    lists = {key: decided.get(key) or [] for key in ("did", "reverse", "commands", "carriers")}
+    return {"result": texts["containment"], "target": texts["target"], **lists}
+
+
+def directory_account(record):
+    """The id of the account that the Identity Center of a call's person is in; None if the record has none."""
+    identity = record.get("userIdentity")
+    person = identity.get("onBehalfOf") if isinstance(identity, dict) else None
+    found = IDENTITY_STORE.match(text(person, "identityStoreArn") or "")
+    return found and found["account"]
 
 
 def record_of(principal, event):

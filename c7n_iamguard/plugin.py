@@ -5,6 +5,7 @@ from c7n_iamguard import (  # noqa: F401
     admins,
     calls,
     catch_up,
+    contain,
     mode,
     periodic,
     protect,

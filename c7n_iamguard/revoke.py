@@ -43,14 +43,6 @@ def raise_unless(error, *codes):
     raise NextRung(f"{code}: {message}") from error
 
 
-def changed_policy(event):
-    """The ARN of the managed policy that an event's call has changed; None if it changed none."""
-    if event is None or not isinstance(event.get("detail"), dict) or event["detail"].get("errorCode"):
-        return None
-    parameters = event["detail"].get("requestParameters")
-    return parameters.get("policyArn") if isinstance(parameters, dict) else None
-
-
 @principals.register("action_registry", "revoke-iam-access")
 class RevokeIAMAccess(DecidingAction):
     """Denies users or roles IAM.
@@ -152,7 +144,7 @@ class RevokeIAMAccess(DecidingAction):
         :raises PolicyExecutionError: if one of them could not be denied, after all were tried
         """
         client = iam(self.manager)
-        trust.forget(changed_policy(event))
+        trust.forget(trust.changed_policy(event))
         return self.try_all(resources, lambda one: self.try_to_revoke(client, one, event), "deny IAM to")
 
     def try_to_revoke(self, client, principal, event=None):

@@ -6,6 +6,7 @@ then help nobody. So its default version is read, and the answer is remembered f
 
 import threading
 import time
+from contextlib import suppress
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -35,6 +36,29 @@ def check(client, arn, actions, holds):
             known = _known[key] = (time.monotonic(), _problem(client, arn, actions, holds))
     if known[1]:
         raise Distrusted(known[1])
+
+
+def document(client, arn):
+    """The document of a managed policy's default version.
+
+    Most policies were never changed, so this asks for the first version before it asks which one counts.
+
+    :raises botocore.exceptions.ClientError: whatever IAM answers
+    """
+    with suppress(client.exceptions.NoSuchEntityException):
+        first = client.get_policy_version(PolicyArn=arn, VersionId="v1")["PolicyVersion"]
+        if first["IsDefaultVersion"]:
+            return first["Document"]
+    version = client.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    return client.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+
+
+def changed_policy(event):
+    """The ARN of the managed policy that an event's call has changed; None if it changed none."""
+    if event is None or not isinstance(event.get("detail"), dict) or event["detail"].get("errorCode"):
+        return None
+    parameters = event["detail"].get("requestParameters")
+    return parameters.get("policyArn") if isinstance(parameters, dict) else None
 
 
 def forget(arn):

@@ -45,13 +45,14 @@ def run(line, client_factory):
     model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[method])
     answer = getattr(client, method)(**parameters(model.input_shape, options))
     answer.pop("ResponseMetadata", None)
+    answer = json.loads(json.dumps(answer, default=iso8601))
     if "query" in general:
         answer = jmespath.search(general["query"], answer)
     if not answer:
         return ""
     if general.get("output") == "text":
         return text(answer)
-    return json.dumps(answer, indent=4, default=str) + "\n"
+    return json.dumps(answer, indent=4) + "\n"
 
 
 def options_of(words):
@@ -132,6 +133,11 @@ def deploy(client, options):
     known = [found["StackName"] for found in client.describe_stacks()["Stacks"]]
     (client.update_stack if stack in known else client.create_stack)(**arguments)
     return f"Successfully created/updated stack - {stack}\n"
+
+
+def iso8601(value):
+    """What the AWS CLI makes of a value that JSON does not have: it queries and prints times as texts."""
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def text(answer):

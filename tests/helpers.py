@@ -24,6 +24,7 @@ EVENTS = Path(__file__).parent / "events"
 REVOKE = "revoke-unintended-iam-access"
 PROTECT = "protect-admin-group"
 PREVIEW, LIST, RESTORE = "preview-unintended-iam-access", "list-revoked-iam-access", "restore-iam-access"
+CONTAIN = "contain-unintended-iam-calls"  # opt-in: a test that wants it deploys it
 FUNCTION = f"iam-guard-{REVOKE}"
 PROTECT_FUNCTION = f"iam-guard-{PROTECT}"
 #: Where the filter iam-access-revoked says in which forms a user is revoked.
@@ -78,9 +79,13 @@ def with_action(**action):
 
 
 def functions():
-    """The policy files with a policy that has a mode and is deployed as a function."""
+    """The policy files whose policies are deployed as functions, but for those that are opt-in."""
     files = sorted(POLICIES.glob("*.yml"))
-    return [file for file in files if any("mode" in policy for policy in policies_of(file))]
+    return [
+        file
+        for file in files
+        if file.stem != CONTAIN and any("mode" in policy for policy in policies_of(file))
+    ]
 
 
 def stock(command, *arguments, environ, cwd=ROOT):
@@ -137,6 +142,11 @@ def made(event, age):
     """The event, as if its call had been made this long ago."""
     event["detail"]["eventTime"] = event_time(age)
     return event
+
+
+def settled(events):
+    """The events, as if their calls had been made so long ago that an admin's addition is judged at once."""
+    return [made(event, timedelta(seconds=31)) for event in events]
 
 
 def old(event):
@@ -213,6 +223,11 @@ def denied(person):
     return False
 
 
+def warm_up(sandbox):
+    """Start the main function, if it is not running."""
+    sandbox.deliver(case("let-pass-admin"))
+
+
 # What IAM holds
 
 
@@ -271,6 +286,16 @@ def state(sandbox, name):
             "keys": iam.list_access_keys(UserName=name)["AccessKeyMetadata"],
         }
     )
+
+
+def untagged(state):
+    """A user's :func:`state`, without the tag that says when IAM was given back."""
+
+    def others(tags):
+        return [tag for tag in tags if tag["Key"] != "iam-guard-restored"]
+
+    user = {**state["user"], "Tags": others(state["user"].get("Tags", []))}
+    return {**state, "user": user, "tags": others(state["tags"])}
 
 
 def deny_user(sandbox, name, *forms):

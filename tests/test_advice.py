@@ -11,10 +11,12 @@ from told import of_person, of_role, told_of
 
 from c7n_iamguard.advice import contain_command, restore_command
 
+STORE = "arn:aws:identitystore::999988887777:identitystore/d-9a675246c6"
+
 
 def started(command):
     """The parameters with which a command starts AWS's runbook, as botocore's model understands them."""
-    words = shlex.split(command)
+    words = shlex.split(command, comments=True)
     assert words[:3] == ["aws", "ssm", "start-automation-execution"]
     shape = get_session().get_service_model("ssm").operation_model("StartAutomationExecution").input_shape
     options = aws_cli.options_of(words[3:])
@@ -46,6 +48,63 @@ def test_the_caller_can_be_contained_by_one_command(event, kind, name):
         "DryRun": ["false"],
         "BackupS3BucketAccess": ["arn:aws:iam::111122223333:role/iam-guard-response"],
     }
+
+
+@pytest.mark.parametrize(
+    ("person", "account"),
+    [
+        ({}, "the account of your Identity Center"),
+        ({"onBehalfOf": {"userId": "11fb", "identityStoreArn": STORE}}, "account 999988887777"),
+        (
+            {"onBehalfOf": {"userId": "11fb", "identityStoreArn": "arn:x\n"}},
+            "the account of your Identity Center",
+        ),
+    ],
+)
+def test_the_command_for_a_person_says_in_which_account_it_works(person, account):
+    """The runbook finds a person of Identity Center in the account of that instance alone."""
+    command = told_of(of_person(**person), "left")["commands"]["contain"]
+    assert command.endswith(f"' # in {account}")
+    assert started(command)["PrincipalName"] == ["jane@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("decision", "fields", "said"),
+    [
+        (
+            "contained",
+            {"reverse": ["aws iam attach-user-policy --user-name a --policy-arn arn:x:y"]},
+            "restore",
+        ),
+        (
+            "left",
+            {"commands": ["aws iam add-user-to-group --user-name a+b@c --group-name d", "aws x"]},
+            "repair",
+        ),
+    ],
+)
+def test_the_mail_gets_the_command_that_reverses_or_repairs(decision, fields, said):
+    """What was contained can be reversed and what was left can be repaired by the first command."""
+    commands = told_of(case("revoked-create-user"), decision, **fields)["commands"]
+    assert commands.pop(said) == next(iter(fields.values()))[0]
+    assert not {"restore", "repair"} & {key for key, command in commands.items() if command}
+
+
+@pytest.mark.parametrize(
+    "reverse",
+    [
+        "aws iam put-user-policy --user-name a --policy-name p --policy-document '{}'",
+        "aws iam create-open-id-connect-provider --url https://example.com/click-here",
+        "aws iam create-open-id-connect-provider --url=https://example.com",
+        "aws iam delete-policy --policy-arn x; rm -r /",
+        "aws iam delete-policy --policy-arn x\nrm",
+    ],
+)
+def test_text_that_a_caller_chose_reaches_no_mail_by_a_command(reverse):
+    """A document or an address stays in the event and in the log."""
+    detail = told_of(case("revoked-create-user"), "contained", reverse=[reverse])
+    assert detail["commands"]["restore"] == ""
+    assert detail["containment"]["reverse"] == [reverse]
 
 
 @pytest.mark.parametrize(

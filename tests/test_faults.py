@@ -8,7 +8,7 @@ import json
 
 import cfnlint.decode
 import pytest
-from helpers import FUNCTION, GUARD, POLICIES, REVOKE, ROOT, case, environment, outcomes, revoked, shipped
+from helpers import FUNCTION, GUARD, POLICIES, REVOKE, ROOT, case, environment, outcomes, policies_of, revoked
 
 from sandbox.server import Fault
 

@@ -131,7 +131,7 @@ def exempting(deployed, tmp_path_factory):
     deploy_file(POLICIES / f"{REVOKE}.yml")
 
 
-NOT_ADMIN = SHIPPED["filters"][0]
+NOT_ADMIN = SHIPPED["filters"][-1]
 EXEMPTIONS = {
     "by name": [{"type": "value", "key": "UserName", "op": "not-in", "value": ["break-glass"]}],
     "by path": [{"not": [{"type": "value", "key": "Path", "value": "/emergency/"}]}],

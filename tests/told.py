@@ -5,7 +5,7 @@ import json
 from helpers import ROOT, case
 from jsonschema import Draft202012Validator
 
-from c7n_iamguard import notice
+from c7n_iamguard import notice, plugin  # noqa: F401  the import registers the plugin
 from c7n_iamguard.event import caller
 from c7n_iamguard.principals import ROLE, USER
 
@@ -60,3 +60,33 @@ def of_person(person="jane@example.com", **identity):
     """An event of a person of Identity Center, who calls through a role that only AWS can change."""
     path = "/aws-reserved/sso.amazonaws.com/"
     return of_role("AWSReservedSSO_Developer_0123456789abcdef", person, path, **identity)
+
+
+def listen(sandbox, bus="iam-guard", account=None):
+    """Subscribe a queue to everything on an event bus, as a person's own rule does.
+
+    :returns: a function that tells the events that have come since, or since it was last called
+    """
+    events, sqs = sandbox.client("events", account=account), sandbox.client("sqs", account=account)
+    if bus not in [found["Name"] for found in events.list_event_buses()["EventBuses"]]:
+        events.create_event_bus(Name=bus)
+    service = {"Service": "events.amazonaws.com"}
+    allow = {"Effect": "Allow", "Principal": service, "Action": "sqs:SendMessage", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    url = sqs.create_queue(QueueName=f"listener-on-{bus}", Attributes={"Policy": policy})["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = json.dumps({"source": ["iam-guard"]})
+    events.put_rule(Name="listener", EventBusName=bus, EventPattern=pattern)
+    events.put_targets(Rule="listener", EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
+
+    def told():
+        """The events that have come since the last time."""
+        found = []
+        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                found.append(json.loads(message["Body"]))
+        return found
+
+    told()
+    return told

@@ -129,3 +129,40 @@ class Clock:
     def sleep(self, seconds):
         self.slept.append(seconds)
         self.now += seconds
+
+
+def event_history(sandbox):
+    """What stands in for LookupEvents in the sandbox: the records of the IAM calls that are not delivered yet.
+
+    :returns: a function of moto's response object, to be patched into it as ``lookup_events``
+    """
+
+    def lookup_events(response):
+        (attribute,) = response._get_param("LookupAttributes")
+        key, value = attribute["AttributeKey"], attribute["AttributeValue"]
+        found = []
+        for event in sandbox.pending:
+            made = event["detail"]
+            identity = made["userIdentity"]
+            attributes = {
+                "EventId": made["eventID"],
+                "EventSource": made["eventSource"],
+                "AccessKeyId": identity.get("accessKeyId"),
+                "Username": identity.get("userName"),
+            }
+            if made["recipientAccountId"] == response.current_account and attributes[key] == value:
+                entry = {"EventTime": made["eventTime"], "CloudTrailEvent": json.dumps(made)}
+                found.insert(
+                    0,
+                    entry
+                    | {
+                        "EventId": made["eventID"],
+                        "EventName": made["eventName"],
+                        "EventSource": made["eventSource"],
+                    },
+                )
+        for entry in found:
+            entry["EventTime"] = datetime.strptime(entry["EventTime"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
+        return json.dumps({"Events": found})
+
+    return lookup_events

@@ -1,0 +1,164 @@
+"""The functions that are measured side by side, as a table: one more row is one more function.
+
+Each has an account of its own, so that all of them can have the names and settings that they have in life.
+"""
+
+import io
+import json
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import yaml
+from moto.awslambda.models import lambda_backends
+
+from bench.callers import ADMIN, Roles, Users
+from bench.common import ROOT, command
+
+HERE = Path(__file__).parent
+REVOKE, REVOKE_ROLES = "revoke-unintended-iam-access", "revoke-unintended-iam-access-of-roles"
+#: The parts of the bench that a function may be in.
+STARTS, EVENTS, BURST = "starts", "events", "burst"
+#: The runtime whose bytecode custodian makes here, and one whose it does not make. The functions run on the
+#: bench's own Python, whatever they name.
+OWN = "python{}.{}".format(*sys.version_info)
+OTHER = "python3.12" if OWN == "python3.13" else "python3.13"
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function that is measured.
+
+    :param name: its name in Lambda
+    :param deploy: uploads it, given the sandbox and the account
+    :param kind: the callers whom it judges
+    :param parts: the parts of the bench that it is in
+    """
+
+    name: str
+    deploy: Callable
+    kind: type = Users
+    parts: tuple = (STARTS, EVENTS, BURST)
+    account: str = ""
+
+    def prepare(self, box):
+        """Deploy it to its account, after all that it needs there."""
+        prepare(box, self.account)
+        Users.prepare(box, self.account)
+        Roles.prepare(box, self.account)
+        self.deploy(box, self.account)
+
+    def uploaded(self, box):
+        """moto's own function, with its archive."""
+        return lambda_backends[self.account][box.region].get_function(self.name)
+
+    def environment(self, box):
+        """One of its execution environments that is alive."""
+        wanted = f":{self.account}:function:{self.name}"
+        return next(e for e in box.functions.all if e.function_arn.endswith(wanted))
+
+
+def prepare(box, account):
+    """What every function needs in an account: our stack, and a role that may do anything."""
+    box.deploy(account=account)
+    add_role(box, account, "bench", {"Service": "lambda.amazonaws.com"})
+
+
+def add_role(box, account, name, principal):
+    """A role that may do anything."""
+    iam = box.client("iam", account=account)
+    Roles.add(account, name, principal)
+    allow = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    iam.put_role_policy(RoleName=name, PolicyName="anything", PolicyDocument=json.dumps(allow))
+
+
+def policy_text(name, file=None, runtime=OWN, edit=lambda policy: None):
+    """A policy file with one policy, for functions of a runtime.
+
+    :param file: the file that it is in; the pack's of that name if left out
+    :param edit: changes the policy, a dict
+    """
+    data = yaml.safe_load((file or ROOT / "policies" / f"{name}.yml").read_text())
+    (chosen,) = data["policies"] = [found for found in data["policies"] if found["name"] == name]
+    chosen["mode"]["runtime"] = runtime
+    edit(chosen)
+    return json.dumps(data)
+
+
+def policy(name, **how):
+    """A deployment of one policy with stock ``custodian run``; see :func:`policy_text`."""
+    return partial(deploy_policy, policy_text(name, **how))
+
+
+def deploy_policy(text, box, account):
+    key = box.environ(account=account)["AWS_ACCESS_KEY_ID"]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "policy.json"
+        path.write_text(text)
+        command(box, "custodian", "run", path, "-r", box.region, AWS_ACCESS_KEY_ID=key)
+
+
+def module(file, name):
+    """A deployment of a Python file, as one does it with boto3. Its function ``run`` is the handler."""
+    return partial(deploy_module, HERE / file, name)
+
+
+def deploy_module(path, name, box, account, original=None, environment=None):
+    """Upload a Python file as a function.
+
+    :param original: another function of moto's, whose archive and role it gets
+    """
+    archive = io.BytesIO(original.code_bytes if original else b"")
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as into:
+        into.write(path, path.name)
+    box.client("lambda", account=account).create_function(
+        FunctionName=name,
+        Runtime=OTHER,
+        Role=original.role if original else f"arn:aws:iam::{account}:role/bench",
+        Handler=f"{path.stem}.run",
+        Code={"ZipFile": archive.getvalue()},
+        Timeout=120,
+        MemorySize=512,
+        Environment={"Variables": environment or {}},
+    )
+
+
+def acts(policy):
+    """Take ``observe`` out of a policy's actions, and put the role that may use IAM on its list."""
+    policy["metadata"]["admin-roles"] = [ADMIN]
+    for action in policy["actions"]:
+        if isinstance(action, dict):
+            action.pop("observe", None)
+
+
+def tells_nobody(policy):
+    """Take the action ``put-event`` out of a policy."""
+    policy["actions"].remove("put-event")
+
+
+FUNCTIONS = {
+    "ours": Function(f"iam-guard-{REVOKE}", policy(REVOKE)),
+    "ours, without bytecode": Function(f"iam-guard-{REVOKE}", policy(REVOKE, runtime=OTHER), parts=(STARTS,)),
+    "ours, for roles": Function(
+        f"iam-guard-{REVOKE_ROLES}", policy(REVOKE_ROLES, edit=acts), Roles, (STARTS, EVENTS)
+    ),
+    "ours, without put-event": Function(
+        f"iam-guard-{REVOKE}", policy(REVOKE, edit=tells_nobody), parts=(STARTS, EVENTS)
+    ),
+    "floor": Function("bench-floor", module("floor.py", "bench-floor")),
+    "blog post": Function("bench-blogpost", module("blogpost.py", "bench-blogpost")),
+    "stock": Function("custodian-bench-stock", policy("bench-stock", file=HERE / "stock.yml")),
+}
+FUNCTIONS = {
+    who: replace(function, account=f"{300000000000 + number}")
+    for number, (who, function) in enumerate(FUNCTIONS.items())
+}
+
+
+def of(part):
+    """The functions that a part of the bench measures, by what the report calls them."""
+    return {who: function for who, function in FUNCTIONS.items() if part in function.parts}

@@ -1,0 +1,73 @@
+"""The quarantine: what it is, who carries it, and whom it never hits."""
+
+from c7n_iamguard import deny, principals, settings, trust
+from c7n_iamguard.groups import AdminGroups
+from c7n_iamguard.settings import GROUP_NAME
+
+#: Where a deployed policy keeps the ids of the groups whose members are never quarantined.
+PINS = "never-quarantine"
+#: What a quarantine denies.
+EVERYTHING = ("*",)
+
+
+class Quarantine:
+    """The managed policy ``iam-guard-quarantine``, and the option ``groups`` of an action. A mixin."""
+
+    @property
+    def quarantine(self):
+        """The ARN of the managed policy that denies everything."""
+        return self.arn_of(deny.QUARANTINE_POLICY)
+
+    @property
+    def group_names(self):
+        """The names of the admin groups, as the policy or its variables give them."""
+        where = f"action:{self.type} groups"
+        return settings.name_list(self.manager.ctx.policy, where, self.data.get("groups", ["admins"]))
+
+    def check_groups(self):
+        """Check the groups' names.
+
+        :raises PolicyValidationError: naming the policy, the key and the mend
+        """
+        mend = "use the name alone, without path, ARN or wildcards"
+        where = f"action:{self.type} groups"
+        settings.check_names(
+            self.manager.ctx.policy, where, self.group_names, "group", GROUP_NAME, "admins", mend
+        )
+
+    def pin(self):
+        """The ids of the admin groups; a group that does not exist has none."""
+        return {PINS: AdminGroups(self, self.group_names, may_be_missing=True).pin()["groups"]}
+
+    @property
+    def spared(self):
+        """The ids of the admin groups, whose members are never quarantined.
+
+        :raises PolicyExecutionError: if the function was deployed without them
+        """
+        pins = settings.pinned(self.manager.ctx.policy).get(PINS)
+        if pins is None:
+            settings.stop(self, "the function does not know the admin groups' ids", "deploy the policy again")
+        return set(pins.values())
+
+    def check_quarantine(self, client):
+        """Make sure that the quarantine denies everything.
+
+        :raises trust.Distrusted: if it does not
+        """
+        trust.check(client, self.quarantine, EVERYTHING, deny.denies)
+
+    def is_quarantined(self, client, target):
+        """Whether a user or role carries the quarantine, and it denies everything."""
+        kind = next((kind for kind in principals.KINDS if kind.name == target.kind), None)
+        if kind is None:
+            return False
+        try:
+            pages = kind.pages(client, "list_attached_{}_policies", target.name)
+            attached = [policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"]]
+            if self.quarantine not in attached:
+                return False
+            self.check_quarantine(client)
+        except (client.exceptions.NoSuchEntityException, trust.Distrusted):
+            return False
+        return True
