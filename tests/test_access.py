@@ -4,11 +4,10 @@ import json
 from types import SimpleNamespace
 
 import pytest
-import yaml
 from botocore.exceptions import ClientError, WaiterError
 from c7n import mu
 from c7n.resources import load_resources
-from conftest import FUNCTION, POLICIES, policy
+from helpers import FUNCTION, policy, shipped
 from moto.iam.models import iam_backends
 from rights import DEPLOYER, READER, RESPONSE, allowed, inline, resources, session, without
 
@@ -20,12 +19,7 @@ ACCESS = resources("access.yml")
 DEPLOYERS = allowed(DEPLOYER, ACCESS["Read"]["Properties"]["PolicyDocument"], inline(ACCESS["Deployer"]))
 RESPONSES = allowed(RESPONSE, inline(ACCESS["Response"]))
 
-load_resources(("aws.iam-user", "aws.lambda"))
-
-
-def shipped(name):
-    (found,) = yaml.safe_load((POLICIES / f"{name}.yml").read_text())["policies"]
-    return found
+load_resources(("aws.iam-role", "aws.iam-user", "aws.lambda"))
 
 
 REVOKE, PROTECT, PREVIEW = map(
@@ -107,12 +101,25 @@ def looking(data, **options):
     return lambda sandbox, run, environ: run(environ, data, **options)
 
 
+def without_roles(data, **options):
+    """A job that looks at roles, in an account that has none of those that the policy lists."""
+    text = json.dumps(data).replace("{admin_roles}", "AWSReservedSSO_AdministratorAccess_*")
+    return looking(json.loads(text), **options)
+
+
+def quickly(data):
+    """A preview that asks IAM again at once until the data is there."""
+    *filters, usage = data["filters"]
+    return {**data, "filters": [*filters, {**usage, "poll-delay": 0.01}]}
+
+
 #: All that the documentation has the deployer do; the reader, all but the last.
-USAGE = {**PREVIEW["filters"][-1], "poll-delay": 0.01}
 LOOKS = {
     "dry run": looking(REVOKE, dryrun=True),
     "dry run of protect": looking(PROTECT, dryrun=True),
-    "preview": looking({**PREVIEW, "filters": [*PREVIEW["filters"][:-1], USAGE]}),
+    "dry run of roles": without_roles(shipped("revoke-unintended-iam-access-of-roles"), dryrun=True),
+    "preview": looking(quickly(PREVIEW)),
+    "preview of roles": without_roles(quickly(shipped("preview-unintended-iam-access-of-roles"))),
     "list the revoked": looking(shipped("list-revoked-iam-access")),
     "list the functions": looking(shipped("list-iam-guard-functions")),
 }

@@ -7,19 +7,17 @@ from botocore.exceptions import ClientError
 from c7n.config import Config
 from c7n.policy import Policy
 from c7n.resources import load_resources
-from conftest import FUNCTION, POLICIES, stock
+from helpers import FUNCTION, POLICIES, PROTECT, PROTECT_FUNCTION, REVOKE, shipped, stock
 from moto.events.models import events_backends
 from moto.iam.models import iam_backends
 from moto.logs.models import logs_backends
 from rights import CONTAIN, GUARD, allowed, inline, resources, without
 from told import listen
-from yaml import safe_load
 
 from sandbox import cloudtrail, principals
 from sandbox.authorization import allows, listed
 from sandbox.server import DEPLOY, Fault
 
-PROTECT_FUNCTION = "iam-guard-protect-admin-group"
 GUARDS = allowed(GUARD, inline(resources("account.yml")["Role"]))
 #: The sandbox encrypts nothing, so nobody asks it for a key.
 UNPLAYED = {"kms:Decrypt", "kms:GenerateDataKey"}
@@ -222,8 +220,8 @@ def test_the_functions_role_is_enough_and_needs_every_action(guarded, action):
 def test_the_functions_role_has_what_the_policies_declare():
     """The role's IAM actions are those that the two policies and their mode declare, and no others."""
     declared = {"iam:GetUser", "iam:ListUsers"}  # of the mode: whose name is it now?
-    for name in ("revoke-unintended-iam-access", "protect-admin-group"):
-        (data,) = safe_load((POLICIES / f"{name}.yml").read_text())["policies"]
+    for name in (REVOKE, PROTECT):
+        data = shipped(name)
         options = Config.empty(dryrun=True, account_id="131313131313", region="us-east-1")
         made = Policy(data, options)
         for element in (*made.resource_manager.iter_filters(), *made.resource_manager.actions):
