@@ -15,7 +15,7 @@ from c7n_iamguard import deny, trust
 from c7n_iamguard.admin_roles import STACK_SETS_ROLES
 from c7n_iamguard.client import error_code, retry_conflicts
 from c7n_iamguard.event import detail, seconds_since
-from c7n_iamguard.groups import AdminGroups, explains
+from c7n_iamguard.groups import AdminGroups
 from c7n_iamguard.principals import ROLE, USER
 
 #: IAM knows what a call has made everywhere after some seconds. Until then "no such entity" may be wrong.
@@ -183,7 +183,7 @@ class Looks:
         pages = pages.paginate(Filter=["Group"], PaginationConfig={"PageSize": 1000})
         groups = [group for page in pages for group in page["GroupDetailList"]]
         found = next((group for group in groups if group["GroupName"].lower() == name.lower()), None)
-        if not explains(self.event, name, [found] if found else []):
+        if found is None or int(found["CreateDate"].timestamp()) > self.time:
             raise Leave(f"the group {name} has been deleted, renamed or replaced since")
         documents = [policy["PolicyDocument"] for policy in found["GroupPolicyList"]]
         attached = [policy["PolicyArn"] for policy in found["AttachedManagedPolicies"]]

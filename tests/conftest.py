@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import aws_cli
+import contained as contained_account
 import helpers
 import kept
 import pytest
@@ -225,3 +226,15 @@ def shell(sandbox, workplace):
         return subprocess.run(["bash", "-c", command], cwd=cwd, env=environ, capture_output=True, text=True)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def contained(sandbox, tmp_path_factory):
+    """An account of its own, whose unintended calls are contained."""
+    return contained_account.Contained(sandbox, tmp_path_factory.mktemp("contained"))
+
+
+@pytest.fixture
+def admin(contained):
+    """An admin of the contained account, with room for another access key."""
+    return contained.person(name="admin", groups=["admins"])

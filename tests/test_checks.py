@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from c7n import commands
-from helpers import REVOKE, edited, shipped, with_action, with_groups
+from helpers import REVOKE, shipped
+from variants import edited, with_action, with_groups
 
 SHIPPED = shipped(REVOKE)
 

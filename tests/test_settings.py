@@ -5,18 +5,8 @@ import json
 
 import pytest
 import yaml
-from helpers import (
-    FUNCTION,
-    POLICIES,
-    REVOKE,
-    case,
-    guards_calls,
-    revoked,
-    shipped,
-    stock,
-    with_action,
-    with_groups,
-)
+from helpers import FUNCTION, POLICIES, REVOKE, case, guards_calls, revoked, shipped, stock
+from variants import with_action, with_groups
 
 from sandbox.server import Fault
 

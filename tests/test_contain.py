@@ -1,0 +1,286 @@
+"""Containing unintended calls, by the deployed functions: what each call gave is gone, and nothing else is."""
+
+import json
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from contained import (
+    ADMINISTRATOR,
+    ANYTHING,
+    DENIAL,
+    NOTHING,
+    QUARANTINE,
+    SAML,
+    TRUST,
+    allowed,
+    document,
+    once,
+)
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from helpers import CONTAIN, made, outcomes, shipped
+from told import DETAIL
+
+
+def certificate():
+    """A self-signed certificate."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    now = datetime.now(timezone.utc)
+    builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(days=1))
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+# What is taken back
+
+
+@pytest.mark.parametrize("kind", ["user", "role"])
+def test_credentials_of_every_kind_become_inactive(contained, kind):
+    """Keys, certificates and credentials that a user or role makes for an admin, or makes active again."""
+    mallory = contained.person() if kind == "user" else contained.role()
+    ada = contained.person(name="admin", groups=["admins"]).name
+    iam = contained.iam
+
+    def check(operation, update, id_name, listed, element=None, **parameters):
+        answer, decision = once(contained, mallory, operation, UserName=ada, **parameters)
+        made_id = answer[element][id_name]
+
+        def status():
+            (found,) = [
+                c for c in next(iter(getattr(iam, listed)(UserName=ada).values())) if c[id_name] == made_id
+            ]
+            return found["Status"]
+
+        assert (decision["decision"], status()) == ("contained", "Inactive")
+        _, decision = once(contained, mallory, update, UserName=ada, **{id_name: made_id}, Status="Active")
+        assert (decision["decision"], status()) == ("contained", "Inactive")
+        assert len(contained.calls) <= 2
+        return made_id
+
+    check("create_access_key", "update_access_key", "AccessKeyId", "list_access_keys", "AccessKey")
+    check(
+        "upload_ssh_public_key", "update_ssh_public_key", "SSHPublicKeyId", "list_ssh_public_keys", "SSHPublicKey",
+        SSHPublicKeyBody="ssh-rsa AAAA",
+    )  # fmt: skip
+    check(
+        "upload_signing_certificate", "update_signing_certificate", "CertificateId", "list_signing_certificates",
+        "Certificate", CertificateBody=certificate(),
+    )  # fmt: skip
+    name = "ServiceSpecificCredential"
+    id_ = check(
+        "create_service_specific_credential", "update_service_specific_credential", f"{name}Id",
+        "list_service_specific_credentials", name, ServiceName="bedrock.amazonaws.com",
+    )  # fmt: skip
+    iam.update_service_specific_credential(UserName=ada, ServiceSpecificCredentialId=id_, Status="Active")
+    once(
+        contained, mallory, "reset_service_specific_credential", UserName=ada, ServiceSpecificCredentialId=id_
+    )
+    (found,) = iam.list_service_specific_credentials(UserName=ada)["ServiceSpecificCredentials"]
+    assert found["Status"] == "Inactive"
+
+
+@pytest.mark.parametrize("kind", ["user", "role"])
+def test_a_new_user_and_a_new_role_are_quarantined_and_not_deleted(contained, kind):
+    """They may do nothing, whatever they get, and the command of the decision lifts it."""
+    mallory = contained.person() if kind == "user" else contained.role()
+    _, decision = once(contained, mallory, "create_user", UserName=f"eve-{mallory.name}")
+    assert contained.quarantined("user", f"eve-{mallory.name}")
+    assert decision["reverse"] == [
+        f"aws iam detach-user-policy --user-name eve-{mallory.name} --policy-arn {QUARANTINE}"
+    ]
+    role = f"door-{mallory.name}"
+    _, decision = once(contained, mallory, "create_role", RoleName=role, AssumeRolePolicyDocument=TRUST)
+    assert contained.quarantined("role", role)
+    assert decision["target"] == f"role {role}"
+
+
+def test_undoing_takes_three_calls_at_most(contained, admin):
+    """Beside the one call that judges a user; roles are judged without a call."""
+    mallory, role = contained.person(), contained.role()
+    calls = [
+        ("create_user", {"UserName": f"x-{mallory.name}"}),
+        ("create_role", {"RoleName": f"x-{mallory.name}", "AssumeRolePolicyDocument": TRUST}),
+        ("put_role_policy", {"RoleName": role.name, "PolicyName": "p", "PolicyDocument": ANYTHING}),
+        ("create_saml_provider", {"Name": f"x-{mallory.name}", "SAMLMetadataDocument": SAML}),
+        ("attach_role_policy", {"RoleName": role.name, "PolicyArn": ADMINISTRATOR}),
+        ("create_access_key", {"UserName": admin.name}),
+    ]
+    for operation, parameters in calls:
+        once(contained, mallory, operation, **parameters)
+        assert contained.calls[0] == "ListGroupsForUser"
+        assert len(contained.calls[1:]) <= 3, (operation, contained.calls)
+    once(contained, role, "create_user", UserName=f"y-{mallory.name}")
+    assert contained.calls == ["GetUser", "ListGroupsForUser", "AttachUserPolicy"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameters", "get", "arn"),
+    [
+        ("create_saml_provider", {"Name": "idp", "SAMLMetadataDocument": SAML}, "get_saml_provider",
+         {"SAMLProviderArn": "arn:aws:iam::151515151515:saml-provider/idp"}),
+        ("create_open_id_connect_provider", {"Url": "https://idp.example.com", "ThumbprintList": ["9" * 40]},
+         "get_open_id_connect_provider",
+         {"OpenIDConnectProviderArn": "arn:aws:iam::151515151515:oidc-provider/idp.example.com"}),
+    ],
+)  # fmt: skip
+def test_a_new_identity_provider_is_deleted(contained, operation, parameters, get, arn):
+    """Nobody comes in through it."""
+    _, decision = once(contained, contained.person(), operation, **parameters)
+    assert decision["decision"] == "contained"
+    assert not allowed(getattr(contained.iam, get), **arn)
+
+
+def test_a_call_that_failed_or_read_leaves_nothing(contained, admin):
+    """The event is let pass, and nothing is asked beside the judgement."""
+    mallory = contained.person("polly:*")
+    assert not allowed(mallory.iam.create_access_key, UserName=admin.name)
+    decision = contained.contain()
+    assert (decision["decision"], contained.calls) == ("let-pass", ["ListGroupsForUser"])
+
+
+def test_an_admins_call_is_not_taken_back(contained, admin):
+    """Members of the admin group are let pass, as in the main policy."""
+    answer, decision = once(contained, admin, "create_access_key", UserName=admin.name)
+    assert decision["reason"] == "in admin group admins"
+    assert contained.status(admin.name, answer["AccessKey"]) == "Active"
+
+
+def test_the_guards_own_calls_reach_neither_function(contained):
+    """What the function calls is no event of its own rules."""
+    mallory = contained.person()
+    mallory.iam.create_user(UserName=f"eve-{mallory.name}")
+    (event,) = contained.events()
+    contained.sandbox.deliver(event)
+    own = [e for e in contained.events() if e["detail"]["eventName"] == "AttachUserPolicy"]
+    assert [i.function for e in own for i in contained.sandbox.deliver(e)] == []
+
+
+def test_what_was_done_is_told_with_the_command_that_reverses_it(contained):
+    """The event on the guard's bus has the whole containment, and fits the schema."""
+    sandbox, mallory = contained.sandbox, contained.person()
+    once(contained, mallory, "create_user", UserName=f"eve-{mallory.name}")
+    (put,) = [call for call in sandbox.calls if call.action == "PutEvents"]
+    (entry,) = put.params["Entries"]
+    detail = json.loads(entry["Detail"])
+    DETAIL.validate(detail)
+    assert entry["DetailType"] == "Unintended IAM call contained"
+    assert detail["commands"]["restore"] == detail["containment"]["reverse"][0]
+    assert detail["containment"]["did"] == [detail["commands"]["restore"].replace("detach", "attach")]
+
+
+# What is left
+
+
+def test_a_changed_trust_is_left_with_a_repair_and_a_containment(contained):
+    """The first command repairs the trust, the second contains the role by AWS's runbook."""
+    mallory, role = contained.person(), contained.role()
+    _, decision = once(
+        contained, mallory, "update_assume_role_policy", RoleName=role.name, PolicyDocument=TRUST
+    )
+    repair, contain = decision["commands"]
+    assert repair.startswith(f"aws iam update-assume-role-policy --role-name {role.name} ")
+    assert f"'PrincipalType=IAM role,PrincipalName={role.name},Action=Contain,DryRun=false," in contain
+
+
+@pytest.mark.parametrize("denies", [True, False])
+@pytest.mark.parametrize("what", ["inline", "managed", "own", "group", "attached"])
+def test_nothing_that_denies_is_taken_off(contained, what, denies):
+    """A policy with a Deny in it, or a group that carries one, stays; without the Deny it is taken off."""
+    mallory = contained.person()
+    text = document("s3:*", DENIAL) if denies else document("s3:*")
+    if what == "inline":
+        parameters = {"UserName": mallory.name, "PolicyName": "p", "PolicyDocument": text}
+        _, decision = once(contained, mallory, "put_user_policy", **parameters)
+    elif what in ("managed", "own"):
+        arn = contained.policy(*([NOTHING] if what == "own" else []), text)
+        _, decision = once(contained, mallory, "attach_user_policy", UserName=mallory.name, PolicyArn=arn)
+    else:
+        attached = [contained.policy(text)] if what == "attached" else []
+        group = contained.group(*([] if attached else [text]), attached=[ADMINISTRATOR, *attached])
+        _, decision = once(contained, mallory, "add_user_to_group", UserName=mallory.name, GroupName=group)
+    assert decision["decision"] == ("left" if denies else "contained")
+    assert ("lifts no denial" in decision.get("reason", "")) == denies
+
+
+def test_policies_of_aws_are_read_once(contained):
+    """Nobody but AWS changes them: the second time, detaching takes no look."""
+    mallory, arn = contained.person(), "arn:aws:iam::aws:policy/IAMFullAccess"
+    for expected in (4, 1):
+        once(contained, mallory, "attach_user_policy", UserName=mallory.name, PolicyArn=arn)
+        assert len(contained.calls) - 1 == expected
+
+
+@pytest.mark.parametrize("age", [timedelta(minutes=16), timedelta(days=2)])
+def test_an_old_event_is_reported_and_not_acted_on(contained, admin, age):
+    """Somebody may have put things right since; the command is what the guard would have done."""
+    mallory = contained.person()
+    key = mallory.iam.create_access_key(UserName=admin.name)["AccessKey"]
+    (event,) = contained.events()
+    decision = contained.contain(made(event, age))
+    assert decision["decision"] == "left"
+    assert decision["reason"].startswith("the call is older than 15 minutes")
+    assert decision["commands"][0].endswith("--status Inactive")
+    assert contained.status(admin.name, key) == "Active"
+    contained.iam.delete_access_key(UserName=admin.name, AccessKeyId=key["AccessKeyId"])
+
+
+def test_the_guards_own_roles_are_left_alone(contained):
+    """What is put on them is left, even if it is only what was there before."""
+    mallory = contained.person()
+    before = contained.backend.get_role("iam-guard").policies["iam-guard"]
+    text = before if isinstance(before, str) else json.dumps(before)
+    parameters = {"RoleName": "iam-guard", "PolicyName": "iam-guard", "PolicyDocument": text}
+    _, decision = once(contained, mallory, "put_role_policy", **parameters)
+    assert decision["reason"].startswith("the guard's own roles")
+    assert "iam-guard" in contained.backend.get_role("iam-guard").policies
+    for name in ("iam-guard-reader", "stacksets-exec-0123"):
+        if name not in [role.name for role in contained.backend.roles.values()]:
+            parameters = {"RoleName": name, "AssumeRolePolicyDocument": TRUST}
+            _, decision = once(contained, mallory, "create_role", **parameters)
+            assert (decision["decision"], contained.quarantined("role", name)) == ("left", False)
+
+
+def test_an_admin_is_never_quarantined(contained):
+    """If the new user is in the admin group by now, the event fails loudly until somebody has taken them out."""
+    mallory, eve = contained.person(), f"eve-{len(contained.backend.users)}"
+    mallory.iam.create_user(UserName=eve)
+    (event,) = contained.events()
+    contained.iam.add_user_to_group(GroupName="admins", UserName=eve)
+    (invocation,) = [i for i in contained.sandbox.deliver(event) if CONTAIN in i.function]
+    assert outcomes(invocation) == "failed failed failed dead-lettered"
+    assert "an admin is never quarantined" in invocation.log
+    assert not contained.quarantined("user", eve)
+    contained.iam.remove_user_from_group(GroupName="admins", UserName=eve)
+    contained.events()
+    assert contained.contain(event)["decision"] == "contained"
+    assert contained.quarantined("user", eve)
+
+
+def test_the_admin_group_is_known_by_its_id(contained):
+    """Another group of the admins' name protects nobody from the quarantine."""
+    mallory, eve = contained.person(), f"eve-{len(contained.backend.users)}"
+    mallory.iam.create_user(UserName=eve)
+    (event,) = contained.events()
+    contained.iam.update_group(GroupName="admins", NewGroupName="old-admins")
+    contained.iam.create_group(GroupName="admins")
+    contained.iam.add_user_to_group(GroupName="admins", UserName=eve)
+    contained.events()
+    try:
+        assert contained.contain(event)["decision"] == "contained"
+    finally:
+        contained.iam.remove_user_from_group(GroupName="admins", UserName=eve)
+        contained.iam.delete_group(GroupName="admins")
+        contained.iam.update_group(GroupName="old-admins", NewGroupName="admins")
+    assert contained.quarantined("user", eve)
+
+
+# The policy file
+
+
+def test_both_functions_have_names_that_lambda_takes():
+    """Prefix and name together have at most 64 characters."""
+    for name in (CONTAIN, f"{CONTAIN}-of-roles"):
+        policy = shipped(name)
+        assert len(policy["mode"]["function-prefix"] + policy["name"]) <= 64
+        assert policy["mode"]["role"] == "iam-guard-contain"

@@ -1,0 +1,142 @@
+"""Containing unintended calls while things go wrong: what is gone, refused, throttled or rewritten."""
+
+import random
+from datetime import timedelta
+
+import pytest
+from contained import ADMINISTRATOR, ANYTHING, NOTHING, PASSWORD, QUARANTINE, SAML, allowed, decided, once
+from helpers import CONTAIN, made, outcomes
+
+from sandbox.server import Fault
+
+GUARD = "*:assumed-role/iam-guard-contain/*"
+
+
+@pytest.fixture(autouse=True)
+def without_faults(sandbox):
+    """No fault outlives its test."""
+    yield
+    sandbox.faults.clear()
+    sandbox.pending.clear()
+
+
+def gone(contained, mallory, operation, parameters, undo, arguments):
+    """The decision about a call whose work somebody else has undone before the event came."""
+    contained.events()
+    getattr(mallory.iam, operation)(**parameters)
+    (event,) = contained.events()
+    getattr(contained.iam, undo)(**arguments)
+    contained.events()
+    return contained.contain(made(event, timedelta(seconds=11)))
+
+
+def test_what_is_gone_already_is_fine(contained):
+    """Somebody was faster: nothing is left to do, and nothing fails."""
+    mallory = contained.person()
+    me, eve = {"UserName": mallory.name}, {"UserName": f"eve-{mallory.name}"}
+    inline = {**me, "PolicyName": "p"}
+    attached = {**me, "PolicyArn": ADMINISTRATOR}
+    member = {**me, "GroupName": contained.group()}
+    group = next(g for g in contained.backend.groups.values() if g.name == member["GroupName"])
+    group.create_date -= timedelta(minutes=1)
+    saml = {"Name": "gone", "SAMLMetadataDocument": SAML}
+    provider = {"SAMLProviderArn": "arn:aws:iam::151515151515:saml-provider/gone"}
+    password = {**me, "Password": PASSWORD}
+    steps = [
+        ("put_user_policy", {**inline, "PolicyDocument": ANYTHING}, "delete_user_policy", inline),
+        ("attach_user_policy", attached, "detach_user_policy", attached),
+        ("add_user_to_group", member, "remove_user_from_group", member),
+        ("create_user", eve, "delete_user", eve),
+        ("create_saml_provider", saml, "delete_saml_provider", provider),
+        ("create_login_profile", password, "delete_login_profile", me),
+    ]
+    found = [gone(contained, mallory, *step) for step in steps]
+    assert [d["decision"] for d in found] == ["contained"] * len(steps), found
+    done = [step[2] for step, decision in zip(steps, found, strict=True) if "did" in decision]
+    assert done == ["remove_user_from_group"]  # which IAM answers the same, whether it was a member or not
+
+
+def test_a_deleted_access_key_is_gone(contained, admin):
+    """IAM says that nobody has it."""
+    mallory = contained.person()
+    key = mallory.iam.create_access_key(UserName=admin.name)["AccessKey"]
+    (event,) = contained.events()
+    contained.iam.delete_access_key(UserName=admin.name, AccessKeyId=key["AccessKeyId"])
+    contained.events()
+    decision = contained.contain(made(event, timedelta(seconds=11)))
+    assert (decision["decision"], decision["containment"]) == ("contained", "the access key is gone already")
+
+
+def test_a_new_thing_that_iam_does_not_know_everywhere_yet_is_not_gone(contained, admin):
+    """While the call is a few seconds old, "no such entity" is asked once more."""
+    mallory = contained.person()
+    key = mallory.iam.create_access_key(UserName=admin.name)["AccessKey"]
+    (event,) = contained.events()
+    contained.sandbox.faults.append(Fault("iam:UpdateAccessKey", "NoSuchEntity", 404, times=1, caller=GUARD))
+    assert contained.contain(made(event, timedelta(seconds=9)))["did"]
+    assert contained.status(admin.name, key) == "Inactive"
+    contained.iam.delete_access_key(UserName=admin.name, AccessKeyId=key["AccessKeyId"])
+
+
+def test_what_cannot_be_taken_back_ends_loudly(contained):
+    """IAM refuses: the event fails three times, and is dead-lettered."""
+    mallory = contained.person()
+    mallory.iam.create_user(UserName=f"eve-{mallory.name}")
+    for _ in range(10):
+        contained.iam.attach_user_policy(UserName=f"eve-{mallory.name}", PolicyArn=contained.policy(NOTHING))
+    event = contained.events()[0]
+    (invocation,) = [i for i in contained.sandbox.deliver(event) if CONTAIN in i.function]
+    assert outcomes(invocation) == "failed failed failed dead-lettered"
+    assert "LimitExceeded" in invocation.decisions[0]["reason"]
+
+
+def test_a_password_that_is_just_being_made_is_deleted_a_little_later(contained):
+    """IAM answers that the login profile cannot be modified yet; the call is made again."""
+    mallory = contained.person()
+    fault = Fault("iam:DeleteLoginProfile", "EntityTemporarilyUnmodifiable", 409, times=1, caller=GUARD)
+    contained.sandbox.faults.append(fault)
+    parameters = {"UserName": mallory.name, "Password": PASSWORD}
+    _, decision = once(contained, mallory, "create_login_profile", **parameters)
+    assert decision["did"] == [f"aws iam delete-login-profile --user-name {mallory.name}"]
+    assert not allowed(contained.iam.get_login_profile, UserName=mallory.name)
+
+
+def test_a_quarantine_that_denies_nothing_is_not_relied_on(contained):
+    """If somebody has rewritten it, attaching it would help them: the event fails until it is put right."""
+    mallory = contained.person()
+    mallory.iam.create_policy_version(PolicyArn=QUARANTINE, PolicyDocument=ANYTHING, SetAsDefault=True)
+    mallory.iam.create_user(UserName=f"eve-{mallory.name}")
+    changed, made_user = contained.events()
+    assert contained.contain(changed)["decision"] == "left"
+    (invocation,) = [i for i in contained.sandbox.deliver(made_user) if CONTAIN in i.function]
+    contained.iam.set_default_policy_version(PolicyArn=QUARANTINE, VersionId="v1")
+    contained.iam.delete_policy_version(PolicyArn=QUARANTINE, VersionId="v2")
+    contained.sandbox.functions.cool()
+    contained.warm_up()
+    assert outcomes(invocation) == "failed failed failed dead-lettered"
+    assert f"{QUARANTINE}, version v2, does not deny *" in invocation.log
+    assert not contained.quarantined("user", f"eve-{mallory.name}")
+
+
+def test_no_event_is_lost_while_iam_throttles(contained):
+    """With three of ten calls throttled, every event ends as a decision."""
+    mallory = contained.person()
+    for number in range(6):
+        eve = f"eve{number}-{mallory.name}"
+        mallory.iam.create_user(UserName=eve)
+        mallory.iam.create_access_key(UserName=eve)
+        mallory.iam.put_user_policy(UserName=eve, PolicyName="p", PolicyDocument=ANYTHING)
+    events = contained.events()
+    random.Random(1).shuffle(events)  # noqa: S311  not for secrets
+    contained.sandbox.faults.append(Fault("iam:*", "Throttling", caller=GUARD, share=0.3))
+    invocations = contained.deliver(*events)
+    assert contained.sandbox.faults[0].hits > 10
+    assert [line["decision"] for line in decided(invocations) if line["decision"] != "failed"] == [
+        "contained"
+    ] * 18
+    for number in range(6):
+        eve = f"eve{number}-{mallory.name}"
+        (key,) = contained.iam.list_access_keys(UserName=eve)["AccessKeyMetadata"]
+        assert key["Status"] == "Inactive"
+        assert contained.quarantined("user", eve)
+        assert contained.iam.list_user_policies(UserName=eve)["PolicyNames"] == []
