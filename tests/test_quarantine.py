@@ -9,26 +9,18 @@ from helpers import CONTAIN, POLICIES, policies_of, policy, shipped
 
 from c7n_iamguard import settings
 
-PINS = {"groups": {}, "never-quarantine": {}}
-
 
 @pytest.fixture
 def by_hand(contained, monkeypatch, tmp_path):
     """``by_hand(action)``: the users' policy in this process, with these options of its action."""
 
-    def make(pins=None, **action):
+    def make(**action):
         data = shipped(CONTAIN)
         data["actions"] = [{"type": "undo-iam-call", "groups": ["admins"], **action}]
         (group,) = [g.id for g in contained.backend.groups.values() if g.name == "admins"]
         data["metadata"]["iam-guard"] = {"groups": {"admins": group}, "never-quarantine": {"admins": group}}
-        data["metadata"]["iam-guard"] |= pins or {}
-        return policy(
-            data,
-            contained.sandbox.environ(account=ACCOUNT),
-            monkeypatch,
-            output_dir=str(tmp_path),
-            log_group="null",
-        )
+        environ = contained.sandbox.environ(account=ACCOUNT)
+        return policy(data, environ, monkeypatch, output_dir=str(tmp_path), log_group="null")
 
     return make
 
