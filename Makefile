@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PROJECT := --editable '.[org,test]'
+TEMPLATES := $(shell grep -l AWSTemplateFormatVersion deploy/*.yml)
 
 # Make itself takes any name, and `make demo events=…` would run the demo as if nothing had been said.
 KNOWN := PYTHON EVENTS ADMINS
@@ -22,7 +24,7 @@ help: ## Say what there is
 
 # Looked at each time: the script leaves alone what is up to date.
 $(READY): FORCE
-	@.ci/venv $(VENV) $(PYTHON)
+	@.ci/venv $(VENV) $(PYTHON) $(PROJECT)
 
 demo: $(READY) ## The main job on the embedded AWS account; with EVENTS="FILE …" ADMINS="NAME …": on your logs
 ifneq ($(EVENTS),)
@@ -35,14 +37,19 @@ test: $(READY) ## All tests; nothing reaches AWS
 	@$(BIN)/python -m pytest
 
 oldest: ## All tests, with the oldest versions of c7n and boto3 that pyproject.toml allows
-	@.ci/venv .venv-oldest $(PYTHON) $$(sed -nE 's/^.*"(boto3|c7n|c7n-org)>=([0-9.]+)".*/\1==\2/p' pyproject.toml | sort -u)
+	@.ci/venv .venv-oldest $(PYTHON) $(PROJECT) $$(sed -nE 's/^.*"(boto3|c7n|c7n-org)>=([0-9.]+)".*/\1==\2/p' pyproject.toml | sort -u)
 	@.venv-oldest/bin/python -m pytest
 
 lint: $(READY) ## Style of the code, the CloudFormation templates and the workflow for CI
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/cfn-lint $$(grep -l AWSTemplateFormatVersion deploy/*.yml)
+	@$(BIN)/cfn-lint $(TEMPLATES)
 	@$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows deploy/github-actions.yml
+	@$(BIN)/zizmor --quiet --offline --persona pedantic deploy/github-actions.yml
+
+audit: ## What checkov says of the CloudFormation templates; it comes with so much that it has a folder of its own
+	@.ci/venv .venv-audit $(PYTHON) 'checkov>=3.3.30'
+	@.venv-audit/bin/checkov --quiet --compact --skip-download --framework cloudformation $(TEMPLATES:%=--file %)
 
 validate: $(READY) ## What custodian says of the policies
 	@$(BIN)/custodian validate policies/*.yml
@@ -51,7 +58,7 @@ bench: $(READY) ## Side-by-side measurements, compared with the committed result
 	@$(BIN)/python -m bench
 
 clean: ## Remove all that make has made
-	@rm -rf .venv .venv-oldest dist .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-oldest .venv-audit dist .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: FORCE help demo test oldest lint validate bench clean
+.PHONY: FORCE help demo test oldest lint audit validate bench clean

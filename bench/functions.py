@@ -52,9 +52,9 @@ class Function:
         Roles.prepare(box, self.account)
         self.deploy(box, self.account)
 
-    def zipped(self, box):
-        """The bytes of its archive."""
-        return lambda_backends[self.account][box.region].get_function(self.name).code_bytes
+    def uploaded(self, box):
+        """moto's own function, with its archive."""
+        return lambda_backends[self.account][box.region].get_function(self.name)
 
     def environment(self, box):
         """One of its execution environments that is alive."""
@@ -107,18 +107,18 @@ def module(file, name):
     return partial(deploy_module, HERE / file, name)
 
 
-def deploy_module(path, name, box, account, more=None, environment=None):
+def deploy_module(path, name, box, account, original=None, environment=None):
     """Upload a Python file as a function.
 
-    :param more: the archive of another function, which the file is added to
+    :param original: another function of moto's, whose archive and role it gets
     """
-    archive = io.BytesIO(more or b"")
+    archive = io.BytesIO(original.code_bytes if original else b"")
     with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as into:
         into.write(path, path.name)
     box.client("lambda", account=account).create_function(
         FunctionName=name,
         Runtime=OTHER,
-        Role=f"arn:aws:iam::{account}:role/bench",
+        Role=original.role if original else f"arn:aws:iam::{account}:role/bench",
         Handler=f"{path.stem}.run",
         Code={"ZipFile": archive.getvalue()},
         Timeout=120,
@@ -128,11 +128,16 @@ def deploy_module(path, name, box, account, more=None, environment=None):
 
 
 def acts(policy):
-    """Take the word ``observe`` out of a policy's actions, and put the role that may use IAM on its list."""
+    """Take ``observe`` out of a policy's actions, and put the role that may use IAM on its list."""
     policy["metadata"]["admin-roles"] = [ADMIN]
     for action in policy["actions"]:
         if isinstance(action, dict):
             action.pop("observe", None)
+
+
+def tells_nobody(policy):
+    """Take the action ``put-event`` out of a policy."""
+    policy["actions"].remove("put-event")
 
 
 FUNCTIONS = {
@@ -140,6 +145,9 @@ FUNCTIONS = {
     "ours, without bytecode": Function(f"iam-guard-{REVOKE}", policy(REVOKE, runtime=OTHER), parts=(STARTS,)),
     "ours, for roles": Function(
         f"iam-guard-{REVOKE_ROLES}", policy(REVOKE_ROLES, edit=acts), Roles, (STARTS, EVENTS)
+    ),
+    "ours, without put-event": Function(
+        f"iam-guard-{REVOKE}", policy(REVOKE, edit=tells_nobody), parts=(STARTS, EVENTS)
     ),
     "floor": Function("bench-floor", module("floor.py", "bench-floor")),
     "blog post": Function("bench-blogpost", module("blogpost.py", "bench-blogpost")),

@@ -7,8 +7,6 @@ handler's own thread only, and makes many small calls look dearer than they are.
 import re
 from dataclasses import replace
 
-from moto.awslambda.models import lambda_backends
-
 from bench import callers
 from bench.callers import ADMIN
 from bench.functions import HERE, deploy_module
@@ -112,11 +110,10 @@ def by_library(box, function):
 
 def copy(box, function, suffix, **environment):
     """The same function once more, under another name, with the profiler in its archive."""
-    original = lambda_backends[function.account][box.region].get_function(function.name)
+    original = function.uploaded(box)
     environment = {**original.environment_vars, **environment, "PROFILED": original.handler}
     copied = replace(function, name=f"{function.name}-{suffix}")
-    code = original.code_bytes
-    deploy_module(HERE / "profiled.py", copied.name, box, copied.account, code, environment)
+    deploy_module(HERE / "profiled.py", copied.name, box, copied.account, original, environment)
     return copied
 
 

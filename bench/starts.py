@@ -56,7 +56,7 @@ def rows(box, clock, functions, runs):
             **row(samples[who]),
             "cpu": round(cpu[who] * 1000),
             "memory": round(memory[who], 1),
-            "zip": round(len(function.zipped(box)) / 1000, 1),
+            "zip": round(len(function.uploaded(box).code_bytes) / 1000, 1),
         }
         for who, function in functions.items()
     }

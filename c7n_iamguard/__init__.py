@@ -4,4 +4,4 @@ Importing the package loads nothing of c7n and nothing of boto3: :mod:`c7n_iamgu
 waits for c7n's IAM resources, :mod:`c7n_iamguard.handler` is the entry point in AWS Lambda.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

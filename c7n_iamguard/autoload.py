@@ -1,26 +1,26 @@
-"""Loads the plugin as soon as c7n has loaded its IAM resources.
+"""Loads the plugin as soon as c7n has loaded what it belongs to.
 
 ``c7n_iamguard.pth`` imports this module in every interpreter of the environment. So it imports nothing but
-``sys``, and only puts a finder on ``sys.meta_path``. The finder acts once: as soon as ``c7n.resources.iam`` has
-been imported, it imports :mod:`c7n_iamguard.plugin`. Stock ``custodian`` and ``c7n-org``, and their worker
-processes, then know what the plugin adds. c7n itself loads no third-party plugins (cloud-custodian#6443).
+``sys``, and only puts a finder on ``sys.meta_path``. As soon as one of c7n's modules in :data:`AWAITED` has been
+imported, the finder imports the module of ours that belongs to it. Stock ``custodian`` and ``c7n-org``, and their
+worker processes, then know what the plugin adds. c7n itself loads no third-party plugins (cloud-custodian#6443).
 """
 
 import sys
 
-AWAITED = "c7n.resources.iam"
+#: c7n's modules, and what to import as soon as each has been imported.
+AWAITED = {"c7n.resources.iam": "c7n_iamguard.plugin", "c7n.resources.awslambda": "c7n_iamguard.health"}
 
 
 class PluginFinder:
-    """A meta-path finder that finds nothing itself. It notices when :data:`AWAITED` is imported."""
+    """A meta-path finder that finds nothing itself. It notices when a module in :data:`AWAITED` is imported."""
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        if name != AWAITED:
+        if name not in AWAITED:
             return None
-        uninstall()
         for finder in sys.meta_path:
-            spec = finder.find_spec(name, path, target)
+            spec = None if finder is cls else finder.find_spec(name, path, target)
             if spec is not None:
                 break
         else:
@@ -30,24 +30,24 @@ class PluginFinder:
 
             def exec_module(module):
                 load(module)
-                load_plugin()
+                load_plugin(AWAITED[name])
 
             spec.loader.exec_module = exec_module
         return spec
 
 
-def load_plugin():
-    """Import the plugin.
+def load_plugin(name):
+    """Import a module of the plugin.
 
     If it cannot be imported, an error in the log says so, and all policies that do not use it go on working.
     """
-    own = [module for name, module in sys.modules.items() if name.startswith("c7n_iamguard.")]
-    # Skip while one of our own modules is importing c7n.resources.iam (circular import). Python marks a module
-    # that is being imported in this private attribute; importlib itself relies on it.
+    own = [module for known, module in sys.modules.items() if known.startswith("c7n_iamguard.")]
+    # Skip while one of our own modules is importing c7n's (circular import). Python marks a module that is being
+    # imported in this private attribute; importlib itself relies on it.
     if any(getattr(module.__spec__, "_initializing", False) for module in own if module):
         return
     try:
-        import c7n_iamguard.plugin  # noqa: F401
+        __import__(name)
     except Exception:
         import logging
 
@@ -56,16 +56,5 @@ def load_plugin():
         )
 
 
-def install():
-    """Put the finder in front of all others; a second call changes nothing."""
-    if AWAITED not in sys.modules and PluginFinder not in sys.meta_path:
-        sys.meta_path.insert(0, PluginFinder)
-
-
-def uninstall():
-    """Remove the finder."""
-    if PluginFinder in sys.meta_path:
-        sys.meta_path.remove(PluginFinder)
-
-
-install()
+if PluginFinder not in sys.meta_path and not AWAITED.keys() <= sys.modules.keys():
+    sys.meta_path.insert(0, PluginFinder)

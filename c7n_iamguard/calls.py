@@ -29,10 +29,16 @@ COPIED = (
 
 #: Parameters that are whole documents or keys, by the ends of their names.
 DOCUMENTS = ("Document", "Body")
+#: The resource in the message of IAM's AccessDenied.
+RESOURCE = re.compile(
+    r"is not authorized to perform: \S+ on resource: (.+?)(?= because | with an explicit |$)"
+)
 
 
 def target(record):
     """What a call was about, for a column of a report: the texts among its parameters, without documents.
+
+    Of a call that IAM denied, CloudTrail keeps no parameters; its error message may name the resource.
 
     Whoever makes a call that fails chooses these texts freely. So they are cut, and only printable ASCII is left
     of them: a line break would forge a row of the report, and other characters would act on the terminal.
@@ -40,9 +46,10 @@ def target(record):
     :returns: such as ``backdoor, arn:aws:iam::aws:policy/AdministratorAccess``; None if CloudTrail tells nothing
     """
     parameters = record.get("requestParameters")
-    if not isinstance(parameters, dict):
-        return None
-    texts = [v for k, v in parameters.items() if isinstance(v, str) and not k.endswith(DOCUMENTS)]
+    if isinstance(parameters, dict):
+        texts = [v for k, v in parameters.items() if isinstance(v, str) and not k.endswith(DOCUMENTS)]
+    else:
+        texts = RESOURCE.findall(text(record, "errorMessage") or "")
     return ", ".join(re.sub("[^ -~]", "?", value[:100]) for value in texts) or None
 
 

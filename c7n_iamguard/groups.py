@@ -183,5 +183,5 @@ def explains(event, name, groups):
     for group in groups:
         if group["GroupName"].lower() == name.lower():
             made = time.strptime(detail(event)["eventTime"], "%Y-%m-%dT%H:%M:%SZ")
-            return group["CreateDate"].timestamp() <= timegm(made)
+            return int(group["CreateDate"].timestamp()) <= timegm(made)
     return False

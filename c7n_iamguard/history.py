@@ -88,7 +88,7 @@ class History:
                     yield record
         took = time.monotonic() - started
         log.info(
-            f"CloudTrail's event history: {self.events} IAM events in {self.requests} requests, {took:.0f} s"
+            f"CloudTrail's event history: {self.events} IAM events read in {took:.0f} s, requests: {self.requests}"
         )
 
     def pages(self):

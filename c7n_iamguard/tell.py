@@ -3,16 +3,16 @@
 import json
 import logging
 import re
-import threading
 import time
+from functools import cached_property
 
 from botocore.exceptions import BotoCoreError, ClientError
 from c7n.actions import EventAction
 from c7n.exceptions import PolicyExecutionError
-from c7n.utils import chunks, get_partition, local_session, type_schema
+from c7n.utils import chunks, get_partition, type_schema
 
-from c7n_iamguard import client, principals
-from c7n_iamguard.client import client_of, error_code, iam
+from c7n_iamguard import principals
+from c7n_iamguard.client import CONFIG, client_of, error_code, iam
 from c7n_iamguard.notice import Teller, detail, title
 from c7n_iamguard.quiet import Quiet
 from c7n_iamguard.settings import check_variables, refuse
@@ -78,7 +78,7 @@ class PutEvent(EventAction):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.looking, self.looked, self.problem = None, None, None
+        self.looked, self.problem = None, None
         self.alias = None
         self.kind = principals.kind_of(self.manager)
         self.quiet = Quiet(self.kind)
@@ -87,6 +87,11 @@ class PutEvent(EventAction):
     def bus(self):
         """The name or ARN of the event bus."""
         return self.data.get("bus", BUS)
+
+    @property
+    def late(self):
+        """Whether the policy is a catch-up: no event told of the calls, but CloudTrail's event history."""
+        return self.manager.ctx.policy.execution_mode == "periodic"
 
     def validate(self):
         """Check the bus's name or ARN.
@@ -103,12 +108,10 @@ class PutEvent(EventAction):
                 "write iam-guard, or arn:aws:events:us-east-1:111122223333:event-bus/iam-guard",
             )
 
-    def prepare(self):
-        """Make and connect the client while the function starts; the first denial does not wait for it."""
-        session = local_session(self.manager.session_factory)
-        client.keep("events", session.client("events", config=client.CONFIG))
-        self.looking = threading.Thread(target=self.look, daemon=True)
-        self.looking.start()
+    @cached_property
+    def client(self):
+        """EventBridge's client. It is made when there is something to tell, so that no denial waits for it."""
+        return client_of(self.manager, "events", CONFIG)
 
     def look(self):
         """Ask for the account's alias, and whether the bus is there. Errors mean that it is not known."""
@@ -117,7 +120,7 @@ class PutEvent(EventAction):
         # AWS accepts events for a bus that does not exist, and drops them without a word.
         self.problem = None
         try:
-            client_of(self.manager, "events").describe_event_bus(Name=self.bus)
+            self.client.describe_event_bus(Name=self.bus)
         except ClientError as error:
             if error_code(error) == "ResourceNotFoundException":
                 self.problem = f"there is no event bus {self.bus}"
@@ -140,11 +143,9 @@ class PutEvent(EventAction):
         :returns: a record per event that was put: the principal's name, the ``detail-type`` and the event's id
         :raises PolicyExecutionError: if any decision could not be told, after all were tried
         """
-        told = [one for one in resources if title(one, event) and not self.quiet.adds_nothing(one, event)]
+        told = [one for one in resources if title(one, self.late) and not self.quiet.adds_nothing(one, event)]
         if not told:
             return []
-        if self.looking:
-            self.looking.join()
         if self.problem or self.looked is None or time.monotonic() - self.looked >= SECONDS:
             self.look()
         if self.problem:
@@ -157,7 +158,7 @@ class PutEvent(EventAction):
                 continue
             self.quiet.note(principal, event)
             name = {self.kind.name_key: principal[self.kind.name_key]}
-            records.append({**name, "detail-type": title(principal, event), "event": answer["EventId"]})
+            records.append({**name, "detail-type": title(principal, self.late), "event": answer["EventId"]})
         if errors:
             self.stop(len(errors), f"the first error is {errors[0]}")
         return records
@@ -182,7 +183,7 @@ class PutEvent(EventAction):
         for attempt in range(TRIES):
             time.sleep(attempt * PAUSE)
             try:
-                answer = client_of(self.manager, "events").put_events(Entries=[entries[n] for n in left])
+                answer = self.client.put_events(Entries=[entries[n] for n in left])
                 answers |= zip(left, answer["Entries"], strict=True)
             except (BotoCoreError, ClientError) as error:  # botocore has tried again by itself
                 code = error_code(error) if isinstance(error, ClientError) else type(error).__name__
@@ -205,11 +206,12 @@ class PutEvent(EventAction):
             alias=self.alias,
             runbook=(policy.data.get("metadata") or {}).get("runbook"),
             observes=any(action.data.get("observe") for action in self.manager.actions),
+            late=self.late,
         )
         found = detail(principal, self.kind, event, teller)
         return {
             "Source": SOURCE,
-            "DetailType": title(principal, event),
+            "DetailType": title(principal, self.late),
             "Detail": json.dumps(found, ensure_ascii=False),
             "Resources": [arn] if (arn := found["principal"]["arn"]) else [],
             "EventBusName": self.bus,

@@ -2,12 +2,14 @@
 
 It stands on moto's server, and adds what the guard relies on and moto lacks:
 
-- authorization of every call: identity policies, groups, permissions boundaries, service control
-  policies, with resources and the conditions that the guard's own policies use (:mod:`.authorization`);
-- IAM's quotas per user, its pages, its habit of finding names without regard to case, and when users last
-  used a service, which is made up from what a test says (:mod:`.iam`);
-- CloudTrail records of IAM calls, and their way through EventBridge's rules (:mod:`.cloudtrail`);
-- the deployed functions' uploaded code, run by AWS's own runtime client (:mod:`.functions`).
+- requests: authorization of every call by the policies of identities and resources, permissions boundaries and
+  service control policies (:mod:`.authorization`, :mod:`.conditions`); injected faults (:mod:`.faults`);
+- IAM and STS: quotas, ids, pages, protected roles, sessions of all kinds (:mod:`.iam`, :mod:`.sessions`);
+- CloudTrail: records of IAM calls, and the event history of them (:mod:`.cloudtrail`, :mod:`.history`);
+- EventBridge: rules and schedules, custom buses, and what targets let in (:mod:`.eventbridge`, :mod:`.inputs`);
+- Lambda: the uploaded code, run by AWS's own runtime client (:mod:`.functions`, :mod:`.environments`);
+- SQS, SNS, CloudWatch: dead-letter queues, mails, metrics, alarms (:mod:`.sqs`, :mod:`.sns`, :mod:`.alarms`);
+- CloudFormation: the resources of all these (:mod:`.stacks`, :mod:`.stack_resources`, :mod:`.stack_iam`).
 
 What it does not do: the seconds that IAM takes to make a change act everywhere, EventBridge's delays and
 retries, and any service but those that a test of the guard calls.

@@ -73,8 +73,8 @@ def context_of(principal):
     }
     if organization.of(principal.account):
         context["aws:principalorgid"] = organization.of(principal.account)
-    if principal.kind == "IAMUser":
-        context["aws:username"] = principal.name
+    if principal.kind == "IAMUser" and principal.entity:
+        context["aws:username"] = principal.entity.name
     return context
 
 

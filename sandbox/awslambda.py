@@ -5,11 +5,13 @@ import json
 from moto.awslambda.exceptions import FunctionAlreadyExists
 from moto.awslambda.models import LambdaFunction
 from moto.awslambda.policy import Policy
+from moto.awslambda.responses import LambdaResponse
 from moto.logs.models import logs_backends
 from moto.utilities.utils import get_partition
 
 from sandbox import authorization
 from sandbox.principals import Principal
+from sandbox.requests import request_of
 
 
 def patches():
@@ -19,6 +21,7 @@ def patches():
         (LambdaFunction, "__init__", create_function),
         (LambdaFunction, "update_configuration", update_configuration),
         (LambdaFunction, "get_configuration", get_configuration),
+        (LambdaResponse, "get_function", get_function),
     ]
 
 
@@ -49,6 +52,18 @@ def get_configuration(self, on_create=False):
     if self.dead_letter_config:
         configuration["DeadLetterConfig"] = self.dead_letter_config
     return configuration
+
+
+def get_function(self):
+    """A function; its tags only for those who may list them.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html
+    """
+    answer, request = json.loads(originals["get_function"](self)), request_of(self)
+    arn = answer["Configuration"]["FunctionArn"]
+    if not authorization.authorized(request.principal, "lambda:ListTags", arn, {}, request.scps):
+        answer.pop("Tags", None)
+    return json.dumps(answer)
 
 
 def may_log(function, account, region):

@@ -1,12 +1,10 @@
-"""CloudTrail records of the IAM calls that reach the sandbox, and EventBridge's rules for them."""
+"""CloudTrail records of the IAM calls that reach the sandbox, and the events that carry them."""
 
-import json
 import re
 import uuid
 from datetime import datetime, timezone
 
-from moto.awslambda.models import lambda_backends
-from moto.events.models import EventPattern, events_backends
+from moto.events.models import EventPattern
 
 from sandbox import elements
 
@@ -80,47 +78,11 @@ def error_in(status, body):
     return (code[1] if code else "InternalFailure", message[1].strip() if message else "")
 
 
-def targets(event, account, region):
-    """The functions that EventBridge invokes for an event, by the rules of the account's default bus.
-
-    A rule in state ENABLED gets no read-only management events. A function that has not permitted the
-    rule to invoke it is not invoked.
-
-    :returns: a list of (rule's name, function's name)
-    """
-    backend = events_backends[account][region]
-    found = []
-    for rule in backend.event_buses["default"].rules.values():
-        if rule.state not in ("ENABLED", ALL_MANAGEMENT_EVENTS):
-            continue
-        if rule.state == "ENABLED" and is_read(event):
-            continue
-        if rule.event_pattern.get_pattern() and rule.event_pattern.matches_event(event):
-            for target in rule.targets:
-                if permitted(target["Arn"], rule.arn, account, region):
-                    found.append((rule.name, target["Arn"].split(":")[6]))
-    return found
-
-
 def is_read(event):
     """Whether EventBridge takes a CloudTrail event for read-only: by the call's name."""
     detail = event.get("detail")
     name = detail.get("eventName") if isinstance(detail, dict) else None
     return isinstance(name, str) and name.startswith(UNDELIVERED_READS)
-
-
-def permitted(function_arn, rule_arn, account, region):
-    """Whether a function's resource policy lets EventBridge invoke it for a rule."""
-    functions = lambda_backends[account][region]
-    try:
-        policy = json.loads(functions.get_policy(function_arn.split(":")[6]))
-    except Exception:  # no function, or no policy: EventBridge counts a failed invocation
-        return False
-    return any(
-        statement["Principal"].get("Service") == "events.amazonaws.com"
-        and statement["Condition"]["ArnLike"]["AWS:SourceArn"] == rule_arn
-        for statement in json.loads(policy["Policy"])["Statement"]
-    )
 
 
 def matches(pattern, event):

@@ -42,7 +42,7 @@ KEYS = {
     "iam:associatedresourcearn": ARN,
     "iam:awsservicename": STRING,
     "iam:passedtoservice": STRING,
-    "iam:permissionsboundary": ARN,
+    "iam:permissionsboundary": STRING,
     "iam:policyarn": ARN,
     "lambda:functionarn": ARN,
     "sns:endpoint": STRING,

@@ -23,6 +23,7 @@ import time
 import uuid
 import zipfile
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -60,7 +61,7 @@ class Environment:
         self.api.daemon_threads = True
         threading.Thread(target=self.api.serve_forever, daemon=True).start()
         environ = functions.sandbox.environ(
-            functions.credentials(function.role, account, region), account, region
+            functions.credentials(function.role, account, region, function.function_name), account, region
         )
         environ |= function.environment_vars
         environ |= {
@@ -99,13 +100,15 @@ class Environment:
             if not self.alive or time.perf_counter() > deadline:
                 error = self.answers.get()[1] if not self.answers.empty() else {"errorMessage": "init failed"}
                 return self.end(Attempt("failed", error=error))
-        start = time.perf_counter()
-        self.events.put((str(uuid.uuid4()), event, timeout))
+        start, request = time.perf_counter(), str(uuid.uuid4())
+        self.events.put((request, event, timeout))
         try:
             kind, body = self.wait(timeout)
         except queue.Empty:
             outcome = "timed out" if self.alive else "failed"
-            return self.end(Attempt(outcome, seconds=timeout, init_seconds=self.init_seconds))
+            ended = self.end(Attempt(outcome, seconds=timeout, init_seconds=self.init_seconds))
+            ended.log += last_line(outcome, request, timeout)
+            return ended
         seconds = time.perf_counter() - start
         attempt = Attempt("succeeded" if kind == "response" else "failed", seconds=seconds)
         attempt.result, attempt.error = (body, None) if kind == "response" else (None, body)
@@ -152,6 +155,14 @@ class Environment:
         self.api.server_close()
         shutil.rmtree(self.task, ignore_errors=True)
         self.log_path.unlink(missing_ok=True)
+
+
+def last_line(outcome, request, timeout):
+    """What Lambda itself writes into the log of a function that did not come to its end."""
+    if outcome == "timed out":
+        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
+        return f"{now}Z {request} Task timed out after {timeout:.2f} seconds\n"
+    return f"RequestId: {request} Error: Runtime exited\nRuntime.ExitError\n"
 
 
 def runtime_api(environment):

@@ -9,10 +9,11 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from botocore.exceptions import ClientError
 from moto.awslambda.models import lambda_backends
 
 from sandbox.awslambda import may_log
-from sandbox.environments import Environment, runtime_files
+from sandbox.environments import Attempt, Environment, runtime_files
 from sandbox.principals import service_key
 
 #: Lambda tries an asynchronous event three times.
@@ -21,7 +22,10 @@ ATTEMPTS = 3
 
 @dataclass
 class Invocation:
-    """What became of one event in one function: its attempts, and whether it was dead-lettered."""
+    """What became of one event in one function: its attempts, and whether it was dead-lettered.
+
+    The outcome of an attempt is ``succeeded``, ``failed``, ``timed out`` or ``throttled``.
+    """
 
     function: str
     event: object
@@ -54,20 +58,31 @@ class Functions:
         self.layer = None
 
     def invoke(self, name, event, account=None, region=None):
-        """Invoke a function as EventBridge does: three attempts, then the dead-letter queue."""
+        """Invoke a function as EventBridge does: three attempts, then the dead-letter queue.
+
+        A function without any concurrency is not tried: Lambda hands its events to the queue at once.
+        """
         account, region = account or self.sandbox.account, region or self.sandbox.region
         invocation = Invocation(name, event)
         for _ in range(ATTEMPTS):
             invocation.attempts.append(self.attempt(name, event, account, region))
             if invocation.succeeded:
                 return invocation
-        invocation.dead_lettered = self.dead_letter(name, event, invocation, account, region)
+            if invocation.attempts[-1].outcome == "throttled":
+                break
+        try:
+            invocation.dead_lettered = self.dead_letter(name, event, invocation, account, region)
+        except ClientError:
+            self.sandbox.metrics.of_function(account, region, name, "DeadLetterErrors")
         return invocation
 
     def attempt(self, name, event, account=None, region=None):
         """Run a function on one event, once, in a warm environment if there is one."""
         account, region = account or self.sandbox.account, region or self.sandbox.region
         function = lambda_backends[account][region].get_function(name)
+        if function.reserved_concurrency is not None and int(function.reserved_concurrency) == 0:
+            self.sandbox.metrics.of_function(account, region, name, "Throttles")
+            return Attempt("throttled")
         key = (account, region, name, function.code_sha_256, json.dumps(function.environment_vars))
         with self.lock:
             alive = self.idle.setdefault(key, [])
@@ -79,8 +94,12 @@ class Functions:
                 self.all.append(environment)
         attempt = environment.run(event, function.timeout)
         attempt.cold = cold
+        self.sandbox.metrics.of_function(account, region, name, "Invocations")
+        if attempt.outcome != "succeeded":
+            self.sandbox.metrics.of_function(account, region, name, "Errors")
         if not may_log(function, account, region):
             attempt.log = ""
+        self.sandbox.metrics.of_log(account, region, f"/aws/lambda/{name}", attempt.log)
         if environment.alive:
             with self.lock:
                 self.idle[key].append(environment)
@@ -98,11 +117,11 @@ class Functions:
         if self.layer:
             shutil.rmtree(self.layer, ignore_errors=True)
 
-    def credentials(self, role_arn, account, region):
-        """A session of the function's role, as Lambda takes one."""
+    def credentials(self, role_arn, account, region, name="lambda"):
+        """A session of the function's role, as Lambda takes one: it has the function's name."""
         keys = {"AccessKeyId": service_key(account), "SecretAccessKey": "sandbox"}
         sts = self.sandbox.client("sts", keys, account, region)
-        return sts.assume_role(RoleArn=role_arn, RoleSessionName="lambda")["Credentials"]
+        return sts.assume_role(RoleArn=role_arn, RoleSessionName=name)["Credentials"]
 
     def dead_letter(self, name, event, invocation, account, region):
         """Send an event to the function's dead-letter queue, with the role's own rights, as Lambda does."""
@@ -110,7 +129,7 @@ class Functions:
         target = function.dead_letter_config.get("TargetArn")
         if not target:
             return False
-        credentials = self.credentials(function.role, account, region)
+        credentials = self.credentials(function.role, account, region, function.function_name)
         sqs = self.sandbox.client("sqs", credentials, account=account, region=region)
         url = f"{self.sandbox.endpoint}/{account}/{target.split(':')[-1]}"
         error = invocation.attempts[-1].error or {}
@@ -136,7 +155,10 @@ class Functions:
         for mapping in backend.list_event_source_mappings(None, None):
             function = backend.get_function(mapping.function_arn.split(":")[6])
             sqs = self.sandbox.client(
-                "sqs", self.credentials(function.role, account, region), account, region
+                "sqs",
+                self.credentials(function.role, account, region, function.function_name),
+                account,
+                region,
             )
             url = f"{self.sandbox.endpoint}/{account}/{mapping.event_source_arn.split(':')[-1]}"
             sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])

@@ -62,12 +62,15 @@ class Principal:
     def entity(self):
         """moto's user or role behind the credentials; None for all others, and where it is gone."""
         if self.kind == "AssumedRole":
-            roles = [role for role in self.backend.roles.values() if role.name == self.name]
+            found = next((role for role in self.backend.roles.values() if role.name == self.name), None)
         elif self.kind in ("IAMUser", "FederatedUser"):
-            roles = [user for name, user in self.backend.users.items() if name == self.name]
+            # A session goes on under its user's new name; a key is looked up anew for each call.
+            users = self.backend.users.values()
+            renamed = (user for user in users if user.id == self.id)
+            found = next(renamed, None) if self.id else self.backend.users.get(self.name)
         else:
-            return None
-        return next((found for found in roles if self.id in (None, found.id)), None)
+            found = None
+        return found if found is not None and self.id in (None, found.id) else None
 
     @property
     def arn(self):
@@ -98,17 +101,18 @@ class Principal:
         if self.kind == "Root":
             return {**base, "principalId": self.account, **self.also}
         entity = self.entity
+        unique, name = (entity.id, entity.name) if entity else (self.id, self.name)
         attributes = {"creationDate": self.created, "mfaAuthenticated": str(self.mfa).lower()}
         context = {"attributes": attributes, **self.context}
         if self.kind == "IAMUser":
-            identity = {**base, "principalId": entity.id, "userName": self.name, **self.also}
+            identity = {**base, "principalId": unique, "userName": name, **self.also}
             return identity | ({"sessionContext": context} if self.session else {})
         issuer = {
             "type": "Role" if self.kind == "AssumedRole" else "IAMUser",
-            "principalId": entity.id if entity else self.id,
+            "principalId": unique,
             "arn": entity.arn if entity else None,
             "accountId": self.account,
-            "userName": self.name,
+            "userName": name,
         }
         prefix = issuer["principalId"] if self.kind == "AssumedRole" else self.account
         context = {"sessionIssuer": issuer, **context}

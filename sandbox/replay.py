@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from moto.iam.models import iam_backends
 from moto.utilities.utils import get_partition
 
-from sandbox import callers, cloudtrail, guard, logs
+from sandbox import callers, cloudtrail, eventbridge, guard, logs
 from sandbox.server import ACCOUNT, Sandbox
 
 LET_PASS, FAILED = "let-pass", "failed"
@@ -32,8 +32,6 @@ DECISIONS = (
 )
 #: The guard decides this way on all further events of a caller, so its functions need not be asked again.
 SETTLED = ("revoked", "would-revoke", "cannot-revoke")
-#: EventBridge goes by a call's name alone.
-READS = ("Get", "List", "Describe")
 PROGRESS_SECONDS = 5
 
 
@@ -260,11 +258,10 @@ def deliver(sandbox, call, principals, row, region):
     detail = dict(call.event["detail"])
     if isinstance(detail.get("eventTime"), str):
         detail["eventTime"] = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    detail["readOnly"] = str(detail.get("eventName")).startswith(READS)
     event = {**call.event, "detail": detail}
     if row.settled:
         row.calls += 1
-        row.delivered += bool(cloudtrail.targets(event, event["account"], region))
+        row.delivered += bool(eventbridge.targets(event, event["account"], region))
         return
     if call.principal and call.principal.id:
         give_id(iam_backends[event["account"]][get_partition(region)], principals, call.principal)

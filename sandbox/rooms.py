@@ -1,6 +1,7 @@
 """All rooms that replace parts of moto, or that keep something while a sandbox runs."""
 
 from sandbox import (
+    alarms,
     awslambda,
     buses,
     iam,
@@ -10,13 +11,26 @@ from sandbox import (
     organization,
     principals,
     sessions,
+    sns,
     sqs,
     stack_iam,
     stacks,
 )
 
-PATCHING = (iam, iam_credentials, iam_details, iam_usage, sessions, awslambda, sqs, buses, stacks, stack_iam)
-KEEPING = (principals, organization, iam_usage)
+PATCHING = (
+    iam,
+    iam_credentials,
+    iam_details,
+    iam_usage,
+    sessions,
+    awslambda,
+    sqs,
+    sns,
+    buses,
+    stacks,
+    stack_iam,
+)
+KEEPING = (principals, organization, iam_usage, sns, alarms)
 
 
 def patches():

@@ -23,9 +23,12 @@ from moto.utilities.utils import get_partition
 from waitress import wasyncore
 from waitress.server import create_server
 
-from sandbox import cloudtrail, organization, principals, requests, rooms, sessions
+from sandbox import alarms, cloudtrail, organization, principals, requests, rooms, sessions, sns
+from sandbox.eventbridge import EventBridge
 from sandbox.faults import Fault, fault_for
 from sandbox.functions import Functions
+from sandbox.history import History
+from sandbox.metrics import Metrics
 from sandbox.requests import Call
 
 HOST = "127.0.0.1"
@@ -53,6 +56,9 @@ class Sandbox:
         self.pending = []
         self.lock = threading.RLock()
         self.functions = Functions(self)
+        self.eventbridge = EventBridge(self)
+        self.history = History()
+        self.metrics = Metrics()
         self.stack = ExitStack()
         self.boto = boto3.Session()
 
@@ -97,6 +103,8 @@ class Sandbox:
 
     def patches(self):
         yield from rooms.patches()
+        yield from self.eventbridge.patches()
+        yield from self.history.patches()
         yield moto.iam.models, "get_account_id_from", principals.account_or_default
         yield ActionAuthenticatorMixin, "_authenticate_and_authorize_action", requests.authorizer(self)
         yield BaseResponse, "call_action", requests.recorder(self, BaseResponse.call_action)
@@ -214,10 +222,30 @@ class Sandbox:
                 events, self.pending = self.pending, []
         invocations = []
         for event in events:
-            account, where = event["account"], region or event["region"]
-            for _, function in cloudtrail.targets(event, account, where):
-                invocations.append(self.functions.invoke(function, event, account, where))
+            invocations += self.eventbridge.run(event, event["account"], region or event["region"])
         return invocations
+
+    def tick(self, function, account=None, region=None):
+        """Let the schedules of a function come round: the rules that have it as their target, if they can.
+
+        :returns: the invocations
+        """
+        return self.eventbridge.tick(function, account or self.account, region or self.region)
+
+    def alarms(self, now=None, account=None, region=None):
+        """The states of the alarms that an account's stacks have made, by the metrics up to a moment.
+
+        :param now: the moment; the present one if left out
+        :returns: ``OK``, ``ALARM`` or ``INSUFFICIENT_DATA`` by the alarms' names
+        """
+        return alarms.evaluate(self.metrics, account or self.account, region or self.region, now)
+
+    def mails(self, topic=None):
+        """The mails that topics have sent.
+
+        :param topic: the name of a topic; all if left out
+        """
+        return [mail for mail in sns.mails if topic in (None, mail.topic.rpartition(":")[2])]
 
     def fault_for(self, action, caller):
         """The injected fault that a call is to suffer; None for most calls."""
@@ -242,6 +270,7 @@ class Sandbox:
                     identity, "iam", request.action, params, request.account, region, error, answer
                 )
                 self.pending.append(cloudtrail.envelope(detail))
+                self.history.append(detail)
 
 
 def document(*statements):

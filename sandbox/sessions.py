@@ -104,8 +104,12 @@ def assume_role(self):
     answer = originals["assume_role"](self)
     caller = principal_of(self.get_access_key(), self.region)
     source = caller.context.get("sourceIdentity") or self._get_param("SourceIdentity")
-    context = {"sourceIdentity": source} if source else {}
-    _note(self, answer, context, mfa=bool(self._get_param("TokenCode")))
+    context, also = {"sourceIdentity": source} if source else {}, {}
+    if caller.kind == "Service":  # Lambda, for a function that has the session's name
+        arn = f"arn:{caller.partition}:lambda:{self.region}:{caller.account}:function"
+        issued = f"{arn}:{self._get_param('RoleSessionName')}"
+        also = {"inScopeOf": {"issuerType": "AWS::Lambda::Function", "credentialsIssuedTo": issued}}
+    _note(self, answer, context, mfa=bool(self._get_param("TokenCode")), also=also)
     if source:
         answer.result["SourceIdentity"] = source
     return answer

@@ -1,4 +1,4 @@
-"""Resources of CloudFormation that moto does not know: policies of queues, topics and buses, subscriptions.
+"""Resources of CloudFormation that moto does not know: policies, subscriptions, alarms, metric filters.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-template-resource-type-ref.html
 """
@@ -6,8 +6,14 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-templ
 import json
 
 from moto.events.models import events_backends
+from moto.logs.models import logs_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
+
+from sandbox import alarms
+
+#: The properties of an alarm that are whole numbers, whatever a template writes.
+NUMBERS = ("DatapointsToAlarm", "EvaluationPeriods", "Period")
 
 
 class StackResource:
@@ -125,8 +131,52 @@ class EventBusPolicy(StackResource):
             bus._statements.pop(self.properties["StatementId"], None)
 
 
+class Alarm(StackResource):
+    """An alarm of CloudWatch."""
+
+    def key(self):
+        name = self.properties.get("AlarmName") or self.physical_resource_id
+        return self.account, self.region, name
+
+    def apply(self):
+        number = {name: int(self.properties[name]) for name in NUMBERS if name in self.properties}
+        threshold = {"Threshold": float(self.properties["Threshold"])}
+        alarms.known[self.key()] = {**self.properties, **number, **threshold}
+
+    def take_away(self):
+        alarms.known.pop(self.key(), None)
+        alarms.states.pop(self.key(), None)
+
+
+class MetricFilter(StackResource):
+    """A metric filter of a log group."""
+
+    def apply(self):
+        wanted = self.properties
+        transformations = [
+            {
+                "metricNamespace": one["MetricNamespace"],
+                "metricName": one["MetricName"],
+                "metricValue": str(one["MetricValue"]),
+            }
+            for one in wanted["MetricTransformations"]
+        ]
+        logs_backends[self.account][self.region].put_metric_filter(
+            self.name(), wanted["FilterPattern"], wanted["LogGroupName"], transformations
+        )
+
+    def name(self):
+        return self.properties.get("FilterName") or self.physical_resource_id
+
+    def take_away(self):
+        filters = logs_backends[self.account][self.region].filters
+        filters.delete_filter(self.name(), self.properties["LogGroupName"])
+
+
 TYPES = {
+    "AWS::CloudWatch::Alarm": Alarm,
     "AWS::Events::EventBusPolicy": EventBusPolicy,
+    "AWS::Logs::MetricFilter": MetricFilter,
     "AWS::SNS::Subscription": Subscription,
     "AWS::SNS::TopicPolicy": TopicPolicy,
     "AWS::SQS::QueuePolicy": QueuePolicy,

@@ -14,7 +14,6 @@ from sandbox.stack_resources import TYPES
 #: What moto's CloudFormation passes over: nothing of the sandbox's own looks at them.
 PASSED_OVER = {
     "AWS::CloudTrail::Trail",
-    "AWS::CloudWatch::Alarm",
     "AWS::S3::BucketPolicy",
 }
 

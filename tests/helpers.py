@@ -58,26 +58,6 @@ def shipped(name):
     return next(policy for policy in policies if policy["name"] == name)
 
 
-def edited(**changes):
-    """The main policy with keys of its mode replaced, or of the policy itself if it has them."""
-    policy = shipped(REVOKE)
-    for key, value in changes.items():
-        key = key.replace("_", "-") if key.replace("_", "-") in policy["mode"] else key
-        place = policy if key in policy or key == "source" else policy["mode"]
-        place[key] = value
-    return policy
-
-
-def with_groups(groups, **more):
-    """The main policy with these admin groups."""
-    return edited(filters=[{"not": [{"type": "admin-group-member", "groups": groups, **more}]}])
-
-
-def with_action(**action):
-    """The main policy with these options of its action."""
-    return edited(actions=[{"type": "revoke-iam-access", **action}])
-
-
 def functions():
     """The policy files whose policies are deployed as functions, but for those that are opt-in."""
     files = sorted(POLICIES.glob("*.yml"))
@@ -142,6 +122,11 @@ def made(event, age):
     """The event, as if its call had been made this long ago."""
     event["detail"]["eventTime"] = event_time(age)
     return event
+
+
+def settled(events):
+    """The events, as if their calls had been made so long ago that an admin's addition is judged at once."""
+    return [made(event, timedelta(seconds=31)) for event in events]
 
 
 def old(event):
@@ -218,6 +203,11 @@ def denied(person):
     return False
 
 
+def warm_up(sandbox):
+    """Start the main function, if it is not running."""
+    sandbox.deliver(case("let-pass-admin"))
+
+
 # What IAM holds
 
 
@@ -276,6 +266,16 @@ def state(sandbox, name):
             "keys": iam.list_access_keys(UserName=name)["AccessKeyMetadata"],
         }
     )
+
+
+def untagged(state):
+    """A user's :func:`state`, without the tag that says when IAM was given back."""
+
+    def others(tags):
+        return [tag for tag in tags if tag["Key"] != "iam-guard-restored"]
+
+    user = {**state["user"], "Tags": others(state["user"].get("Tags", []))}
+    return {**state, "user": user, "tags": others(state["tags"])}
 
 
 def deny_user(sandbox, name, *forms):

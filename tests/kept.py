@@ -27,8 +27,8 @@ def of(things):
 
 
 def iam(backend):
-    """Remember the users, groups, managed policies and tags of moto's IAM backend; as :func:`of`."""
-    kinds = [of(kind) for kind in (backend.users, backend.groups, backend.managed_policies)]
+    """Remember the users, groups, roles, managed policies and tags of moto's IAM backend; as :func:`of`."""
+    kinds = [of(kind) for kind in (backend.users, backend.groups, backend.roles, backend.managed_policies)]
     versions = {arn: copy.deepcopy(policy.versions) for arn, policy in backend.managed_policies.items()}
     tags = copy.deepcopy(backend.tagger.tags)
 

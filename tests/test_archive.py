@@ -26,7 +26,6 @@ from c7n_iamguard import archive
 OWN = "python{}.{}".format(*sys.version_info)
 OTHER = "python3.12" if OWN == "python3.13" else "python3.13"
 ACCOUNT, OTHER_ACCOUNT, NEWER_ACCOUNT = "222233334444", "333344445555", "444455556666"
-DEPLOYER = "iam-guard-deployer"
 #: The flags of bytecode that Python uses without a look at the source, https://peps.python.org/pep-0552/
 UNCHECKED_HASH = (1).to_bytes(4, "little")
 GARBAGE = b"this is no Python ("
@@ -81,9 +80,13 @@ def custodian(sandbox, account, file, folder, python=sys.executable):
 
 def prepare(sandbox, account):
     """What a deployment needs: the stack, and an admin group with a member."""
-    sandbox.deploy(account=account, CentralAccount=sandbox.account)
+    sandbox.deploy(account=account)
     sandbox.client("iam", account=account).create_group(GroupName="admins")
     sandbox.create_user("alice", groups=["admins"], account=account)
+
+
+def document(statement):
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def function_of(sandbox, account):
@@ -234,7 +237,11 @@ def test_a_policy_without_the_guard_is_deployed_as_before():
 
 def test_deploying_again_changes_nothing(sandbox, compiled, tmp_path):
     """Neither custodian nor c7n-org uploads a function again that custodian has uploaded."""
-    file, role = policy_file(tmp_path, OWN), f"arn:aws:iam::{ACCOUNT}:role/{DEPLOYER}"
+    file, iam = policy_file(tmp_path, OWN), sandbox.client("iam", account=ACCOUNT)
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": sandbox.account}}
+    role = iam.create_role(RoleName="anything", AssumeRolePolicyDocument=document(trust))["Role"]["Arn"]
+    allowed = document({"Effect": "Allow", "Action": "*", "Resource": "*"})
+    iam.put_role_policy(RoleName="anything", PolicyName="anything", PolicyDocument=allowed)
     account = {"name": "a", "account_id": ACCOUNT, "role": role, "regions": [sandbox.region]}
     (tmp_path / "accounts.yml").write_text(yaml.safe_dump({"accounts": [account]}))
     sandbox.calls.clear()

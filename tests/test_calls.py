@@ -10,6 +10,7 @@ from c7n_iamguard import calls, history
 from c7n_iamguard.calls import Calls
 from c7n_iamguard.history import History, IncompleteHistory
 from c7n_iamguard.principals import ROLE, USER
+from sandbox.server import Fault
 
 BOB = {"UserName": "bob", "UserId": user("bob")["principalId"]}
 CAROL = {"UserName": "carol", "UserId": user("carol")["principalId"]}
@@ -22,6 +23,7 @@ FEDERATED = {
     "accessKeyId": "ASIAIOSFODNN7EXAMPLE",
     "sessionContext": {"sessionIssuer": {**user("bob"), "type": "IAMUser"}},
 }
+EVE = f"arn:aws:iam::{ACCOUNT}:user/eve"
 BY_SERVICE = {"invokedBy": "autoscaling.amazonaws.com"}
 
 
@@ -157,6 +159,24 @@ def test_a_calls_target_is_a_line_of_its_parameters(parameters, target):
     """The names among the parameters make one printable line, whatever the caller has written in them."""
     collected = Calls(USER, [BOB], ACCOUNT)
     collected.add(record(user("bob"), requestParameters=parameters))
+    assert collected.found["bob"][0].get("target") == target
+
+
+@pytest.mark.parametrize(
+    ("message", "target"),
+    [
+        (f"on resource: {EVE} because no identity-based policy allows the iam:CreateUser action", EVE),
+        (f"on resource: {EVE} with an explicit deny in a service control policy", EVE),
+        ("on resource: user eve", "user eve"),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_a_denied_calls_target_is_in_its_message(message, target):
+    """CloudTrail keeps no parameters of a call that IAM denied, but the message names the resource."""
+    message = f"User: arn:aws:iam::{ACCOUNT}:user/bob is not authorized to perform: iam:CreateUser {message}"
+    collected = Calls(USER, [BOB], ACCOUNT)
+    denied = {"errorCode": "AccessDenied", "errorMessage": message, "requestParameters": None}
+    collected.add(record(user("bob"), **denied))
     assert collected.found["bob"][0].get("target") == target
 
 
@@ -314,3 +334,50 @@ def test_memory_does_not_grow_with_the_reads_that_are_left_out(monkeypatch):
 
     used(50)  # what is made once
     assert used(5000) < used(500) * 1.2
+
+
+# The filter on the sandbox's event history
+
+
+@pytest.fixture
+def busy(sandbox, user, monkeypatch):
+    """``busy(calls)``: carol, of whom the sandbox's history has this many reads and one write after them."""
+    found = user("carol-calls")
+    monkeypatch.setattr(sandbox.history, "records", [])
+    monkeypatch.setattr(sandbox.history, "limit", None)
+
+    def call(reads):
+        made = found.iam.get_user()["User"]
+        one = sandbox.history.records.pop()
+        sandbox.history.records.extend({**one, "eventID": str(number)} for number in range(reads))
+        found.iam.create_group(GroupName="carols-group")
+        found.iam.delete_group(GroupName="carols-group")
+        return {"UserName": made["UserName"], "UserId": made["UserId"]}
+
+    return call
+
+
+def test_a_look_up_gets_along_with_awss_limit(busy, sandbox, in_process):
+    """Where CloudTrail refuses the third request of a second, all pages are read all the same."""
+    carol = busy(140)
+    sandbox.history.limit = 2
+    policy = in_process(filters=[{"type": "iam-calls", "read-only": True}])
+    (kept,) = policy.resource_manager.filter_resources([carol])
+    names = [call["eventName"] for call in kept["c7n:IAMCalls"]]
+    assert names == ["DeleteGroup", "CreateGroup", *["GetUser"] * 140]
+
+
+@pytest.mark.parametrize(("fault", "said"), [("limit", "ThrottlingException"), ("denied", "AccessDenied")])
+def test_a_look_up_that_fails_ends_the_run_with_its_error(
+    busy, sandbox, in_process, monkeypatch, fault, said
+):
+    """Throttled past the deadline, or without the right to look: the error is CloudTrail's, and nobody is found."""
+    monkeypatch.setattr(history, "PATIENCE", 2)
+    carol = busy(1)
+    if fault == "limit":
+        sandbox.history.limit = 0
+    else:
+        sandbox.faults.append(Fault("cloudtrail:LookupEvents", code="AccessDeniedException"))
+    policy = in_process(filters=["iam-calls"])
+    with pytest.raises(IncompleteHistory, match=said):
+        policy.resource_manager.filter_resources([carol])

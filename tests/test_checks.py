@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from c7n import commands
-from helpers import REVOKE, edited, shipped, with_action, with_groups
+from helpers import REVOKE, shipped
+from variants import edited, with_action, with_groups
 
 SHIPPED = shipped(REVOKE)
 
@@ -54,6 +55,7 @@ MISTAKES = {
     "ids of somebody else": (edited(events=[{**EVENT, "ids": "requestParameters.userName"}]), "mode.events", "use ids: userIdentity"),
     "a rule that matches nothing": (edited(pattern={"source": ["aws.iam"]}), "mode.pattern", "add detail: {eventName: [{exists: true}]}"),
     "a rule that takes forged events": (edited(pattern={"detail": PATTERN["detail"]}), "mode.pattern", "add source: [aws.iam]"),
+    "a delay": ({**SHIPPED, "mode": {**SHIPPED["mode"], "delay": 60}}, "mode.delay", "leave it out"),
     "the stock handler": (without("handler"), "mode.handler", "use c7n_iamguard.handler.run"),
     "a function without the plugin": (without("packages"), "mode.packages", "add c7n_iamguard"),
     "failed calls skipped": (without("environment"), "mode.environment", 'C7N_SKIP_ERR_EVENT: "no"'),
@@ -66,7 +68,7 @@ MISTAKES = {
     "restoring on a schedule": ({**SHIPPED, "mode": {"type": "periodic", "schedule": "rate(1 day)", "role": "iam-guard"}, "actions": ["restore-iam-access"]}, "mode.type", "use mode pull"),
     "restoring a policy that is none": ({**BY_HAND, "actions": [{"type": "restore-iam-access", "policy": "Deny IAM"}]}, "action:restore-iam-access policy", "write DenyIAMAccess"),
     "looking for a policy that is none": ({**BY_HAND, "filters": [{"type": "iam-access-revoked", "policy": "arn:aws:iam::1:policy/x"}]}, "filter:iam-access-revoked policy", "write DenyIAMAccess"),
-    "another resource's details": ({**BY_HAND, "resource": "aws.iam-role", "source": "authorization-details"}, "source", "use resource: aws.iam-user"),
+    "another resource's details": ({**BY_HAND, "resource": "aws.iam-group", "source": "authorization-details"}, "source", "use resource: aws.iam-user or aws.iam-role"),
     "no filter for admins": (edited(filters=[]), "filters", "add - not: [admin-group-member]"),
     "admins revoked, and nobody else": (edited(filters=["admin-group-member"]), "filters", "add - not: [admin-group-member]"),
     "admins let pass only if they have a certain name": (edited(filters=[{"not": ["admin-group-member", {"UserName": "break-glass"}]}]), "filters", "with nothing else in that not"),

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import POLICIES, REVOKE, ROOT
+from helpers import POLICIES, REVOKE, ROOT
 from test_replay import FOREIGN, Elsewhere
 
 from sandbox import demo
@@ -68,7 +68,7 @@ def test_the_demo_fails_where_a_claim_does_not_hold(edited):
 
 def test_the_demo_says_why_custodian_refuses_a_policy(edited):
     """Where ``custodian run`` fails, its words are shown and the exit status is 1."""
-    shown = run("--policy", edited("- revoke-iam-access", "- no-such-action"))
+    shown = run("--policy", edited("- type: revoke-iam-access", "- type: no-such-action"))
     assert shown.returncode == 1
     assert shown.stderr.startswith("demo: the guard was not deployed: custodian run ended with status")
     assert "no-such-action" in shown.stderr

@@ -198,7 +198,7 @@ def test_long_look_ups_show_progress(trail, caplog):
     assert len(progress) == 3
     assert "3050 IAM events read in 30 s, back to 2026-11-25 11:09:11" in progress[0]
     assert "the look-up ends at 2026-11-25 09:00:00" in progress[0]
-    assert "10000 IAM events in 200 requests, 100 s" in last
+    assert "10000 IAM events read in 100 s, requests: 200" in last
 
 
 def test_botocore_does_not_try_again_by_itself():

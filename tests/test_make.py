@@ -25,7 +25,7 @@ def venv(tmp_path):
     (tmp_path / "python").chmod(0o755)
 
     def run(*requirements, python="./python", status="0"):
-        command = [ROOT / ".ci" / "venv", ".venv", python, *requirements]
+        command = [ROOT / ".ci" / "venv", ".venv", python, "--editable", ".", *requirements]
         environ = {"PATH": "/usr/bin:/bin", "PIP_STATUS": status}
         return subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)
 

@@ -1,5 +1,6 @@
 """What the plugin adds, held to the rules that c7n holds its own filters and actions to."""
 
+import functools
 import inspect
 import re
 import subprocess
@@ -14,27 +15,29 @@ from c7n.exceptions import PolicyValidationError
 from c7n.policy import Policy, execution
 from c7n.query import sources
 from c7n.resources import load_resources
-from c7n.resources.iam import User
-from helpers import POLICIES, ROOT, ours, stock
+from c7n.resources.iam import Role, User
+from helpers import POLICIES, ROOT, ours, policies_of, stock
 
-load_resources(("aws.iam-user",))
+load_resources(("aws.iam-user", "aws.iam-role"))
 SCHEMA = schema.generate()
 
 
-ADDED = {**ours(User.filter_registry), **ours(User.action_registry)}
+FILTERS = {**ours(Role.filter_registry), **ours(User.filter_registry)}
+ADDED = {**FILTERS, **ours(Role.action_registry), **ours(User.action_registry)}
 DOCUMENTED = {**ADDED, **ours(sources)}
 OFFLINE = {"PATH": "/usr/bin:/bin", "AWS_CONFIG_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true"}
 
 
 def test_the_plugin_adds_what_it_says():
-    """The names that users see are registered, and no others."""
-    assert set(ours(User.filter_registry)) == {
-        "admin-group-member",
-        "iam-access-revoked",
-        "unintended-admin-group-member",
-    }
-    assert set(ours(User.action_registry)) == {"restore-iam-access", "revoke-iam-access"}
-    assert set(ours(execution)) == {"cloudtrail"}
+    """The names that users see are registered for users, for roles or for both, and no others."""
+    both = {"iam-access-revoked", "iam-calls", "unintended-iam-calls"}
+    of_users = {"admin-group-member", "unintended-admin-group-member", "unlawful-admin-group-member"}
+    assert set(ours(User.filter_registry)) == both | of_users
+    assert set(ours(Role.filter_registry)) == both | {"admin-role"}
+    both = {"put-event", "restore-iam-access", "revoke-iam-access", "undo-iam-call"}
+    assert set(ours(User.action_registry)) == both | {"remove-from-admin-group"}
+    assert set(ours(Role.action_registry)) == both
+    assert set(ours(execution)) == {"cloudtrail", "periodic"}
     assert set(ours(sources)) == {"authorization-details"}
 
 
@@ -85,13 +88,27 @@ def test_unknown_keys_are_refused(name):
     assert "no-such-key" in problems(mistaken(policy, name))
 
 
+@functools.cache
+def operations(service):
+    """The names of a service's operations, by AWS's own model."""
+    return boto3.Session().client(service, region_name="us-east-1").meta.service_model.operation_names
+
+
+def elements(policy):
+    """The filters and actions of a policy."""
+    manager = Policy(policy, Config.empty(account_id="111122223333", region="us-east-1")).resource_manager
+    return [*manager.iter_filters(), *manager.actions]
+
+
 @pytest.mark.parametrize("name", ADDED)
 def test_permissions_are_real(name):
-    """Every permission names an operation of its service."""
-    for permission in ADDED[name].permissions:
+    """Every permission that an element of a docstring's example declares names an operation of its service."""
+    found = [element for policy in examples(name) for element in elements(policy) if element.type == name]
+    declared = [permission for element in found for permission in element.get_permissions()]
+    assert declared
+    for permission in declared:
         service, operation = permission.split(":")
-        model = boto3.Session().client(service, region_name="us-east-1").meta.service_model
-        assert operation in model.operation_names
+        assert operation in operations(service)
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)
@@ -103,8 +120,11 @@ def test_the_docstrings_examples_are_valid_policies(name):
 @pytest.mark.parametrize("name", ADDED)
 def test_the_help_says_what_it_does(name):
     """``custodian schema`` prints each one's own help and the source of its facts."""
-    kind = "filters" if name in User.filter_registry else "actions"
-    help_text = stock("custodian", "schema", f"aws.iam-user.{kind}.{name}", environ=OFFLINE).stdout
+    kind = "filters" if name in FILTERS else "actions"
+    resource = (
+        "iam-user" if name in {*User.filter_registry.keys(), *User.action_registry.keys()} else "iam-role"
+    )
+    help_text = stock("custodian", "schema", f"aws.{resource}.{kind}.{name}", environ=OFFLINE).stdout
     assert inspect.cleandoc(ADDED[name].__doc__).splitlines()[0] in help_text
     assert "Source: https://docs.aws.amazon.com/" in help_text
 
@@ -117,7 +137,7 @@ def test_every_public_name_is_documented():
         if file.stem == "handler":
             text = file.read_text()
             assert len(re.findall(r"^def (?!_)", text, re.M)) == len(
-                re.findall(r'^def .*:\n    """', text, re.M)
+                re.findall(r'^def (?!_).*:\n    """', text, re.M)
             )
             continue
         module = importlib.import_module(f"c7n_iamguard.{file.stem}".removesuffix(".__init__"))
@@ -141,14 +161,15 @@ def test_custodian_validates_the_pack_offline():
 
 
 @pytest.mark.parametrize("file", sorted(POLICIES.glob("*.yml")), ids=lambda file: file.stem)
-def test_a_policy_file_holds_one_policy_of_its_name(file):
-    """One policy per file, named after it, with its keys in the house's order."""
-    (policy,) = yaml.safe_load(file.read_text())["policies"]
-    assert policy["name"] == file.stem
-    order = ["name", "resource", "description", "metadata", "conditions", "source", "query"]
-    order += ["mode", "filters", "actions"]
-    assert list(policy) == [key for key in order if key in policy]
-    assert {"title", "severity", "reference", "runbook"} <= set(policy["metadata"])
+def test_a_policy_file_holds_what_its_name_says(file):
+    """A file's first policy has the file's name; the keys of each are in the house's order."""
+    policies = policies_of(file)
+    assert policies[0]["name"] == file.stem
+    order = ["name", "resource", "description", "metadata", "conditions", "mode", "source", "query"]
+    order += ["max-resources", "filters", "actions"]
+    for policy in policies:
+        assert list(policy) == [key for key in order if key in policy]
+        assert {"title", "severity", "reference", "runbook"} <= set(policy["metadata"])
 
 
 def interpreter(code, *arguments):

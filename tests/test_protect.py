@@ -13,12 +13,11 @@ from helpers import (
     edit,
     groups_of,
     guards_calls,
-    moto_group,
-    moto_user,
     old,
     outcomes,
     play,
     revoked,
+    settled,
 )
 
 from sandbox.server import Fault
@@ -66,7 +65,7 @@ def test_a_friend_who_is_renamed_at_once_is_not_taken_for_removed(fresh, attacke
     fresh.client("iam").update_user(UserName="friend", NewUserName="friend-2")
     invocation = fresh.functions.invoke(f"iam-guard-{PROTECT}", event)
     assert outcomes(invocation) == "failed failed failed dead-lettered"
-    assert "is gone or renamed: look at the group" in invocation.log
+    assert "is gone or renamed: look at the admin group" in invocation.log
 
 
 def test_who_adds_and_renames_themselves_is_out_of_the_group(fresh, attacker):
@@ -96,7 +95,7 @@ def test_an_admin_who_was_renamed_since_is_an_admin(fresh, user):
     user("colleague")
     admin.iam.add_user_to_group(GroupName="Admins", UserName="colleague")
     fresh.client("iam").update_user(UserName="ada", NewUserName="ada-2")
-    fresh.deliver(fresh.pending[0])
+    fresh.deliver(*settled(fresh.pending[:1]))
     groups = fresh.client("iam").list_groups_for_user(UserName="colleague")["Groups"]
     assert [group["GroupName"] for group in groups] == ["Admins"]
 
@@ -129,7 +128,7 @@ def test_an_admin_may_make_admins(fresh, user):
     admin = user("ada", groups=["Admins"])
     user("colleague")
     admin.iam.add_user_to_group(GroupName="Admins", UserName="colleague")
-    played = play(fresh)
+    played = play(fresh, settled)
     assert [d["decision"] for d in decisions(played) + decisions(played, PROTECT)] == ["let-pass", "let-pass"]
     groups = fresh.client("iam").list_groups_for_user(UserName="colleague")["Groups"]
     assert [group["GroupName"] for group in groups] == ["Admins"]
@@ -147,16 +146,18 @@ def test_a_failed_attempt_to_join_changes_no_membership(fresh, user):
 
 
 def test_a_group_that_takes_the_admins_name_makes_no_admin(fresh, attacker):
-    """Who renames a group of their own to the admin group's name is revoked for it."""
-    event = case("revoked-create-user")
-    fresh.client("iam").create_group(GroupName="devs")
-    event["detail"] |= {
-        "eventName": "UpdateGroup",
-        "requestParameters": {"groupName": "devs", "newGroupName": "ADMINS"},
-    }
-    moto_group(fresh, "Admins").users.append(moto_user(fresh, "bob"))
-    fresh.deliver(event)
-    assert revoked(fresh, "bob") == ["managed"]
+    """Who renames the admin group, and a group of their own to its name, is revoked, and admins are not."""
+    iam = fresh.client("iam")
+    iam.create_group(GroupName="devs")
+    iam.add_user_to_group(GroupName="devs", UserName="mallory")
+    fresh.pending.clear()
+    attacker.iam.update_group(GroupName="Admins", NewGroupName="former-admins")
+    attacker.iam.update_group(GroupName="devs", NewGroupName="Admins")
+    played = play(fresh)
+    assert {decision["decision"] for decision in decisions(played)} == {"revoked"}
+    assert revoked(fresh, "mallory") == ["managed"]
+    (invocation,) = fresh.deliver(case("let-pass-admin"))
+    assert invocation.decisions[0]["reason"] == "in admin group former-admins"
 
 
 def test_an_error_while_judging_who_added_fails_the_event(fresh, attacker):

@@ -5,11 +5,10 @@ import json
 import os
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 import yaml
-from conftest import POLICIES, REVOKE, ROOT
+from helpers import POLICIES, REVOKE, ROOT
 from moto.iam.models import iam_backends
 from records import (
     ACCOUNT,
@@ -26,7 +25,7 @@ from records import (
     written,
 )
 
-from sandbox import Sandbox, callers, cloudtrail, replay
+from sandbox import Sandbox, callers, cloudtrail, guard, replay
 from sandbox.__main__ import main
 
 COLUMNS = ["account", "caller", "type", "calls", "delivered", "decision", "how"]
@@ -229,39 +228,64 @@ def test_a_caller_who_is_revoked_is_counted_and_not_asked_about_again(monkeypatc
     assert (row.calls, row.delivered, row.decision) == (3, 2, "revoked")
 
 
-def test_a_replay_keeps_nothing_of_the_guards_own_calls(tmp_path, monkeypatch):
+def test_a_replay_keeps_nothing_of_the_guards_own_calls(monkeypatch):
     """The sandbox's notes of calls and events are dropped, so that they do not grow with the logs."""
-    sandboxes = []
+    notes = []
 
-    class Noted(Sandbox):
-        def __exit__(self, *exc):
-            sandboxes.append((len(self.calls), len(self.pending)))
-            super().__exit__(*exc)
+    class Noting:
+        def __init__(self, *_):
+            self.account, self.region, self.endpoint = ACCOUNT, "us-east-1", ""
+            self.calls, self.pending = [], []
 
-    monkeypatch.setattr(replay, "Sandbox", Noted)
-    assert main(["replay", str(written(tmp_path / "log", lines([record(user("alice"))] * 3)))]) == 0
-    assert sandboxes == [(0, 0)]
+        def deploy(self):
+            pass
+
+        def deliver(self, event, region):
+            notes.append((len(self.calls), len(self.pending)))
+            self.calls.append("a call")
+            self.pending.append(event)
+            return []
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(replay, "Sandbox", Noting)
+    monkeypatch.setattr(guard, "deploy_policies", lambda *_: None)
+    calls = replay.Calls()
+    for _ in range(3):
+        calls.add(record(user("bob", "810987654321"), account="810987654321"))
+    (account,) = calls.accounts.values()
+    replay.replay(account, calls, set(), [])
+    assert notes == [(0, 0)] * 3
 
 
 # Other policies
 
 
 @pytest.fixture
-def replayed_with(tmp_path, capsys):
-    """``replayed_with(change, …)``: the rows of bob's call, under copies of the policy file, each changed."""
+def replayed_with(tmp_path):
+    """``replayed_with(change, …)``: bob's calls, replayed under copies of the policy file, each changed.
+
+    :returns: the exit status, the rows, and what was said on stderr
+    """
 
     def run(*changes):
-        policies = []
+        command = [sys.executable, "-m", "sandbox", "replay", "--json"]
+        command += [
+            written(tmp_path / "log", lines(record(user("bob"), a) for a in ("CreateUser", "DeleteUser")))
+        ]
         for number, change in enumerate(changes):
             data = yaml.safe_load((POLICIES / f"{REVOKE}.yml").read_text())
+            del data["policies"][1:]  # the catch-up
             change(data["policies"][0])
             path = tmp_path / f"{number}.yml"
             path.write_text(yaml.safe_dump(data, sort_keys=False))
-            policies += ["--policy", str(path)]
-        log = written(tmp_path / "log", lines([record(user("bob")), record(user("bob"), "DeleteUser")]))
-        status = main(["replay", "--json", str(log), *policies])
-        out, err = capsys.readouterr()
-        return status, [json.loads(line) for line in out.splitlines()], err
+            command += ["--policy", path]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
     return run
 
@@ -292,90 +316,6 @@ def test_several_policies_are_deployed_together(replayed_with):
 
     status, (row,), err = replayed_with(only_look, lambda policy: None)
     assert (status, row["decision"], row["calls"], row["delivered"]) == (0, "revoked", 2, 2), err
-
-
-# Output
-
-
-def invocation(succeeded=True, *decisions):
-    attempt = SimpleNamespace(error={"errorMessage": "AccessDenied"})
-    return SimpleNamespace(succeeded=succeeded, decisions=list(decisions), attempts=[attempt])
-
-
-def test_one_revocation_decides_for_all_events_of_a_caller():
-    """A caller is revoked if any event led to it, whatever the others led to."""
-    row = replay.Row(ACCOUNT, "bob", "IAMUser")
-    row.add([invocation(True, {"decision": "revoked", "how": "inline"})])
-    row.add([invocation(True, {"decision": "let-pass"})])
-    row.add([])
-    assert (row.calls, row.delivered, row.decision, row.how) == (3, 2, "revoked", "inline")
-
-
-@pytest.mark.parametrize(
-    ("decisions", "strongest"),
-    [
-        (["let-pass", "failed"], "failed"),
-        (["failed", "left"], "left"),
-        (["contained", "left"], "contained"),
-        (["contained", "revoked", "left"], "revoked"),
-        (["would-revoke", "let-pass"], "would-revoke"),
-        (["cannot-revoke", "acted"], "cannot-revoke"),
-        (["let-pass", "a-new-one"], "a-new-one"),
-    ],
-)
-def test_the_strongest_of_all_decisions_is_the_callers(decisions, strongest):
-    """Whatever the order in which decisions come, and also where one is not known."""
-    for order in (decisions, decisions[::-1]):
-        row = replay.Row(ACCOUNT, "bob", "IAMUser")
-        for decision in order:
-            row.add([invocation(decision != "failed", {"decision": decision})])
-        assert row.decision == strongest
-
-
-def test_a_failed_invocation_is_no_decision(tmp_path, capsys, monkeypatch):
-    """Where the function failed, the row says so, and the exit status is 1."""
-    row = replay.Row(ACCOUNT, "bob", "IAMUser")
-    row.add([invocation(True, {"decision": "let-pass"})])
-    row.add([invocation(False)])
-    monkeypatch.setattr(replay, "replay", lambda *_: [row])
-    log = written(tmp_path / "log", json.dumps(record(user("bob"))))
-    assert main(["replay", str(log)]) == 1
-    out, err = capsys.readouterr()
-    assert "failed" in out
-    assert err == "replay: the function failed on an event of bob: AccessDenied\n"
-
-
-def row_of(decision, *, failed=False, **facts):
-    row = replay.Row(ACCOUNT, **{"caller": "bob", "type": "IAMUser", "calls": 2, "delivered": 1, **facts})
-    row.decide(decision, "managed" if decision == "revoked" else None, failed)
-    return row
-
-
-def test_people_get_a_table(capsys):
-    """Without ``--json`` there is a line per caller, and no log can write to the terminal as it likes."""
-    session = replay.Row(ACCOUNT, "role/\x1b[31m", "AssumedRole", 1)
-    replay.print_table([row_of("revoked"), session])
-    head, _, *rows, _, verdict, _ = capsys.readouterr().out.splitlines()
-    assert head.split() == COLUMNS
-    assert [row.split() for row in rows] == [
-        [ACCOUNT, "bob", "IAMUser", "2", "1", "revoked", "managed"],
-        [ACCOUNT, "role/?[31m", "AssumedRole", "1", "0", "not-delivered", "-"],
-    ]
-    assert verdict == "The guard would have revoked IAM access of 1 of these 2 callers."
-
-
-@pytest.mark.parametrize(
-    ("row", "says"),
-    [
-        (row_of("revoked", failed=True), "revoked IAM access of 1 of these 1 callers"),
-        (row_of("would-revoke"), "would-revoke for 1"),
-        (row_of("cannot-revoke"), "could not have revoked 1"),
-    ],
-)
-def test_the_verdict_counts_every_kind_of_revocation(capsys, row, says):
-    """Whom the guard revoked before something failed, observed, or could not revoke is counted as such."""
-    replay.print_table([row])
-    assert says in capsys.readouterr().out
 
 
 class Elsewhere(Sandbox):

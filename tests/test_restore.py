@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 from c7n.exceptions import PolicyExecutionError
-from helpers import PAT, RESTORE, RESTORE_TAG, REVOKED, deny_arn, deny_user, moto_user, state
+from helpers import PAT, RESTORE, RESTORE_TAG, REVOKED, deny_arn, deny_user, moto_user, state, untagged
 
 from c7n_iamguard import client, deny
 from sandbox.server import Fault
@@ -53,7 +53,7 @@ def test_another_managed_policy_can_be_the_deny(fresh, user, source, option):
     )
     (pol,) = policy.resource_manager.resources()
     assert pol[REVOKED] == ["managed"]
-    assert restore(policy, pol) == [{"UserName": "pol", "restored": ["managed"], "kept": []}]
+    assert restore(policy, pol) == [{"UserName": "pol", "restored": ["managed"]}]
     assert state(fresh, "pol")["managed"] == [deny_arn(fresh)]
 
 
@@ -91,10 +91,12 @@ def test_a_policy_on_a_later_page_counts(in_process, monkeypatch):
     """The guard's policy on the second page of ListAttachedUserPolicies is found."""
     policy = in_process(filters=["iam-access-revoked"])
     iam = client.iam(policy.resource_manager)
+    monkeypatch.setattr(client, "_kept", {})
 
     def attached(name):
         return {"PolicyName": name, "PolicyArn": f"arn:aws:iam::111122223333:policy/{name}"}
 
+    client.keep("iam", iam)
     with Stubber(iam) as stub:
         stub.add_response("get_user", {"User": PAT}, {"UserName": "pat"})
         page = {"AttachedPolicies": [attached("own")], "IsTruncated": True, "Marker": "next"}
@@ -102,7 +104,6 @@ def test_a_policy_on_a_later_page_counts(in_process, monkeypatch):
         page = {"AttachedPolicies": [attached("DenyIAMAccess")], "IsTruncated": False}
         stub.add_response("list_attached_user_policies", page, {"UserName": "pat", "Marker": "next"})
         stub.add_client_error("get_user_policy", "NoSuchEntity")
-        monkeypatch.setattr(client, "_kept", iam)
         (found,) = policy.resource_manager.filters[0].process([{"UserName": "pat"}])
     assert found[REVOKED] == ["managed"]
 
@@ -110,22 +111,22 @@ def test_a_policy_on_a_later_page_counts(in_process, monkeypatch):
 # The way back
 
 
-def test_somebody_elses_policies_stay_and_are_reported(fresh, user, in_process, logged):
-    """An inline policy of the guard's name with another document stays and is reported; a boundary stays."""
+def test_somebody_elses_policies_stay_and_the_run_fails(fresh, user, in_process, logged):
+    """Another inline policy of the guard's name stays, and the failure says so; another boundary stays."""
     user("sam")
     iam = fresh.client("iam")
     deny_user(fresh, "sam", "managed")
     iam.put_user_policy(UserName="sam", PolicyName="DenyIAM", PolicyDocument=json.dumps(THEIR_OWN))
     iam.put_user_permissions_boundary(UserName="sam", PermissionsBoundary=deny_arn(fresh))
     policy = in_process(actions=["restore-iam-access"])
-    assert restore(policy, "sam") == [{"UserName": "sam", "restored": ["managed"], "kept": ["inline"]}]
+    with pytest.raises(PolicyExecutionError, match="DenyIAM of sam is not the guard's, and still denies IAM"):
+        restore(policy, "sam")
     after = state(fresh, "sam")
     assert json.loads(dict(after["inline"])["DenyIAM"]) == THEIR_OWN
     assert after["user"]["PermissionsBoundary"]["PermissionsBoundaryArn"] == deny_arn(fresh)
     (line,) = logged()
-    assert line["decision"] == "restored"
-    assert line["kept"] == ["inline"]
-    assert line["reason"] == "the inline policy DenyIAM is somebody else's"
+    assert (line["decision"], line["restored"]) == ("failed", ["managed"])
+    assert after["managed"] == []
 
 
 def test_what_is_deleted_is_looked_at_right_before(fresh, user, source):
@@ -138,8 +139,9 @@ def test_what_is_deleted_is_looked_at_right_before(fresh, user, source):
     iam.put_user_policy(UserName="tim", PolicyName="DenyIAM", PolicyDocument=json.dumps(THEIR_OWN))
     iam.put_user_permissions_boundary(UserName="tim", PermissionsBoundary=deny_arn(fresh))
     before = state(fresh, "tim")
-    assert restore(policy, tim) == [{"UserName": "tim", "restored": ["managed"], "kept": ["inline"]}]
-    assert state(fresh, "tim") == {**before, "managed": []}
+    with pytest.raises(PolicyExecutionError, match="DenyIAM of tim is not the guard's"):
+        restore(policy, tim)
+    assert untagged(state(fresh, "tim")) == untagged({**before, "managed": []})
 
 
 def test_restoring_again_changes_nothing(fresh, user, in_process):
@@ -150,8 +152,8 @@ def test_restoring_again_changes_nothing(fresh, user, in_process):
     policy = in_process(actions=["restore-iam-access"])
     (first,) = restore(policy, "rae")
     assert sorted(first["restored"]) == ["boundary", "inline", "managed"]
-    assert restore(policy, "rae") == [{"UserName": "rae", "restored": [], "kept": []}]
-    assert state(fresh, "rae") == before
+    assert restore(policy, "rae") == [{"UserName": "rae", "restored": []}]
+    assert untagged(state(fresh, "rae")) == untagged(before)
 
 
 OF_THE_WAY = ["DeleteUserPermissionsBoundary", "DetachUserPolicy", "GetUserPolicy", "DeleteUserPolicy"]
@@ -159,13 +161,13 @@ OF_THE_WAY = ["DeleteUserPermissionsBoundary", "DetachUserPolicy", "GetUserPolic
 
 @pytest.mark.parametrize("operation", OF_THE_WAY)
 def test_what_goes_meanwhile_is_no_failure(fresh, user, in_process, operation):
-    """A form that is gone when it is to be taken off is not counted, and the others are taken off."""
+    """A form that is gone when the action takes it off is no failure, and the others are taken off."""
     user("mel")
     deny_user(fresh, "mel", "managed", "inline", "boundary")
     fresh.faults.append(Fault(f"iam:{operation}", "NoSuchEntity", 404))
     (record,) = restore(in_process(actions=["restore-iam-access"]), "mel")
-    assert len(record["restored"]) == 2
-    assert record["kept"] == []
+    gone = {"inline"} if operation == "GetUserPolicy" else set()
+    assert set(record["restored"]) == {"managed", "inline", "boundary"} - gone
 
 
 def test_a_user_deleted_since_the_listing_is_no_failure(fresh, user, source, logged):
@@ -193,7 +195,9 @@ def test_every_user_is_tried_before_the_failure_is_raised(fresh, user, in_proces
         deny_user(fresh, name, "managed", "inline", "boundary")
     policy = in_process(actions=["restore-iam-access"])
     fresh.faults.append(Fault(f"iam:{operation}", "AccessDenied", 403, times=1))
-    with pytest.raises(PolicyExecutionError, match=r"policy:a-policy could not restore IAM to 1 of 2 users"):
+    with pytest.raises(
+        PolicyExecutionError, match=r"policy:a-policy could not give IAM back to 1 of 2 users"
+    ):
         restore(policy, "fay", "guy")
     lines = logged()
     assert sorted(line["decision"] for line in lines) == ["failed", "restored"]
@@ -209,7 +213,7 @@ def test_every_user_is_tried_before_the_failure_is_raised(fresh, user, in_proces
 
 
 def test_a_tag_goes_only_with_what_it_is_for(fresh, user, custodian):
-    """Where a user cannot be restored, tags stay; the next run takes them off, also where no deny is left."""
+    """A user who cannot be restored keeps the tag that asks for it, until the next run restores them."""
     user("tag-1"), user("tag-2"), user("tag-3")
     iam = fresh.client("iam")
     for name in ("tag-1", "tag-2"):
@@ -218,10 +222,15 @@ def test_a_tag_goes_only_with_what_it_is_for(fresh, user, custodian):
         iam.tag_user(UserName=name, Tags=[{"Key": "iam-guard", "Value": value}])
     fresh.faults.append(Fault("iam:DetachUserPolicy", "AccessDenied", 403, times=1))
     done = custodian(RESTORE, fails=True)
-    assert "could not restore IAM to 1 of 2 users" in done.stderr
-    assert [len(state(fresh, name)["tags"]) for name in ("tag-1", "tag-2", "tag-3")] == [1, 1, 1]
-    assert sorted(d["decision"] for d in custodian(RESTORE).decisions) == ["let-pass", "restored"]
-    assert [len(state(fresh, name)["tags"]) for name in ("tag-1", "tag-2", "tag-3")] == [0, 0, 1]
+    assert "could not give IAM back to 1 of 2 users" in done.stderr
+    assert sorted(asks(fresh, name) for name in ("tag-1", "tag-2", "tag-3")) == [False, True, True]
+    assert [decision["decision"] for decision in custodian(RESTORE).decisions] == ["restored"]
+    assert [asks(fresh, name) for name in ("tag-1", "tag-2", "tag-3")] == [False, False, True]
+
+
+def asks(sandbox, name):
+    """Whether a user carries the tag that asks for a restoration, whatever its value is."""
+    return "iam-guard" in [tag["Key"] for tag in state(sandbox, name)["tags"]]
 
 
 def test_the_functions_role_cannot_restore(fresh, user):

@@ -304,3 +304,59 @@ def test_a_session_of_identity_center_says_for_whom(sandbox):
     found = identity(sandbox.session(role["Arn"], "ann@example.com", also={"onBehalfOf": whom}))
     assert found["onBehalfOf"] == whom
     assert found["sessionContext"]["sessionIssuer"]["arn"] == f"{PREFIX}:role{SSO}{name}"
+
+
+def test_a_saml_assertion_gives_a_session_of_the_role_that_trusts_its_provider(sandbox, iam):
+    """AssumeRoleWithSAML needs no credentials, and a role whose trust names the provider."""
+    document = "<EntityDescriptor>" + "x" * 1000 + "</EntityDescriptor>"
+    provider = iam.create_saml_provider(Name="people", SAMLMetadataDocument=document)["SAMLProviderArn"]
+    role = sandbox.create_role("by-saml", account=ACCOUNT)
+    statement = {"Effect": "Allow", "Action": "sts:AssumeRoleWithSAML", "Principal": {"Federated": provider}}
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.update_assume_role_policy(RoleName="by-saml", PolicyDocument=trust)
+    names = {"Role": f"{role['Arn']},{provider}", "RoleSessionName": "ann@example.com"}
+    attributes = "".join(
+        f'<saml:Attribute Name="https://aws.amazon.com/SAML/Attributes/{name}">'
+        f"<saml:AttributeValue>{value}</saml:AttributeValue></saml:Attribute>"
+        for name, value in names.items()
+    )
+    assertion = (
+        '<samlp:Response xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" '
+        'xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion"><saml:Assertion><saml:AttributeStatement>'
+        f"{attributes}</saml:AttributeStatement></saml:Assertion></samlp:Response>"
+    )
+    asked = {"RoleArn": role["Arn"], "SAMLAssertion": base64.b64encode(assertion.encode()).decode()}
+    sts = sandbox.client("sts", account=ACCOUNT)
+    keys = sts.assume_role_with_saml(**asked, PrincipalArn=provider)["Credentials"]
+    assert identity(keys)["principalId"] == f"{role['RoleId']}:ann@example.com"
+    code, _ = refused(sts.assume_role_with_saml, **asked, PrincipalArn=f"{provider}-else")
+    assert code == "AccessDenied"
+
+
+def test_a_service_control_policy_does_not_bind_service_linked_roles(sandbox):
+    """An SCP that denies everything binds users and roles of the account, and no service-linked role."""
+    linked = sandbox.create_role("Linked", path="/aws-service-role/x.amazonaws.com/", account=ACCOUNT)
+    plain = sandbox.create_role("plain", account=ACCOUNT)
+    sandbox.scps.append(DOCUMENT.replace("Allow", "Deny"))
+    try:
+        sandbox.client("iam", sandbox.session(linked["Arn"]), ACCOUNT).list_users()
+        assert (
+            refused(sandbox.client("iam", sandbox.session(plain["Arn"]), ACCOUNT).list_users)[0]
+            == "AccessDenied"
+        )
+    finally:
+        sandbox.scps.clear()
+
+
+def test_a_session_outlives_its_users_name_and_not_its_user(sandbox, iam):
+    """Temporary credentials go on under a user's new name; when the user is gone, they may do nothing."""
+    key = sandbox.create_user("short", account=ACCOUNT)
+    keys = sandbox.client("sts", key, ACCOUNT).get_session_token()["Credentials"]
+    iam.update_user(UserName="short", NewUserName="longer")
+    s3 = sandbox.client("s3", keys, ACCOUNT)
+    s3.list_buckets()
+    assert identity(keys)["userName"] == "longer"
+    iam.delete_access_key(UserName="longer", AccessKeyId=key["AccessKeyId"])
+    iam.delete_user_policy(UserName="longer", PolicyName="access")
+    iam.delete_user(UserName="longer")
+    assert refused(s3.list_buckets)[0] == "AccessDenied"

@@ -50,6 +50,7 @@ def test_a_condition_holds_as_documented(condition, context, allowed):
     ("condition", "complaint"),
     [
         ({"ArnEquals": {"aws:PrincipalAccount": "*"}}, "does not fit"),
+        ({"ArnEquals": {"iam:PermissionsBoundary": "arn:aws:iam::1:policy/x"}}, "does not fit"),
         ({"StringEquals": {"aws:PrincipalIsAWSService": "true"}}, "does not fit"),
         ({"Bool": {"aws:PrincipalArn": "true"}}, "does not fit"),
         ({"StringEquals": {"aws:Nonsense": "x"}}, "does not know"),
@@ -217,3 +218,20 @@ def test_a_redrive_allow_policy_is_checked(account, policy):
     sent = {"RedriveAllowPolicy": json.dumps(policy)}
     code = refused(sqs.create_queue, QueueName="wrong", Attributes=sent)
     assert code == "InvalidAttributeValue"
+
+
+# Functions
+
+
+@pytest.mark.parametrize(("allow", "seen"), [("lambda:*", True), ("lambda:GetFunction", False)])
+def test_tags_of_a_function_need_a_right_of_their_own(account, allow, seen):
+    """GetFunction leaves out the tags for whoever may not call ListTags."""
+    operator = account.client("lambda", account=ACCOUNT)
+    role = account.create_role(f"runs-{seen}", trust={"Service": "lambda.amazonaws.com"}, account=ACCOUNT)
+    operator.create_function(
+        FunctionName=f"tagged-{seen}", Runtime="python3.13", Handler="x.y", Code={"ZipFile": b"x"},
+        Role=role["Arn"], Tags={"version": "1"},
+    )  # fmt: skip
+    keys = account.create_user(f"looks-{seen}", allow=allow, account=ACCOUNT)
+    found = account.client("lambda", keys, ACCOUNT).get_function(FunctionName=f"tagged-{seen}")
+    assert ("Tags" in found) is seen

@@ -8,9 +8,9 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import FUNCTION, ROOT
+from helpers import FUNCTION, ROOT
 from moto.iam.models import iam_backends
-from rights import CONTAIN, DEPLOYER, FORWARD, GUARD, RESPONSE
+from rights import CONTAIN, DEPLOYER, FORWARD, GUARD, RESPONSE, documents
 
 from sandbox.authorization import allows, listed
 from sandbox.server import DEPLOY
@@ -228,7 +228,7 @@ def rights(sandbox):
 def calls(role):
     """An example of each call that a role's inline policies allow."""
     found = []
-    for document in role.policies.values():
+    for document in documents(role):
         for statement in (s for s in document["Statement"] if s["Effect"] == "Allow"):
             context = {
                 key.lower(): example(operator, listed(values)[0])

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import FUNCTION, deny_arn, revoked
+from helpers import FUNCTION, deny_arn, revoked
 
 from sandbox.server import DEPLOY
 

@@ -5,18 +5,8 @@ import json
 
 import pytest
 import yaml
-from helpers import (
-    FUNCTION,
-    POLICIES,
-    REVOKE,
-    case,
-    guards_calls,
-    revoked,
-    shipped,
-    stock,
-    with_action,
-    with_groups,
-)
+from helpers import FUNCTION, POLICIES, REVOKE, case, guards_calls, revoked, shipped, stock
+from variants import with_action, with_groups
 
 from sandbox.server import Fault
 
@@ -131,7 +121,7 @@ def exempting(deployed, tmp_path_factory):
     deploy_file(POLICIES / f"{REVOKE}.yml")
 
 
-NOT_ADMIN = SHIPPED["filters"][0]
+NOT_ADMIN = SHIPPED["filters"][-1]
 EXEMPTIONS = {
     "by name": [{"type": "value", "key": "UserName", "op": "not-in", "value": ["break-glass"]}],
     "by path": [{"not": [{"type": "value", "key": "Path", "value": "/emergency/"}]}],

@@ -39,15 +39,17 @@ def test_a_user_of_the_source_is_what_stock_filters_expect(fresh, user, source, 
 
 def test_lists_that_an_answer_leaves_out_are_empty(source, monkeypatch):
     """A user of whom IAM tells no tags, groups or policies has none, and is no match of either filter."""
-    policy = source(filters=["admin-group-member", "iam-access-revoked"])
+    admins = {"type": "admin-group-member", "allow-missing-group": True}
+    policy = source(filters=[admins, "iam-access-revoked"])
     iam = client.iam(policy.resource_manager)
     with Stubber(iam) as stub:
-        page = {"UserDetailList": [PAT], "IsTruncated": False}
+        page = {"UserDetailList": [PAT], "GroupDetailList": [], "IsTruncated": False}
         stub.add_response("get_account_authorization_details", page)
-        monkeypatch.setattr(client, "_kept", iam)
+        monkeypatch.setattr(client, "_kept", {"iam": iam})
         (pat,) = policy.resource_manager.source.resources({})
-        assert [pat[key] for key in policy.resource_manager.source.LISTS] == [[], [], [], []]
-        assert [item.process([pat], event={}) for item in policy.resource_manager.filters] == [[], []]
+        lists = ("GroupList", "AttachedManagedPolicies", "UserPolicyList", "Tags")
+        assert [pat[key] for key in lists] == [[], [], [], []]
+        assert [item.process([pat]) for item in policy.resource_manager.filters] == [[], []]
 
 
 def test_all_pages_are_read(fresh, user, custodian, monkeypatch):
@@ -67,8 +69,8 @@ def test_all_pages_are_read(fresh, user, custodian, monkeypatch):
     assert operations(fresh)[DETAILS] == 4
 
 
-def test_fifty_users_cost_one_call_and_the_look_at_the_admin_group(fresh, user, custodian):
-    """Who is no admin, and who is revoked, is one call for 50 users, beside the look at the admin group."""
+def test_fifty_users_cost_one_call(fresh, user, custodian):
+    """Who is an admin, who is revoked, and whether there are admins at all, is one call for 50 users."""
     users = backend(fresh)
     many = [f"many-{number}" for number in range(50)]
     for name in many:
@@ -82,7 +84,7 @@ def test_fifty_users_cost_one_call_and_the_look_at_the_admin_group(fresh, user, 
     }
     fresh.calls.clear()
     assert set(custodian(policy).users) == {"many-7"}
-    assert operations(fresh) == {DETAILS: 1, "GetGroup": 2, "ListGroups": 1}
+    assert operations(fresh) == {DETAILS: 1}
 
 
 def test_a_throttle_between_pages_is_waited_for(fresh, user, custodian, monkeypatch):
@@ -135,7 +137,7 @@ def test_an_events_user_is_read_by_name(fresh, user, source):
     policy = source(filters=["admin-group-member", "iam-access-revoked"])
     fresh.calls.clear()
     found = policy.resource_manager.source.get_resources(["evi", "nobody"])
-    found = policy.resource_manager.filter_resources(found, {})
+    found = policy.resource_manager.filter_resources(found)
     assert [(u["UserName"], u["c7n:AdminGroups"], u[REVOKED]) for u in found] == [
         ("evi", ["Admins"], ["inline"])
     ]
@@ -153,7 +155,7 @@ def test_groups_that_aws_config_tells_of_are_not_trusted(fresh, user, in_process
         "AttachedManagedPolicies": [],
         "UserPolicyList": [],
     }
-    assert policy.resource_manager.filters[0].process([of_config], event={}) == []
+    assert policy.resource_manager.filters[0].process([of_config]) == []
     deny_user(fresh, "kay", "managed")
     (kay,) = policy.resource_manager.filters[1].process([of_config])
     assert kay[REVOKED] == ["managed"]

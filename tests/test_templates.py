@@ -4,10 +4,12 @@ import json
 import re
 
 import pytest
+from helpers import case
 from moto.iam.models import iam_backends
-from rights import CONTAIN, GUARD, resources, template
+from rights import CONTAIN, GUARD, documents, resources, template
+from told import SCHEMA, told_of
 
-from c7n_iamguard import deny, event
+from c7n_iamguard import decisions, deny
 from sandbox import authorization, cloudtrail
 from sandbox.server import DEPLOY
 
@@ -20,6 +22,7 @@ FUNCTIONS = (
     "iam-guard-protect-admin-group",
     "iam-guard-catch-up-unintended-iam-access",
     "iam-guard-catch-up-unintended-iam-access-of-roles",
+    "iam-guard-catch-up-admin-group",
     "iam-guard-contain-unintended-iam-calls",
     "iam-guard-contain-unintended-iam-calls-of-roles",
 )
@@ -75,8 +78,8 @@ def test_no_queue_is_fed_by_another_one(name):
 
 def actions(account, role=GUARD):
     """What a role of an account may do."""
-    documents = iam_backends[account]["aws"].get_role(role).policies.values()
-    statements = [s for d in documents for s in d["Statement"] if s["Effect"] == "Allow"]
+    found = documents(iam_backends[account]["aws"].get_role(role))
+    statements = [s for document in found for s in document["Statement"] if s["Effect"] == "Allow"]
     return {action for s in statements for action in authorization.listed(s["Action"])}
 
 
@@ -98,10 +101,10 @@ KEY_RIGHTS = {"kms:Decrypt", "kms:GenerateDataKey"}
 @pytest.mark.parametrize(
     ("account", "parameters", "queues", "rights"),
     [
-        ("191919191901", {}, FUNCTIONS[:5], ROLE_RIGHTS | CATCH_UP_RIGHTS),
-        ("191919191902", {"Roles": "no"}, (FUNCTIONS[0], FUNCTIONS[2], FUNCTIONS[3]), CATCH_UP_RIGHTS),
+        ("191919191901", {}, FUNCTIONS[:6], ROLE_RIGHTS | CATCH_UP_RIGHTS),
+        ("191919191902", {"Roles": "no"}, [FUNCTIONS[n] for n in (0, 2, 3, 5)], CATCH_UP_RIGHTS),
         ("191919191903", {"CatchUp": "no"}, FUNCTIONS[:3], ROLE_RIGHTS),
-        ("191919191904", {"Roles": "no", "CatchUp": "no"}, (FUNCTIONS[0], FUNCTIONS[2]), set()),
+        ("191919191904", {"Roles": "no", "CatchUp": "no"}, [FUNCTIONS[n] for n in (0, 2)], set()),
     ],
 )
 def test_what_is_not_deployed_gets_no_queue_and_no_right(sandbox, account, parameters, queues, rights):
@@ -180,58 +183,60 @@ def transformed(transformer, told):
     return re.sub(r"<(\w+)>", value, transformer["InputTemplate"])
 
 
-TOLD = {
-    "version": "0",
-    "detail-type": "IAM access revoked",
-    "source": "iam-guard",
-    "account": "111122223333",
-    "region": "us-east-1",
-    "detail": {
-        "version": "1",
-        "decision": "revoked",
-        "how": "managed",
-        "account": {"id": "999999999999", "alias": "production"},
-        "principal": {"type": "user", "name": "bob", "arn": "arn:aws:iam::111122223333:user/bob"},
-        "call": {
-            "eventID": "5f5c4b4e",
-            "eventName": "CreateUser",
-            "eventTime": "2026-11-22T08:33:10Z",
-            "sourceIPAddress": "192.0.2.1",
-            "userAgent": "Call +1 900 EVIL",
-            "requestParameters": {"userName": "Call-900-EVIL"},
-        },
-        "policy": {"name": "revoke-unintended-iam-access", "version": "0.2.0"},
-        "restore": "aws iam tag-user --user-name bob --tags Key=iam-guard,Value=restore",
-        "runbook": "https://example.com/incident",
-        "text": "bob is in no admin group and called IAM.",
-    },
-}
+@pytest.fixture
+def told():
+    """An event of the guard's, whose call has a user agent and parameters that a caller could have written."""
+    event = case("revoked-create-user")
+    event["detail"] |= {"userAgent": "Call +1 900 EVIL", "requestParameters": {"userName": "Call-900-EVIL"}}
+    return {
+        "detail-type": "IAM access revoked",
+        "source": "iam-guard",
+        "account": "111122223333",
+        "detail": told_of(event) | {"account": {"id": "999999999999", "alias": "production"}},
+    }
 
 
-@pytest.mark.parametrize("name", ["notify.yml", "central.yml"])
-def test_the_mail_says_who_did_what_where_and_how_to_give_it_back(name):
-    """A mail has all that a person wants at once, and a path behind each of its placeholders."""
-    _, transformer = mail(name)
-    text = transformed(transformer, TOLD)
-    first, *lines = text.splitlines()
-    assert first == '"IAM access revoked: user bob in account 111122223333 production"'
+MAILS = pytest.mark.parametrize("name", ["notify.yml", "central.yml"])
+
+
+@MAILS
+def test_the_mail_says_who_did_what_where_and_how_to_give_it_back(name, told):
+    """A mail has all that a person wants at once, the title first, and each of its lines in quotes."""
+    first, *lines = transformed(mail(name)[1], told).splitlines()
+    assert first == '"IAM access revoked: IAM user bob in account 111122223333 production"'
+    detail = told["detail"]
+    call = detail["call"]
     for said in (
-        TOLD["detail"]["principal"]["arn"],
-        "CreateUser at 2026-11-22T08:33:10Z from 192.0.2.1",
+        f"{call['eventName']} at {call['eventTime']} from {call['sourceIPAddress']}",
         "revoked managed",
-        TOLD["detail"]["restore"],
-        TOLD["detail"]["runbook"],
-        TOLD["detail"]["text"],
+        detail["text"],
+        detail["principal"]["arn"],
+        detail["commands"]["restore"],
+        detail["commands"]["contain"],
+        detail["runbook"],
+        call["eventID"],
     ):
         assert any(said in line for line in lines), said
-    assert set(re.findall(r"<(\w+)>", transformer["InputTemplate"])) == set(transformer["InputPathsMap"])
+    assert all(re.fullmatch(r'"[^"\\]*"', line) for line in lines)
 
 
-@pytest.mark.parametrize("name", ["notify.yml", "central.yml"])
-def test_the_mail_carries_no_text_that_the_caller_chose(name):
-    """User agent and request parameters stay out, and the account is that of the envelope."""
+@MAILS
+def test_the_mail_asks_for_what_an_event_has(name):
+    """Behind each placeholder is a path, and each path leads to a key that every event has."""
     _, transformer = mail(name)
-    text = transformed(transformer, TOLD)
+    assert set(re.findall(r"<(\w+)>", transformer["InputTemplate"])) == set(transformer["InputPathsMap"])
+    for path in transformer["InputPathsMap"].values():
+        shape = SCHEMA
+        for key in path.removeprefix("$.").split("."):
+            assert key in shape["required"], path
+            shape = shape["properties"][key]
+            shape = SCHEMA["$defs"][shape["$ref"].rsplit("/", 1)[1]] if "$ref" in shape else shape
+
+
+@MAILS
+def test_the_mail_carries_no_text_that_the_caller_chose(name, told):
+    """User agent and request parameters stay out, and the account is that of the envelope."""
+    text = transformed(mail(name)[1], told)
     assert "EVIL" not in text
     assert "999999999999" not in text
 
@@ -241,14 +246,14 @@ def test_all_accounts_have_the_same_mail():
     assert mail("notify.yml")[1] == mail("central.yml")[1]
 
 
-@pytest.mark.parametrize("name", ["notify.yml", "central.yml"])
-def test_the_rule_takes_what_the_guard_says_and_no_replay(name):
+@MAILS
+def test_the_rule_takes_what_the_guard_says_and_no_replay(name, told):
     """The rule matches an event of the guard's, but neither another source's nor one from an archive."""
     rule, _ = mail(name)
     pattern = json.dumps(rule["EventPattern"])
-    assert cloudtrail.matches(pattern, TOLD)
-    assert not cloudtrail.matches(pattern, {**TOLD, "source": "my.app"})
-    assert not cloudtrail.matches(pattern, {**TOLD, "replay-name": "old"})
+    assert cloudtrail.matches(pattern, told)
+    assert not cloudtrail.matches(pattern, {**told, "source": "my.app"})
+    assert not cloudtrail.matches(pattern, {**told, "replay-name": "old"})
 
 
 def test_the_security_account_hears_of_its_own_organization_alone():
@@ -289,7 +294,10 @@ def test_an_alarm_reaches_somebody_and_says_what_to_do(alarm):
     (topic,) = alarm["AlarmActions"]
     assert "Alarms" in topic or topic.endswith(":iam-guard-alarms")
     text = alarm["AlarmDescription"]
-    assert re.match(r"(iam-guard|A role that nobody can change)\b.*?[.:] ", text)
+    assert re.match(
+        r"(One of iam-guard's|A catch-up of iam-guard's|iam-guard|A role that nobody can change)\b.*?[.:] ",
+        text,
+    )
     assert len(text) <= 1024
 
 
@@ -301,8 +309,8 @@ def test_an_alarm_watches_what_there_is(alarm):
         for found in of_type("alarms.yml", "AWS::Logs::MetricFilter")
         for transformation in found["MetricTransformations"]
     }
-    queues = {"!GetAtt DeadLetters.QueueName", "!GetAtt RolesDeadLetters.QueueName"}
-    known = {*FUNCTIONS, "iam-guard", mail("notify.yml")[0]["Name"], *queues}
+    own = {"!GetAtt DeadLetters.QueueName", "!GetAtt RolesDeadLetters.QueueName"}
+    known = {*FUNCTIONS, *own, "iam-guard", mail("notify.yml")[0]["Name"]}
     for namespace, name, dimensions in metrics(alarm):
         assert dimensions or (namespace, name) in made
         assert {dimension["Value"] for dimension in dimensions} <= known
@@ -319,28 +327,28 @@ def test_every_metric_filter_reads_a_log_that_there_is_for_an_alarm():
 
 
 @pytest.mark.parametrize(
-    ("metric", "verdict"), [("MissedCalls", "revoked"), ("CannotRevoke", "cannot-revoke")]
+    ("metric", "verdicts"), [("MissedCalls", {"revoked", "acted"}), ("CannotRevoke", {"cannot-revoke"})]
 )
-def test_the_filters_find_the_plugins_own_log_lines(metric, verdict):
-    """The text that a filter looks for stands in the line of that decision, and in that of no other."""
-    patterns = {
-        found["FilterPattern"]
+def test_the_filters_find_the_plugins_own_log_lines(metric, verdicts):
+    """The texts that the filters look for stand in the lines of those decisions, and in no others."""
+    texts = {
+        json.loads(found["FilterPattern"])
         for found in of_type("alarms.yml", "AWS::Logs::MetricFilter")
         if found["MetricTransformations"][0]["MetricName"] == metric
     }
-    (text,) = {json.loads(pattern) for pattern in patterns}
-    assert text in event.decision(verdict, {}, user="bob")
-    for other in {"revoked", "would-revoke", "cannot-revoke", "let-pass", "failed"} - {verdict}:
-        assert text not in event.decision(other, {}, user="bob")
+    every = ("revoked", "would-revoke", "cannot-revoke", "acted", "let-pass", "incomplete", "failed")
+    found = {v for v in every if any(text in decisions.line(v, None, user="bob") for text in texts)}
+    assert found == verdicts
 
 
 def test_a_catch_up_that_does_not_run_is_an_alarm():
-    """No data at all for three hours is as bad as zero."""
-    found = [alarm for alarm in ALARMS if alarm["AlarmName"].endswith("-not-run")]
-    assert len(found) == 2
-    for alarm in found:
-        assert alarm["TreatMissingData"] == "breaching"
-        assert alarm["Period"] * alarm["EvaluationPeriods"] == 3 * 3600
+    """The alarm watches every catch-up, and no data at all for three hours is as bad as zero."""
+    (alarm,) = [alarm for alarm in ALARMS if alarm["AlarmName"].endswith("-not-run")]
+    watched = {dimension["Value"] for *_, dimensions in metrics(alarm) for dimension in dimensions}
+    assert watched == {function for function in FUNCTIONS if "catch-up" in function}
+    assert alarm["TreatMissingData"] == "breaching"
+    periods = {m["MetricStat"]["Period"] for m in alarm["Metrics"] if "MetricStat" in m}
+    assert [period * alarm["EvaluationPeriods"] for period in periods] == [3 * 3600]
 
 
 @pytest.mark.parametrize(

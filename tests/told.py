@@ -62,21 +62,25 @@ def of_person(person="jane@example.com", **identity):
     return of_role("AWSReservedSSO_Developer_0123456789abcdef", person, path, **identity)
 
 
-def listen(sandbox, bus="iam-guard"):
+def listen(sandbox, bus="iam-guard", account=None):
     """Subscribe a queue to everything on an event bus, as a person's own rule does.
 
-    :returns: a function that tells the events that have come since it was last called
+    :returns: a function that tells the events that have come since, or since it was last called
     """
-    events, sqs = sandbox.client("events"), sandbox.client("sqs")
+    events, sqs = sandbox.client("events", account=account), sandbox.client("sqs", account=account)
     if bus not in [found["Name"] for found in events.list_event_buses()["EventBuses"]]:
         events.create_event_bus(Name=bus)
-    url = sqs.create_queue(QueueName=f"listener-on-{bus}")["QueueUrl"]
+    service = {"Service": "events.amazonaws.com"}
+    allow = {"Effect": "Allow", "Principal": service, "Action": "sqs:SendMessage", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    url = sqs.create_queue(QueueName=f"listener-on-{bus}", Attributes={"Policy": policy})["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     pattern = json.dumps({"source": ["iam-guard"]})
     events.put_rule(Name="listener", EventBusName=bus, EventPattern=pattern)
     events.put_targets(Rule="listener", EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
 
     def told():
+        """The events that have come since the last time."""
         found = []
         while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
@@ -84,4 +88,5 @@ def listen(sandbox, bus="iam-guard"):
                 found.append(json.loads(message["Body"]))
         return found
 
+    told()
     return told

@@ -1,0 +1,395 @@
+"""deploy/ci.py and deploy/switch: the steps of the workflow for CI, over an organization and over one account."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import kept
+import pytest
+import yaml
+from helpers import FUNCTION, PROTECT_FUNCTION, ROOT
+from test_workflow import JOBS, WORKFLOW
+
+from c7n_iamguard import __version__
+from sandbox.server import DEPLOY, Fault
+
+CENTRAL, PRODUCTION, STAGING, ALONE = "161616161616", "161616161617", "161616161618", "161616161619"
+EXAMPLE = DEPLOY / "accounts.example.yml"
+BIN, SWITCH = str(Path(sys.executable).parent), str(ROOT / "deploy" / "switch")
+CATCH_UP_FUNCTION = "iam-guard-catch-up-unintended-iam-access"
+#: What the workflow deploys.
+FUNCTIONS = sorted(
+    policy["mode"]["function-prefix"] + policy["name"]
+    for file in WORKFLOW["env"]["POLICIES"].split()
+    for policy in yaml.safe_load((ROOT / file).read_text())["policies"]
+)
+ALL_OF_THEM = f"{len(FUNCTIONS)} functions"
+#: Accounts in which something is wrong, and what the summary has to say of them.
+FAILING = {
+    "no-role": ("161616161620", "Access denied api:AssumeRole"),
+    "no-admins": ("161616161621", "the admin group 'admins' does not exist in account 161616161621"),
+    "mistaken": ("161616161622", "is no group's name"),
+}
+MISSPELT = {"admin_group": 7}
+
+
+RULES = "arn:aws:events:*:*:rule/iam-guard-*"
+#: What access.yml does not give yet: to look at rules and switch them, and to go on to the members' roles.
+RIGHTS = {
+    "iam-guard-reader": [
+        {"Effect": "Allow", "Action": ["events:DescribeRule", "events:ListTargetsByRule"], "Resource": RULES},
+        {"Effect": "Allow", "Action": "iam:ListRoles", "Resource": "*"},
+        {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "arn:aws:iam::*:role/iam-guard-reader"},
+    ],
+    "iam-guard-deployer": [
+        {"Effect": "Allow", "Action": ["events:DisableRule", "events:EnableRule"], "Resource": RULES},
+        {"Effect": "Allow", "Action": ["events:ListRules", "iam:ListRoles"], "Resource": "*"},
+        {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "arn:aws:iam::*:role/iam-guard-deployer"},
+    ],
+}
+
+
+def account_of(name, account, **more):
+    role = f"arn:aws:iam::{account}:role/iam-guard-deployer"
+    return {"name": name, "account_id": account, "role": role, "regions": ["us-east-1"], **more}
+
+
+SOUND = [
+    account_of("production", PRODUCTION),
+    account_of("staging", STAGING, vars={"admin_group": "platform-admins"}),
+]
+ALL = SOUND + [
+    account_of(name, account, **({"vars": MISSPELT} if name == "mistaken" else {}))
+    for name, (account, _) in FAILING.items()
+]
+
+
+def deploy_access(sandbox, account, central):
+    sandbox.deploy(DEPLOY / "access.yml", "iam-guard-access", account=account, CentralAccount=central)
+    iam = sandbox.client("iam", account=account)
+    for role, rights in RIGHTS.items():
+        document = {"Version": "2012-10-17", "Statement": rights}
+        iam.put_role_policy(RoleName=role, PolicyName="ci", PolicyDocument=json.dumps(document))
+
+
+def prepare(sandbox, account, group="admins"):
+    """An account with the stacks, an admin ada and a user bob. CI comes from the central account."""
+    sandbox.deploy(account=account, AdminGroup=group)
+    central = account if account == ALONE else CENTRAL
+    deploy_access(sandbox, account, central)
+    iam = sandbox.client("iam", account=account)
+    iam.create_group(GroupName=group)
+    sandbox.create_user("ada", groups=[group], account=account)
+    sandbox.create_user("bob", account=account)
+
+
+@pytest.fixture(scope="module")
+def accounts(sandbox):
+    """A central account, members that are in order, members that are not, and an account by itself."""
+    for account, group in ((PRODUCTION, "admins"), (STAGING, "platform-admins"), (ALONE, "admins")):
+        prepare(sandbox, account, group)
+    for name, (account, _) in FAILING.items():
+        if name != "no-role":
+            prepare(sandbox, account, "others" if name == "no-admins" else "admins")
+    deploy_access(sandbox, CENTRAL, CENTRAL)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory, shell, workplace):
+    """Makes checkouts of the repository, with these accounts in accounts.yml."""
+
+    def checkout(accounts=None):
+        folder = tmp_path_factory.mktemp("repository")
+        for link in ("policies", "deploy"):
+            (folder / link).symlink_to(ROOT / link)
+        if accounts is not None:
+            (folder / "accounts.yml").write_text(yaml.safe_dump({"accounts": accounts}))
+        return folder
+
+    return checkout
+
+
+def run(command, environ, cwd, bin_folder=None):
+    environ["PATH"] = os.pathsep.join([str(bin_folder)] * bool(bin_folder) + [BIN, environ["PATH"]])
+    return subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def job(sandbox, accounts):
+    """``job(name, folder)``: run a job's last step as the role that it takes; and its summary."""
+
+    def run_job(name, folder, account=CENTRAL):
+        steps = JOBS[name]["steps"]
+        (taken,) = (s["with"]["role-to-assume"] for s in steps if "role-to-assume" in s.get("with", {}))
+        role = {"READER": "reader", "DEPLOYER": "deployer"}[re.search(r"vars\.IAM_GUARD_(\w+)", taken)[1]]
+        environ = session(sandbox, account, f"iam-guard-{role}") | WORKFLOW["env"]
+        summary = folder / "summary.md"
+        summary.write_text("")
+        environ["GITHUB_STEP_SUMMARY"] = str(summary)
+        done = run(["bash", "-e", "-c", steps[-1]["run"]], environ, folder)
+        return SimpleNamespace(
+            returncode=done.returncode, summary=summary.read_text(), said=done.stdout + done.stderr
+        )
+
+    return run_job
+
+
+def session(sandbox, account, role):
+    """The environment of a session of an account's role."""
+    arn = f"arn:aws:iam::{account}:role/{role}"
+    sts = sandbox.client("sts", account=account)
+    keys = sts.assume_role(RoleArn=arn, RoleSessionName="GitHubActions")["Credentials"]
+    return sandbox.environ(keys, account)
+
+
+def function_names(sandbox, account):
+    functions = sandbox.client("lambda", account=account).list_functions()["Functions"]
+    return sorted(function["FunctionName"] for function in functions)
+
+
+def row(summary, *cells):
+    """The rest of the one row of a summary that starts with these cells."""
+    start = "| " + " | ".join(cells) + " | "
+    (found,) = (line for line in summary.splitlines() if line.startswith(start))
+    return found.removeprefix(start).removesuffix(" |")
+
+
+# Over an organization
+
+
+def place(account):
+    """An account as the summary names it."""
+    return f"{account['name']} ({account['account_id']})"
+
+
+@pytest.fixture(scope="module")
+def organization(sandbox, repository, job, workplace):
+    """The life of a guard over an organization: a pull request, its merge, changes, a stop, and CI again."""
+    everybody, sound = repository(ALL), repository(SOUND)
+    first = job("preview", everybody)
+    undeployed = [function_names(sandbox, account["account_id"]) for account in ALL]
+    merged = job("deploy", everybody)
+    deployed = [function_names(sandbox, account["account_id"]) for account in ALL]
+
+    stop = ["c7n-org", "run-script", "-c", "accounts.yml", "-s", "output", "--", SWITCH, "off"]
+    environ = session(sandbox, CENTRAL, "iam-guard-deployer")
+    stopped = run(stop, environ, sound, workplace / "bin")
+    states_then = {account: states(sandbox, account) for account in (PRODUCTION, STAGING)}
+    events, functions = (sandbox.client(name, account=STAGING) for name in ("events", "lambda"))
+    for name in FUNCTIONS:
+        events.enable_rule(Name=name)  # staging is started again, and changed by hand
+    events.put_rule(Name=CATCH_UP_FUNCTION, ScheduleExpression="rate(2 hours)", State="ENABLED")
+    functions.update_function_configuration(FunctionName=FUNCTION, MemorySize=128)
+    second, again = job("preview", sound), job("deploy", sound)
+    return SimpleNamespace(**locals())
+
+
+def test_a_pull_request_says_of_every_account_who_would_be_revoked_and_what_would_change(organization):
+    """The summary names users and functions of each account, and nothing is deployed."""
+    done = organization.first
+    for account in SOUND:
+        assert row(done.summary, place(account), "revoke-unintended-iam-access") == "bob", done.said
+        for function in FUNCTIONS:
+            assert row(done.summary, place(account), function) == f"new, version {__version__}"
+        assert row(done.summary, place(account), "ok").startswith(ALL_OF_THEM)
+    assert "ada" not in done.summary
+    assert organization.undeployed == [[]] * len(ALL)
+
+
+def test_main_is_deployed_to_every_sound_account(organization):
+    """One account that fails stops no other."""
+    done = organization.merged
+    assert organization.deployed == [FUNCTIONS] * len(SOUND) + [[]] * len(FAILING), done.said
+    for account in SOUND:
+        assert row(done.summary, place(account), "ok").startswith(ALL_OF_THEM)
+
+
+@pytest.mark.parametrize("when", ["first", "merged"])
+@pytest.mark.parametrize("name", FAILING)
+def test_an_account_that_fails_fails_the_job_and_is_named_with_its_reason(organization, name, when):
+    """Also where c7n-org itself ends with status 0."""
+    account, reason = FAILING[name]
+    done = getattr(organization, when)
+    assert reason in row(done.summary, f"{name} ({account})", "**failed**")
+    assert done.returncode == 1
+
+
+def test_a_pull_request_says_what_differs_from_what_is_deployed(organization):
+    """Of a function only what changes is named, and a rule that somebody has changed is named, too."""
+    done, staging = organization.second, place(SOUND[1])
+    assert done.returncode == 0, done.said
+    assert row(done.summary, staging, FUNCTION) == "MemorySize"
+    assert row(done.summary, staging, CATCH_UP_FUNCTION) == "rule"
+    assert row(done.summary, staging, PROTECT_FUNCTION) == "nothing"
+
+
+def test_a_stop_reaches_all_accounts(organization):
+    """One command of c7n-org disables every rule in every account, as the deployer."""
+    assert organization.stopped.returncode == 0, organization.stopped.stderr
+    disabled = dict.fromkeys(FUNCTIONS, "DISABLED")
+    assert organization.states_then == {PRODUCTION: disabled, STAGING: disabled}
+
+
+def test_ci_does_not_undo_a_stop(sandbox, organization):
+    """The next deployment leaves a stopped account alone, fails, and says how to start again."""
+    preview, done, production = organization.second, organization.again, place(SOUND[0])
+    assert row(preview.summary, production, FUNCTION) == "stopped: it would not be deployed"
+    failed = row(done.summary, production, "**failed**")
+    assert f"{FUNCTION} was stopped" in failed
+    assert "deploy/switch on" in failed
+    assert done.returncode == 1
+    assert set(states(sandbox, PRODUCTION).values()) == {"DISABLED"}
+    assert row(done.summary, place(SOUND[1]), "ok").startswith(ALL_OF_THEM)
+    assert set(states(sandbox, STAGING).values()) == {"ENABLED"}
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"regions": []}, "production has no regions"),
+        ({"role": ["arn:aws:iam::1:role/a"]}, "production has no role, or a list of them"),
+        ({"account_id": "1"}, "'1'"),
+    ],
+)
+def test_an_accounts_file_that_c7n_org_would_misread_is_refused(repository, job, change, problem):
+    """Nothing is started, and one line says what is wrong."""
+    done = job("preview", repository([SOUND[0] | change]))
+    assert done.returncode == 2
+    assert problem in done.summary
+
+
+# Over one account
+
+
+@pytest.fixture(scope="module")
+def alone(sandbox, repository, job):
+    """An account without an accounts file: a pull request, and its merge."""
+    folder = repository()
+    preview = job("preview", folder, ALONE)
+    undeployed = function_names(sandbox, ALONE)
+    return SimpleNamespace(preview=preview, undeployed=undeployed, merged=job("deploy", folder, ALONE))
+
+
+def test_without_an_accounts_file_it_is_the_account_of_the_jobs_credentials(sandbox, alone):
+    """Preview and deployment work on one account alone, with the role that CI took."""
+    assert alone.preview.returncode == 0, alone.preview.said
+    assert row(alone.preview.summary, ALONE, "revoke-unintended-iam-access") == "bob"
+    assert alone.undeployed == []
+    assert alone.merged.returncode == 0, alone.merged.said
+    assert function_names(sandbox, ALONE) == FUNCTIONS
+    assert row(alone.merged.summary, ALONE, "ok").startswith(ALL_OF_THEM)
+
+
+def test_a_file_without_functions_is_refused(sandbox, accounts, repository):
+    """A policy that is only run by hand has no place in a deployment."""
+    command = [sys.executable, "deploy/ci.py", "deploy", "policies/list-iam-guard-functions.yml"]
+    done = run(command, session(sandbox, ALONE, "iam-guard-deployer"), repository())
+    assert done.returncode == 2
+    assert "has no policy that is deployed as a function" in done.stdout
+
+
+# Stopping
+
+
+@pytest.fixture
+def switch(sandbox, alone, workplace):
+    """``switch("off")``: run deploy/switch as the deployer of an account; its rules are put back after."""
+    put_back = kept.functions(ALONE, sandbox.region)
+
+    def run_switch(*words, region="us-east-1"):
+        environ = session(sandbox, ALONE, "iam-guard-deployer") | {"AWS_REGION": region}
+        environ["AWS_DEFAULT_REGION"] = region
+        return run([SWITCH, *words], environ, workplace, workplace / "bin")
+
+    yield run_switch
+    put_back()
+
+
+def states(sandbox, account):
+    rules = sandbox.client("events", account=account).list_rules()["Rules"]
+    return {rule["Name"]: rule["State"] for rule in rules}
+
+
+def test_one_command_stops_everything_and_starts_it_again(sandbox, switch):
+    """It disables all rules of iam-guard, schedules too, and no other; and enables them."""
+    sandbox.client("events", account=ALONE).put_rule(Name="another", ScheduleExpression="rate(1 hour)")
+    off = switch("off")
+    assert off.returncode == 0, off.stderr
+    assert sorted(off.stdout.split()) == sorted(["DISABLED"] * len(FUNCTIONS) + FUNCTIONS)
+    assert states(sandbox, ALONE) == dict.fromkeys(FUNCTIONS, "DISABLED") | {"another": "ENABLED"}
+    assert switch("show").stdout == off.stdout
+    on = switch("on", "--region", "us-east-1")
+    assert on.returncode == 0, on.stderr
+    assert states(sandbox, ALONE) == dict.fromkeys([*FUNCTIONS, "another"], "ENABLED")
+
+
+def test_a_rule_that_cannot_be_switched_is_named_and_the_others_are_switched(sandbox, switch):
+    """What is still enabled ends in an error, so that nobody takes the guard for stopped."""
+    sandbox.faults.append(Fault("events:DisableRule", "InternalException", times=1))
+    done = switch("off")
+    sandbox.faults.clear()
+    left = [name for name, state in states(sandbox, ALONE).items() if state != "DISABLED"]
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == f"{left[0]} could not be switched."
+    assert len(left) == 1
+
+
+@pytest.mark.parametrize("word", ["off", "show"])
+def test_where_there_is_nothing_to_switch_it_says_so(switch, word):
+    """An account or a region without the guard is an error, not a success."""
+    done = switch(word, region="eu-central-1")
+    assert done.returncode == 1
+    assert "There is no rule of iam-guard" in done.stderr
+
+
+def test_a_stop_without_rights_is_an_error(sandbox, workplace, alone):
+    """Whoever may not list rules is not told that there are none."""
+    environ = session(sandbox, ALONE, "iam-guard-reader")
+    done = run([SWITCH, "off"], environ, workplace, workplace / "bin")
+    assert done.returncode != 0
+    assert "AccessDenied" in done.stderr
+
+
+# The accounts file
+
+
+@pytest.fixture
+def organizations(sandbox):
+    """AWS Organizations of a management account: a unit with two accounts, and another with one."""
+    management = "161616161699"
+    client = sandbox.client("organizations", account=management)
+    client.create_organization(FeatureSet="ALL")
+    (root,) = client.list_roots()["Roots"]
+    ids = {}
+    for unit, name in (("workloads", "shop"), ("workloads", "blog"), ("sandbox", "play")):
+        units = client.list_organizational_units_for_parent(ParentId=root["Id"])["OrganizationalUnits"]
+        known = {found["Name"]: found["Id"] for found in units}
+        if unit not in known:
+            made = client.create_organizational_unit(ParentId=root["Id"], Name=unit)
+            known[unit] = made["OrganizationalUnit"]["Id"]
+        account = client.create_account(Email=f"{name}@example.com", AccountName=name)["CreateAccountStatus"]
+        ids[name] = account["AccountId"]
+        client.move_account(AccountId=ids[name], SourceParentId=root["Id"], DestinationParentId=known[unit])
+    client.tag_resource(ResourceId=ids["shop"], Tags=[{"Key": "admin_group", "Value": "shop-admins"}])
+    return SimpleNamespace(account=management, ids=ids)
+
+
+def test_c7n_org_makes_the_accounts_file_from_aws_organizations(sandbox, organizations, repository):
+    """The command of the example file names the accounts of a unit, their roles and regions, and tags as vars."""
+    if "aws-accounts" not in run(["c7n-org", "--help"], sandbox.environ(), "/").stdout:
+        pytest.skip("this c7n-org cannot make an accounts file")
+    (command,) = re.findall(r"^# +(c7n-org aws-accounts .*)", EXAMPLE.read_text(), re.M)
+    folder, ids = repository(), organizations.ids
+    command += f" --ou /workloads --ignore {ids['blog']}"
+    done = run(["bash", "-c", command], sandbox.environ(account=organizations.account), folder)
+    assert done.returncode == 0, done.stderr
+    (account,) = yaml.safe_load((folder / "accounts.yml").read_text())["accounts"]
+    assert account["account_id"] == ids["shop"]
+    assert account["role"] == f"arn:aws:iam::{ids['shop']}:role/iam-guard-deployer"
+    assert account["regions"] == ["us-east-1"]
+    assert account["vars"] == {"admin_group": "shop-admins"}
+    assert account["tags"] == ["path:/workloads", "admin_group:shop-admins"]

@@ -1,0 +1,211 @@
+"""The sandbox's EventBridge, held against what AWS documents: buses, targets, what they let in, faults."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from botocore.exceptions import ClientError
+
+from sandbox import inputs, organization
+from sandbox.server import Fault
+
+ACCOUNT, CENTRAL, OUTSIDE = "300000000005", "300000000006", "300000000007"
+ENTRY = {"Source": "guard", "DetailType": "Told", "EventBusName": "told", "Detail": '{"who": "ann"}'}
+BUS = f"arn:aws:events:us-east-1:{CENTRAL}:event-bus/central"
+
+
+@pytest.fixture(scope="module")
+def central(sandbox):
+    """A security account's bus for the organization, with a queue that gets everything."""
+    events, sqs = (sandbox.client(name, account=CENTRAL) for name in ("events", "sqs"))
+    events.create_event_bus(Name="central")
+    statement = {
+        "Sid": "organization", "Effect": "Allow", "Principal": "*", "Action": "events:PutEvents", "Resource": BUS,
+        "Condition": {"StringEquals": {"aws:PrincipalOrgID": organization.ID, "events:source": "guard"}},
+    }  # fmt: skip
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    events.put_permission(EventBusName="central", Policy=json.dumps(policy))
+    arn = f"arn:aws:sqs:us-east-1:{CENTRAL}:central"
+    allow = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "*",
+        "Resource": "*",
+    }
+    text = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    url = sqs.create_queue(QueueName="central", Attributes={"Policy": text})["QueueUrl"]
+    events.put_rule(Name="all", EventBusName="central", EventPattern='{"source": [{"exists": true}]}')
+    events.put_targets(Rule="all", EventBusName="central", Targets=[{"Id": "queue", "Arn": arn}])
+    return lambda: received(sqs, url)
+
+
+@pytest.fixture
+def account(sandbox, central):
+    """An account whose bus mails, queues and forwards; everything is empty."""
+    sandbox.deploy("tests/stacks/buses.yml", "told", ACCOUNT, Central=BUS)
+    events, sqs = (sandbox.client(name, account=ACCOUNT) for name in ("events", "sqs"))
+    url = sqs.get_queue_url(QueueName="told")["QueueUrl"]
+    central(), received(sqs, url)
+    before, failed = (
+        len(sandbox.mails("told")),
+        sandbox.metrics.total("AWS/Events", "FailedInvocations", ACCOUNT),
+    )
+    yield SimpleNamespace(
+        events=events,
+        queue=lambda: received(sqs, url),
+        mails=lambda: sandbox.mails("told")[before:],
+        failed=lambda: sandbox.metrics.total("AWS/Events", "FailedInvocations", ACCOUNT) - failed,
+    )
+    sandbox.faults.clear()
+    sandbox.outsiders.clear()
+    sandbox.client("cloudformation", account=ACCOUNT).delete_stack(StackName="told")
+
+
+def received(sqs, url):
+    """All messages of a queue, which is empty afterwards."""
+    found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+    for message in found:
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return [json.loads(message["Body"]) for message in found]
+
+
+def test_an_event_runs_the_rules_of_its_bus(account, central):
+    """A stack's rule mails what its template makes, queues the event, and hands it to the other account's bus."""
+    answer = account.events.put_events(Entries=[ENTRY, {**ENTRY, "Source": "else"}])
+    assert answer["FailedEntryCount"] == 0
+    (mail,) = account.mails()
+    assert (mail.to, mail.subject) == ("sue@example.com", "AWS Notification Message")
+    assert mail.text == f'ann of {ACCOUNT}\nsays "no"'
+    (event,) = account.queue()
+    assert event["id"] == answer["Entries"][0]["EventId"]
+    assert (event["account"], event["detail-type"], event["detail"]) == (ACCOUNT, "Told", {"who": "ann"})
+    assert central() == [event]
+    assert account.failed() == 0
+
+
+def test_a_bus_of_the_organization_takes_nothing_from_outside(sandbox, account, central):
+    """From an account outside of the organization, nothing is forwarded, and the rule counts a failure."""
+    sandbox.outsiders.add(ACCOUNT)
+    account.events.put_events(Entries=[ENTRY])
+    assert central() == []
+    assert (len(account.queue()), account.failed()) == (1, 1)
+
+
+@pytest.mark.parametrize("gone", ["role", "topic policy", "queue policy"])
+def test_a_target_that_does_not_let_the_rule_in_gets_nothing(sandbox, account, central, gone):
+    """Without its policy, or its role's right, a target gets nothing; the other targets get theirs."""
+    if gone == "role":
+        sandbox.client("iam", account=ACCOUNT).delete_role_policy(RoleName="forward", PolicyName="forward")
+    elif gone == "topic policy":
+        sns = sandbox.client("sns", account=ACCOUNT)
+        policy = {"Version": "2012-10-17", "Statement": []}
+        arn = f"arn:aws:sns:us-east-1:{ACCOUNT}:told"
+        sns.set_topic_attributes(TopicArn=arn, AttributeName="Policy", AttributeValue=json.dumps(policy))
+    else:
+        sqs = sandbox.client("sqs", account=ACCOUNT)
+        url = sqs.get_queue_url(QueueName="told")["QueueUrl"]
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": ""})
+    account.events.put_events(Entries=[ENTRY])
+    left = {"role": (1, 1, 0), "topic policy": (0, 1, 1), "queue policy": (1, 0, 1)}[gone]
+    assert (len(account.mails()), len(account.queue()), len(central())) == left
+    assert account.failed() == 1
+
+
+def test_events_are_not_handed_on_to_a_third_account(sandbox, account, central):
+    """The security account's rule cannot forward what it got from another account."""
+    events = sandbox.client("events", account=CENTRAL)
+    outside = sandbox.client("events", account=OUTSIDE)
+    outside.create_event_bus(Name="third")
+    arn = f"arn:aws:events:us-east-1:{OUTSIDE}:event-bus/third"
+    sandbox.create_role("third", trust={"Service": "events.amazonaws.com"}, account=CENTRAL)
+    target = {"Id": "third", "Arn": arn, "RoleArn": f"arn:aws:iam::{CENTRAL}:role/third"}
+    outside.put_permission(
+        EventBusName="third", Action="events:PutEvents", Principal=CENTRAL, StatementId="central"
+    )
+    events.put_targets(Rule="all", EventBusName="central", Targets=[target])
+    sandbox.client("events", account=CENTRAL).put_events(Entries=[{**ENTRY, "EventBusName": "central"}])
+    assert sandbox.metrics.total("AWS/Events", "FailedInvocations", CENTRAL) == 0
+    account.events.put_events(Entries=[ENTRY])
+    assert sandbox.metrics.total("AWS/Events", "FailedInvocations", CENTRAL) == 1
+    events.remove_targets(Rule="all", EventBusName="central", Ids=["third"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"Source": "aws.iam"}, "NotAuthorizedForSourceException"),
+        ({"Detail": "no JSON"}, "MalformedDetail"),
+        ({"Source": ""}, "InvalidArgument"),
+    ],
+)
+def test_an_entry_that_eventbridge_does_not_take_fails_alone(account, changed, code):
+    """The answer counts it and says why; the other entry is taken."""
+    answer = account.events.put_events(Entries=[{**ENTRY, **changed}, ENTRY])
+    assert (answer["FailedEntryCount"], answer["Entries"][0]["ErrorCode"]) == (1, code)
+    assert len(account.queue()) == 1
+
+
+def test_an_event_for_a_bus_that_is_not_there_is_lost(account):
+    """EventBridge takes it without a word."""
+    assert account.events.put_events(Entries=[{**ENTRY, "EventBusName": "nowhere"}])["FailedEntryCount"] == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("ThrottlingException", 400), ("AccessDeniedException", 400), ("InternalFailure", 500)],
+)
+def test_injected_errors_of_put_events(sandbox, account, code, status):
+    """A fault fails the call with its code, and nothing is put."""
+    sandbox.faults.append(Fault("events:PutEvents", code, status, times=1))
+    with pytest.raises(ClientError, match=code):
+        account.events.put_events(Entries=[ENTRY])
+    assert account.queue() == []
+
+
+def test_an_injected_partial_failure_of_put_events(sandbox, account):
+    """A fault of status 200 is an answer whose entry failed."""
+    sandbox.faults.append(Fault("events:PutEvents", "InternalFailure", 200, times=1))
+    answer = account.events.put_events(Entries=[ENTRY])
+    assert answer["FailedEntryCount"] == 1
+    assert answer["Entries"][0]["ErrorCode"] == "InternalFailure"
+    assert account.queue() == []
+
+
+def test_a_stack_that_changes_keeps_bus_policy_and_subscription(sandbox, account):
+    """An update takes away what a condition no longer wants, and leaves the rest as it is."""
+    sandbox.deploy("tests/stacks/buses.yml", "told", ACCOUNT, Central="")
+    roles = [role["RoleName"] for role in sandbox.client("iam", account=ACCOUNT).list_roles()["Roles"]]
+    assert "forward" not in roles
+    account.events.put_events(Entries=[ENTRY])
+    assert (len(account.mails()), len(account.queue()), account.failed()) == (1, 1, 0)
+
+
+EVENT = {"time": "2026-01-01T00:00:00Z", "account": "1", "detail": {"who": 'a "b"', "list": [1], "n": 5}}
+RULE = SimpleNamespace(arn="arn:rule", name="rule")
+
+
+@pytest.mark.parametrize(
+    ("template", "made"),
+    [
+        ('"<who>"', json.dumps('a "b"')),
+        ('"one <n>"\n"two <list>"', "one 5\ntwo [1]"),
+        ('{"x": <who>, "y": <list>}', json.dumps({"x": 'a "b"', "y": [1]})),
+        ('{"x": "n is <n>", "rule": <aws.events.rule-name>}', json.dumps({"x": "n is 5", "rule": "rule"})),
+        ('"<none>!"', json.dumps("!")),
+        ('{"x": <none>}', None),
+        ('{"x": "<who>"}', None),
+        ("<n>", "5"),
+        ("just <n>", None),
+    ],
+)
+def test_a_template_makes_what_aws_makes_of_it(template, made):
+    """Text in quotes line by line, JSON with values in it; what is no JSON then makes the invocation fail."""
+    paths = {"who": "$.detail.who", "list": "$.detail.list", "n": "$.detail.n", "none": "$.detail.none"}
+    target = {"InputTransformer": {"InputPathsMap": paths, "InputTemplate": template}}
+    if made is None:
+        with pytest.raises(inputs.NoInput):
+            inputs.input_of(target, EVENT, RULE)
+    else:
+        assert inputs.input_of(target, EVENT, RULE) == made
+    assert inputs.input_of({"InputPath": "$.detail.n"}, EVENT, RULE) == "5"
+    assert inputs.input_of({"Input": '{"a": 1}'}, EVENT, RULE) == '{"a": 1}'
