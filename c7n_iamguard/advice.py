@@ -88,12 +88,14 @@ def sentences(found, decided):
     called, made = found["caller"], found["call"]
     alias = f" ({found['account']['alias']})" if found["account"]["alias"] else ""
     said = f"The IAM {called['type']} {called['name']} in account {found['account']['id']}{alias}"
+    late = "; it learned of the call late, from CloudTrail's event history" if found["late"] else ""
+    if found["groups"] and not made["eventName"]:
+        return f"{said} was added to the admin group by somebody who was no admin. {outcome(found, decided)}{late}."
     if made["eventName"]:
         said += f" {'tried to call' if made['errorCode'] else 'called'} {made['eventName']}"
         said += f" from {made['sourceIPAddress']}" if made["sourceIPAddress"] else ""
         said += f" at {made['eventTime']}," if made["eventTime"] else ""
         said += " and"
-    late = "; it learned of the call late, from CloudTrail's event history" if found["late"] else ""
     return f"{said} is not meant to use IAM. {outcome(found, decided)}{late}."
 
 
@@ -110,7 +112,7 @@ def outcome(found, decided):
         }
         return f"iam-guard denied {name} IAM by {form[found['how']]}"
     if decision == "acted":
-        return f"iam-guard removed {name}, whom the call had added, from the admin group {groups}"
+        return f"iam-guard removed {name} from the admin group {groups}"
     if decision == "cannot-revoke":
         return f"iam-guard cannot deny {name} IAM: only AWS can change this role, so somebody has to act"
     if decision == "contained":

@@ -10,17 +10,17 @@ is a removal counts as a member before it if an admin removed them; else nobody 
 it is in doubt.
 """
 
+import itertools
 import time
 from calendar import timegm
 from collections import defaultdict
-from itertools import groupby
 
 from c7n_iamguard.event import MalformedEvent, caller, text
+from c7n_iamguard.names import GROUPS, USERS, Names
 
+ADDS, REMOVES = "AddUserToGroup", "RemoveUserFromGroup"
 #: What the records of a span are needed for.
-CHANGES = frozenset(
-    ("AddUserToGroup", "RemoveUserFromGroup", "UpdateGroup", "UpdateUser", "CreateUser", "DeleteUser")
-)
+CHANGES = frozenset((ADDS, REMOVES, "UpdateGroup", "UpdateUser", "CreateUser", "DeleteUser"))
 
 
 class Membership:
@@ -36,9 +36,11 @@ class Membership:
     def __init__(self, records, groups, users, members, is_trusted):
         self.is_trusted = is_trusted
         changes = sorted(filter(None, map(_change, records)), key=lambda change: change["second"])
-        self.seconds = [(second, list(found)) for second, found in groupby(changes, lambda c: c["second"])]
-        self.groups = self._names_at_start(groups, "UpdateGroup", "groupName", "newGroupName")
-        self.users = self._names_at_start(users, "UpdateUser", "userName", "newUserName")
+        self.seconds = [
+            (second, list(found)) for second, found in itertools.groupby(changes, lambda c: c["second"])
+        ]
+        self.groups = Names(GROUPS, groups, self.seconds)
+        self.users = Names(USERS, users, self.seconds)
         #: Since and until when somebody was lawfully a member, and may have been one, by user: lists of
         #: [from, to], inclusive.
         self.spans, self.doubts = defaultdict(list), defaultdict(list)
@@ -63,54 +65,53 @@ class Membership:
         """The ids of those who are members now, and of whom nobody can tell whether they are lawful."""
         return {user for group, user in (self.present & self.doubtful) - self.lawful}
 
-    def _names_at_start(self, names, event_name, old, new):
-        """The names at the start of the span: those of now, with all renames undone, the latest first."""
-        known = {name.lower(): unique_id for unique_id, name in names.items()}
-        for _, changes in reversed(self.seconds):
-            renames = [change for change in changes if change["event"] == event_name and change.get(new)]
-            found = True
-            while renames and found:
-                found = next((change for change in reversed(renames) if change[new] in known), None)
-                if found:
-                    renames.remove(found)
-                    known[found[old]] = known.pop(found[new])
-            if old == "userName":
-                for change in changes:
-                    if change["event"] == "CreateUser":
-                        known.pop(change["userName"], None)
-                    elif change["event"] == "DeleteUser":
-                        known.setdefault(change["userName"], f"deleted in {change['second']}")
-        return known
-
     def _replay(self, members):
         self.present = set(members)
-        groups, users = dict(self.groups), dict(self.users)
-        steps = []
-        for second, changes in self.seconds:
-            named_groups = self._names_within(groups, changes, "UpdateGroup", "groupName", "newGroupName")
-            named_users = self._names_within(users, changes, "UpdateUser", "userName", "newUserName")
-            steps.append((second, [], []))
-            for change in changes:
-                pairs = {
-                    (group, user)
-                    for group in named_groups.get(change.get("groupName"), ())
-                    for user in named_users.get(change.get("userName"), ())
-                }
-                if pairs and change["event"] in ("AddUserToGroup", "RemoveUserFromGroup"):
-                    steps[-1][1 + (change["event"] == "RemoveUserFromGroup")].append((change["who"], pairs))
+        steps = [
+            (second, self._pairs(second, changes, ADDS), self._pairs(second, changes, REMOVES))
+            for second, changes in self.seconds
+        ]
         self.lawful, self.doubtful = self._members_at_start(steps)
         for found, spans in ((self.lawful, self.spans), (self.doubtful, self.doubts)):
             for _, user in found:
                 spans[user].append([float("-inf"), float("inf")])
+        both = [(second, pairs) for second, *kinds in steps for kind in kinds for _, pairs, _ in kind]
+        last = {pair: second for second, pairs in both for pair in pairs}
         for second, added, removed in steps:
             lawful, doubtful = set(self.lawful), set(self.doubtful)
-            gone = set().union(*(pairs for _, pairs in removed))
+            gone = _all(removed)
             self._end(gone, second)
-            for who, pairs in added:
+            by_admins, in_doubt, others = set(), set(), set()
+            for who, pairs, is_certain in added:
                 if self._is_among(who, lawful - gone):
-                    self._begin(pairs, self.lawful, self.spans, second)
-                elif self._is_among(who, doubtful):
-                    self._begin(pairs, self.doubtful, self.doubts, second)
+                    (by_admins if is_certain else in_doubt).update(pairs)
+                else:
+                    (in_doubt if self._is_among(who, doubtful) else others).update(pairs)
+            # Removed in the same second, too: any of the additions may have been the last.
+            by_admins, in_doubt = by_admins - (gone & (in_doubt | others)), in_doubt - (gone & others)
+            self._begin(by_admins, self.lawful, self.spans, second)
+            self._begin(in_doubt - self.lawful, self.doubtful, self.doubts, second)
+            # Added and removed in one second: what they are now tells which came last, if nothing came after.
+            unknown = {pair for pair in gone & self.lawful if last[pair] > second or pair not in self.present}
+            self._end(unknown, second)
+            unknown = {pair for pair in unknown if last[pair] > second}
+            unknown |= {pair for _, pairs, is_certain in removed if not is_certain for pair in pairs & lawful}
+            self._begin(unknown - self.lawful, self.doubtful, self.doubts, second)
+
+    def _pairs(self, second, changes, event_name):
+        """Who put whom into or out of which group within a second, as (caller, pairs, whether they are certain).
+
+        Under a name that changed its owner within the second, several pairs may be meant.
+        """
+        found = []
+        for change in changes:
+            if change["event"] == event_name and "groupName" in change and "userName" in change:
+                groups = self.groups.within(second, change["groupName"])
+                users = self.users.within(second, change["userName"])
+                pairs = {(group, user) for group in groups for user in users if group and user}
+                if pairs:
+                    found.append((change["who"], pairs, len(groups) == len(users) == 1))
+        return found
 
     def _begin(self, pairs, found, spans, second):
         for pair in pairs - found:
@@ -139,10 +140,10 @@ class Membership:
         """
         lawful, first_removals, seen = set(self.present), [], set()
         for _, added, removed in steps:
-            new = set().union(*(pairs for _, pairs in added)) - seen
+            new = _all(added) - seen
             lawful -= new
-            first_removals += [(who, pairs - new - seen) for who, pairs in removed]
-            seen |= new.union(*(pairs for _, pairs in removed))
+            first_removals += [(who, pairs - new - seen) for who, pairs, _ in removed]
+            seen |= new | _all(removed)
         lawful -= set().union(*(pairs for _, pairs in first_removals))
         known = True
         while known:  # an admin may have been removed by one who was removed later
@@ -154,31 +155,9 @@ class Membership:
             lawful |= known
         return lawful, set().union(*(pairs for _, pairs in first_removals)) - lawful
 
-    @staticmethod
-    def _names_within(known, changes, event_name, old, new):
-        """Whom each name may stand for within a second: before, between or after its renames.
 
-        ``known`` is brought up to the end of the second.
-        """
-        may = defaultdict(set)
-        for name, unique_id in known.items():
-            may[name].add(unique_id)
-        renames = [change for change in changes if change["event"] == event_name and change.get(new)]
-        for change in changes:
-            if change["event"] == "CreateUser" and old == "userName" and change["id"]:
-                known[change["userName"]] = change["id"]
-                may[change["userName"]].add(change["id"])
-        found = True
-        while renames and found:
-            found = next((change for change in renames if change[old] in known), None)
-            if found:
-                renames.remove(found)
-                known[found[new]] = known.pop(found[old])
-                may[found[new]].add(known[found[new]])
-        for change in changes:
-            if change["event"] == "DeleteUser" and old == "userName":
-                known.pop(change["userName"], None)
-        return may
+def _all(entries):
+    return set().union(*(pairs for _, pairs, _ in entries))
 
 
 def _within(spans, user_id, second):

@@ -57,6 +57,7 @@ class Teller:
     :param alias: the account's alias; empty if it has none, or nobody knows
     :param runbook: what the policy's ``metadata`` says under ``runbook``
     :param observes: whether one of the policy's actions only observes
+    :param late: whether the policy is a catch-up: no event told of the call
     """
 
     policy: str
@@ -66,22 +67,18 @@ class Teller:
     alias: str = ""
     runbook: object = None
     observes: bool = False
+    late: bool = False
 
 
-def is_late(principal, event):
-    """Whether no event told of a principal's calls, but CloudTrail's event history."""
-    return event is None and bool(principal.get(CALLS))
-
-
-def title(principal, event):
+def title(principal, late=False):
     """The title of what was decided about a principal; None if nobody is told of that.
 
     :param principal: the resource, with what the policy's actions have noted in it
-    :param event: the event that it was decided on; None outside an event mode
+    :param late: whether a catch-up has decided it
     """
     decided = principal.get(ANNOTATION) or {}
     decision = decided.get("decision")
-    if decision == "revoked" and is_late(principal, event):
+    if decision == "revoked" and late:
         return REVOKED_LATE
     if decision == "would-revoke" and decided.get("groups"):
         return WOULD_REMOVE
@@ -119,7 +116,7 @@ def detail(principal, kind, event, teller):
         "reason": cut(decided.get("reason"), LONG_TEXT_BYTES),
         "groups": decided.get("groups") or [],
         "observed": teller.observes,
-        "late": is_late(principal, event),
+        "late": teller.late,
         "delay": None if age is None else round(age),
         "call": call(record, who),
         "containment": containment(decided),

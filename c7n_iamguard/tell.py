@@ -88,6 +88,11 @@ class PutEvent(EventAction):
         """The name or ARN of the event bus."""
         return self.data.get("bus", BUS)
 
+    @property
+    def late(self):
+        """Whether the policy is a catch-up: no event told of the calls, but CloudTrail's event history."""
+        return self.manager.ctx.policy.execution_mode == "periodic"
+
     def validate(self):
         """Check the bus's name or ARN.
 
@@ -138,7 +143,7 @@ class PutEvent(EventAction):
         :returns: a record per event that was put: the principal's name, the ``detail-type`` and the event's id
         :raises PolicyExecutionError: if any decision could not be told, after all were tried
         """
-        told = [one for one in resources if title(one, event) and not self.quiet.adds_nothing(one, event)]
+        told = [one for one in resources if title(one, self.late) and not self.quiet.adds_nothing(one, event)]
         if not told:
             return []
         if self.problem or self.looked is None or time.monotonic() - self.looked >= SECONDS:
@@ -153,7 +158,7 @@ class PutEvent(EventAction):
                 continue
             self.quiet.note(principal, event)
             name = {self.kind.name_key: principal[self.kind.name_key]}
-            records.append({**name, "detail-type": title(principal, event), "event": answer["EventId"]})
+            records.append({**name, "detail-type": title(principal, self.late), "event": answer["EventId"]})
         if errors:
             self.stop(len(errors), f"the first error is {errors[0]}")
         return records
@@ -201,11 +206,12 @@ class PutEvent(EventAction):
             alias=self.alias,
             runbook=(policy.data.get("metadata") or {}).get("runbook"),
             observes=any(action.data.get("observe") for action in self.manager.actions),
+            late=self.late,
         )
         found = detail(principal, self.kind, event, teller)
         return {
             "Source": SOURCE,
-            "DetailType": title(principal, event),
+            "DetailType": title(principal, self.late),
             "Detail": json.dumps(found, ensure_ascii=False),
             "Resources": [arn] if (arn := found["principal"]["arn"]) else [],
             "EventBusName": self.bus,

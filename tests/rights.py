@@ -25,7 +25,6 @@ PENDING = {
         "iam:GetAccountAuthorizationDetails": "the sandbox, which has no event history yet",
     },
     DEPLOYER: {
-        "cloudtrail:LookupEvents": "the sandbox, which has no event history yet",
         "lambda:ListTags": "the sandbox, which tells the tags of a function to everybody",
     },
     RESPONSE: {

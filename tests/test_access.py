@@ -11,19 +11,28 @@ from helpers import FUNCTION, policy, shipped
 from moto.iam.models import iam_backends
 from rights import DEPLOYER, READER, RESPONSE, allowed, inline, resources, session, without
 
+from c7n_iamguard.history import IncompleteHistory
 from sandbox.server import DEPLOY
 
 ACCOUNT = "121212121212"
 DENY = f"arn:aws:iam::{ACCOUNT}:policy/DenyIAMAccess"
 ACCESS = resources("access.yml")
+#: A trust policy of a role that no person can take.
+NOBODY = json.dumps(resources("account.yml")["Role"]["Properties"]["AssumeRolePolicyDocument"])
 DEPLOYERS = allowed(DEPLOYER, ACCESS["Read"]["Properties"]["PolicyDocument"], inline(ACCESS["Deployer"]))
 RESPONSES = allowed(RESPONSE, inline(ACCESS["Response"]))
 
 load_resources(("aws.iam-role", "aws.iam-user", "aws.lambda"))
 
 
-REVOKE, PROTECT, PREVIEW = map(
-    shipped, ("revoke-unintended-iam-access", "protect-admin-group", "preview-unintended-iam-access")
+REVOKE, PROTECT, PREVIEW, CALLS = map(
+    shipped,
+    (
+        "revoke-unintended-iam-access",
+        "protect-admin-group",
+        "preview-unintended-iam-access",
+        "report-iam-calls",
+    ),
 )
 
 
@@ -121,6 +130,7 @@ LOOKS = {
     "preview": looking(quickly(PREVIEW)),
     "preview of roles": without_roles(quickly(shipped("preview-unintended-iam-access-of-roles"))),
     "list the revoked": looking(shipped("list-revoked-iam-access")),
+    "report calls": looking({**CALLS, "filters": CALLS["filters"][-1:]}),
     "list the functions": looking(shipped("list-iam-guard-functions")),
 }
 WORK = {**LOOKS, "deploy": deploy_update_and_remove}
@@ -177,7 +187,7 @@ def test_the_deployer_needs_every_action(sandbox, account, used, run, undeployed
     """Without this one action, a job of the deployer's is denied."""
     job = next(name for name in WORK if action in used[name])
     with without(account.backend, DEPLOYER, action):
-        with pytest.raises((ClientError, WaiterError), match="AccessDenied"):
+        with pytest.raises((ClientError, WaiterError, IncompleteHistory), match="AccessDenied"):
             WORK[job](sandbox, run, account.environ[DEPLOYER])
 
 
@@ -236,6 +246,24 @@ def restore(sandbox, account, run, user):
     run(environ, shipped("restore-iam-access"))
 
 
+def restore_role(sandbox, account, run, user):
+    """The same for a role, which carries the deny in the two forms that roles know."""
+    operator = account.client("iam")
+    operator.create_role(RoleName="robot", AssumeRolePolicyDocument=NOBODY)
+    try:
+        operator.attach_role_policy(RoleName="robot", PolicyArn=DENY)
+        operator.put_role_permissions_boundary(RoleName="robot", PermissionsBoundary=f"{DENY}Boundary")
+        environ = account.environ[RESPONSE]
+        iam = sandbox.client("iam", session(environ), ACCOUNT)
+        iam.tag_role(RoleName="robot", Tags=[{"Key": "iam-guard", "Value": "restore"}])
+        run(environ, shipped("restore-iam-access-of-roles"))
+        role = account.backend.get_role("robot")
+        assert not role.managed_policies
+        assert not role.permissions_boundary
+    finally:
+        account.backend.roles.pop(account.backend.get_role("robot").id)
+
+
 def change_admins(sandbox, account, run, user):
     """Make a user an admin, and take them out again."""
     iam = sandbox.client("iam", session(account.environ[RESPONSE]), ACCOUNT)
@@ -253,6 +281,12 @@ def redrive(sandbox, account, run, user):
 
 
 RESPONSE_JOBS = {
+    "iam:GetRole": restore_role,
+    "iam:ListAttachedRolePolicies": restore_role,
+    "iam:TagRole": restore_role,
+    "iam:UntagRole": restore_role,
+    "iam:DetachRolePolicy": restore_role,
+    "iam:DeleteRolePermissionsBoundary": restore_role,
     "iam:AddUserToGroup": change_admins,
     "iam:RemoveUserFromGroup": change_admins,
     "lambda:CreateEventSourceMapping": redrive,
@@ -278,18 +312,18 @@ def carrier(sandbox, account):
 
 
 def test_the_response_role_is_enough(sandbox, account, run, carrier):
-    """The responder tags a user and restores them: no form of the deny is left, and no tag."""
+    """The responder tags a user and restores them: no form of the deny is left, and no tag but the time."""
     restore(sandbox, account, run, carrier)
     user = account.client("iam").get_user(UserName=carrier)["User"]
-    assert not user.get("Tags")
+    assert [tag["Key"] for tag in user["Tags"]] == ["iam-guard-restored"]
     assert not user.get("PermissionsBoundary")
     assert list(account.backend.users[carrier].policies) == ["access"]
     assert not account.backend.users[carrier].managed_policies
 
 
-@pytest.mark.parametrize("job", [change_admins, redrive])
+@pytest.mark.parametrize("job", [restore_role, change_admins, redrive])
 def test_the_response_role_does_what_the_scp_keeps_for_it(sandbox, account, run, carrier, job):
-    """The responder makes and unmakes admins, and redrives dead letters."""
+    """The responder restores roles, makes and unmakes admins, and redrives dead letters."""
     job(sandbox, account, run, carrier)
 
 

@@ -1,15 +1,18 @@
 """What a person is told to do, and the sentences of a mail: without AWS, and as commands that work."""
 
 import shlex
+from dataclasses import replace
 
 import aws_cli
 import pytest
 from botocore.session import get_session
 from botocore.validate import validate_parameters
 from helpers import case
-from told import of_person, of_role, told_of
+from told import TELLER, decided, of_person, of_role, told_of
 
+from c7n_iamguard import notice
 from c7n_iamguard.advice import contain_command, restore_command
+from c7n_iamguard.principals import USER
 
 STORE = "arn:aws:identitystore::999988887777:identitystore/d-9a675246c6"
 
@@ -174,7 +177,7 @@ def test_a_removed_member_can_be_added_again_to_each_group():
         (
             "acted",
             {"groups": ["admins"]},
-            "removed bob, whom the call had added, from the admin group admins",
+            "removed bob from the admin group admins",
         ),
         ("contained", {}, "took back what the call gave"),
         ("left", {}, "did not take back what the call gave"),
@@ -193,3 +196,14 @@ def test_a_call_that_failed_is_said_to_be_an_attempt():
     event = case("revoked-create-user")
     event["detail"] |= {"errorCode": "AccessDenied", "sourceIPAddress": "203.0.113.5"}
     assert " tried to call CreateUser from 203.0.113.5 at " in told_of(event)["text"]
+
+
+def test_a_member_whom_the_catch_up_removed_did_not_call():
+    """The catch-up of the admin group knows who was added, and not by which call: nobody is said to have called."""
+    bob = {"UserName": "bob", "UserId": "AIDABOB", "Arn": "arn:aws:iam::111122223333:user/bob"}
+    told = notice.detail(decided(bob, "acted", groups=["admins"]), USER, None, replace(TELLER, late=True))
+    assert told["text"] == (
+        "The IAM user bob in account 111122223333 (sandbox) was added to the admin group by somebody who was no "
+        "admin. iam-guard removed bob from the admin group admins; it learned of the call late, from CloudTrail's "
+        "event history."
+    )

@@ -14,13 +14,18 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.stub import Stubber
 from c7n.resources import load_resources
-from c7n.resources.iam import User
-from helpers import POLICIES, ROOT, ours
+from c7n.resources.awslambda import AWSLambda
+from c7n.resources.iam import Role, User
+from helpers import POLICIES, ROOT, ours, policies_of, shipped
 
-load_resources(("aws.iam-user",))
-README = (ROOT / "README.md").read_text()
+load_resources(("aws.iam-user", "aws.iam-role", "aws.lambda"))
+PAGES = {
+    file.relative_to(ROOT): file.read_text() for file in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
+}
+DOCS = "\n".join(PAGES[page] for page in sorted(PAGES))
 ATTACKS = (ROOT / "docs/attacks.md").read_text()
-COMMANDS = [line.strip().removeprefix("$ ") for line in README.splitlines() if line.strip().startswith("$ ")]
+REFERENCE = (ROOT / "docs/reference.md").read_text()
+COMMANDS = [line.strip().removeprefix("$ ") for line in DOCS.splitlines() if line.strip().startswith("$ ")]
 
 
 def commands(program):
@@ -33,10 +38,11 @@ def test_an_aws_command_has_the_options_of_its_operation(command):
     words = shlex.split(command, comments=True)[1:]
     service, operation, options = words[0], words[1], aws_cli.options_of(words[2:])
     client = boto3.client(service, region_name="us-east-1", config=Config(signature_version=UNSIGNED))
-    options.pop("region", None)
+    for option in ("region", "query", "output"):  # the command line's own
+        options.pop(option, None)
     if (service, operation) == ("cloudformation", "deploy"):
         template = (ROOT / options["template-file"][0]).read_text()
-        given = [override.split("=")[0] for override in options["parameter-overrides"]]
+        given = [override.split("=")[0] for override in options.get("parameter-overrides", ())]
         assert all(f"\n  {name}:\n" in template for name in given)
         return
     if "template-body" in options:
@@ -80,20 +86,49 @@ def test_every_test_that_the_attack_table_names_exists():
             assert any(f"def {name[1]}(" in file.read_text() for file in files), name
 
 
-def test_readme_names_all_that_the_plugin_adds_and_ships():
-    """Every filter, action and policy stands in README, and every policy file that it names exists."""
-    for name in [
-        *ours(User.filter_registry),
-        *ours(User.action_registry),
-        *(file.stem for file in POLICIES.glob("*.yml")),
-    ]:
-        assert f"`{name}`" in README, name
-    for path in re.findall(r"(?:policies|deploy|bench|docs)/[\w.-]+\.(?:yml|json|md)", README):
-        assert (ROOT / path).exists(), path
+def test_the_reference_names_all_that_the_plugin_adds_with_all_of_its_keys():
+    """Each filter and action has a row with the keys of its schema, and the kinds that it is for."""
+    found = {}
+    for kind in (User, Role, AWSLambda):
+        for registry in (kind.filter_registry, kind.action_registry):
+            for name, element in ours(registry).items():
+                keys = [f"`{key}`" for key in element.schema["properties"] if key != "type"]
+                found.setdefault(name, (keys, []))[1].append(kind.resource_type.enum_spec[1])
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| (.*?\|.*?) \|", REFERENCE, re.M))
+    nouns = {"Users": "iam-user", "Roles": "iam-role", "Functions": "lambda"}
+    for name, (keys, kinds) in found.items():
+        kind, _, told = rows[name].partition(" |")
+        assert told.strip() == ", ".join(keys), name
+        assert kind == ", ".join(nouns[one] for one in kinds), name
 
 
-def test_readmes_exemptions_are_filters():
-    """The YAML of README's exemptions is what custodian takes as filters."""
-    (block,) = re.findall(r"```yaml\n(.*?)```", README, re.S)
-    filters = yaml.safe_load(block)["filters"]
-    assert [next(iter(item)) for item in filters] == ["type", "not"]
+def test_the_reference_names_every_policy():
+    """Every policy of the pack stands in the reference, and every file that a page names exists."""
+    for file in POLICIES.glob("*.yml"):
+        for policy in policies_of(file):
+            assert f"`{policy['name']}`" in REFERENCE, policy["name"]
+    for path in re.findall(r"\b(?:policies|deploy|bench|docs)/[\w.-]+\.(?:yml|json|md)", DOCS):
+        assert (ROOT / path).exists() or path == "docs/logs.json", path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_a_page_is_short_and_its_links_lead_somewhere(page):
+    """README has at most 200 lines, a page 250; each link's file and heading exist."""
+    text = PAGES[page]
+    assert len(text.splitlines()) <= (200 if page.name == "README.md" else 250)
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page.parent / path).resolve() if path else ROOT / page
+        assert file.exists(), target
+        if anchor:
+            headings = [re.sub(r"[^\w -]", "", line.lstrip("# ")).strip().lower().replace(" ", "-")
+                        for line in file.read_text().splitlines() if line.startswith("#")]  # fmt: skip
+            assert anchor in headings, target
+
+
+def test_the_exemption_in_the_docs_is_a_filter_of_the_shipped_policy():
+    """The YAML of docs/operate.md's exemption has the shape of the shipped one."""
+    (block,) = re.findall(r"```yaml\n(.*?)```", PAGES[Path("docs/operate.md")], re.S)
+    exempt = yaml.safe_load(block)["exempt"]
+    shipped_one = shipped("revoke-unintended-iam-access")["filters"][0]
+    assert exempt | {"value": []} == shipped_one

@@ -203,13 +203,14 @@ MAILS = pytest.mark.parametrize("name", ["notify.yml", "central.yml"])
 def test_the_mail_says_who_did_what_where_and_how_to_give_it_back(name, told):
     """A mail has all that a person wants at once, the title first, and each of its lines in quotes."""
     first, *lines = transformed(mail(name)[1], told).splitlines()
-    assert first == '"IAM access revoked: user bob in account 111122223333 production"'
+    assert first == '"IAM access revoked: IAM user bob in account 111122223333 production"'
     detail = told["detail"]
     call = detail["call"]
     for said in (
         f"{call['eventName']} at {call['eventTime']} from {call['sourceIPAddress']}",
         "revoked managed",
         detail["text"],
+        detail["principal"]["arn"],
         detail["commands"]["restore"],
         detail["commands"]["contain"],
         detail["runbook"],
@@ -308,8 +309,8 @@ def test_an_alarm_watches_what_there_is(alarm):
         for found in of_type("alarms.yml", "AWS::Logs::MetricFilter")
         for transformation in found["MetricTransformations"]
     }
-    queues = {"!GetAtt DeadLetters.QueueName", "!GetAtt RolesDeadLetters.QueueName"}
-    known = {*FUNCTIONS, "iam-guard", mail("notify.yml")[0]["Name"], *queues}
+    own = {"!GetAtt DeadLetters.QueueName", "!GetAtt RolesDeadLetters.QueueName"}
+    known = {*FUNCTIONS, *own, "iam-guard", mail("notify.yml")[0]["Name"]}
     for namespace, name, dimensions in metrics(alarm):
         assert dimensions or (namespace, name) in made
         assert {dimension["Value"] for dimension in dimensions} <= known

