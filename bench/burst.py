@@ -10,7 +10,7 @@ from bench.functions import BURST, FUNCTIONS, of
 from bench.report import markdown
 
 TITLE = "A burst"
-CALLS, SECONDS, RUNS = 20, 1.0, 5
+CALLS, SECONDS, RUNS = 20, 1.0, 3
 ENVIRONMENTS = (1, 10)
 COLUMNS = {
     "environments": "environments at most",

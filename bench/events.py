@@ -11,7 +11,7 @@ from bench.functions import EVENTS, FUNCTIONS, of
 from bench.report import markdown, ratio_of, target
 
 TITLE = "One event, warm"
-RUNS, DELAYED_RUNS, GROWTH_RUNS, WARM_UP = 200, 100, 100, 3
+RUNS, DELAYED_RUNS, GROWTH_RUNS, WARM_UP = 200, 60, 100, 3
 SMALL, LARGE = 10, 5000
 LARGE_ACCOUNT = "444455556666"
 COLUMNS = {

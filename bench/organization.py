@@ -13,7 +13,7 @@ from bench.functions import FUNCTIONS, REVOKE, policy_text
 from bench.report import markdown, ratio
 
 TITLE = "An organization"
-SIZES = (10, 50, 100)
+SIZES = (10, 30, 100)
 DEPLOYER = "iam-guard-deployer"
 
 

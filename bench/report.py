@@ -74,21 +74,31 @@ def render(results, parts):
 
 
 def compact(results):
-    """The results as JSON text, a line per row of a table."""
-    return lines_of(results, 4) + "\n"
+    """The results as JSON text, a line per figure and per row of a table."""
+    depths = {"stamp": 0, "figures": 1, "data": 2}
+    parts = [
+        f"{json.dumps(name)}: "
+        + enclosed(
+            "{}", [f'"{key}": {lines_of(part[key], depth, "  ")}' for key, depth in depths.items()], " "
+        )
+        for name, part in results.items()
+    ]
+    return enclosed("{}", parts) + "\n"
 
 
-def lines_of(value, depth, indent=""):
-    """JSON text, with a line per entry down to a depth."""
+def lines_of(value, depth, indent):
+    """JSON text with a line per entry, and per entry of an entry down to a depth. An item of a list is a line."""
     if not depth or not value or not isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)
-    inner = indent + " "
-    if isinstance(value, dict):
-        entries = [f"{json.dumps(key)}: {lines_of(item, depth - 1, inner)}" for key, item in value.items()]
-    else:
-        entries = [lines_of(item, depth - 1, inner) for item in value]
-    opened, closed = "{}" if isinstance(value, dict) else "[]"
-    return f"{opened}\n{inner}" + f",\n{inner}".join(entries) + f"\n{indent}{closed}"
+    if isinstance(value, list):
+        return enclosed("[]", [lines_of(item, 0, "") for item in value], indent)
+    entries = [f"{json.dumps(key)}: {lines_of(item, depth - 1, indent + ' ')}" for key, item in value.items()]
+    return enclosed("{}", entries, indent)
+
+
+def enclosed(brackets, entries, indent=""):
+    opened, closed = brackets
+    return f"{opened}\n{indent} " + f",\n{indent} ".join(entries) + f"\n{indent}{closed}"
 
 
 def compare(before, now):

@@ -9,7 +9,7 @@ from bench.functions import FUNCTIONS, STARTS, of
 from bench.report import markdown, ratio_of, target
 
 TITLE = "A cold start"
-RUNS, DELAYED_RUNS = 24, 8
+RUNS, DELAYED_RUNS = 24, 6
 COLUMNS = {
     "init": "init",
     "denial": "until the denial",

@@ -11,8 +11,8 @@ The same files give the same archive, on any machine and in any process, so that
 nothing. That is why the files are sorted, and why a process of its own compiles them: the bytecode that
 Python writes depends a little on what the process has loaded.
 
-All of c7n stays in the archive. The action ``copy-related-tag`` loads any resource that a policy names, and
-what no function loads (command line, reports) is 2% of it.
+All of c7n stays in the archive, because the action ``copy-related-tag`` loads any resource that a policy names.
+But c7n's modules for the resources of other services get no bytecode, which would double the archive's size.
 """
 
 import logging
@@ -26,6 +26,10 @@ from tempfile import TemporaryDirectory
 from c7n.mu import PolicyLambda, PythonPackageArchive, custodian_archive
 
 log = logging.getLogger("c7n_iamguard")
+
+#: The modules of ``c7n/resources`` that c7n loads for IAM's resources, with the actions that it has for all.
+RESOURCES = ("__init__", "aws", "ec2", "iam", "resource_map", "securityhub", "sfn", "ssm")
+WITHOUT_BYTECODE = rf"c7n[/\\]resources[/\\](?!({'|'.join(RESOURCES)})\.py$)"
 
 
 class CompiledPolicyLambda(PolicyLambda):
@@ -75,9 +79,9 @@ def pack(packages, runtime):
 
 
 def compile_sources(folder):
-    """Compile all sources in a folder, each under its path in there, into ``__pycache__`` beside it.
+    """Compile the sources in a folder, each under its path in there, into ``__pycache__`` beside it.
 
-    A source that cannot be compiled, such as a template, stays without bytecode.
+    A source that cannot be compiled, such as a template, stays without bytecode, too.
     """
     # Python 3.10 writes a set in the order of its hashes, hence the fixed seed. Python's other variables, one
     # of which puts bytecode elsewhere, are not passed on.
@@ -85,7 +89,7 @@ def compile_sources(folder):
     python = [sys.executable, "-s", "-S", "-W", "ignore"]
     mode = ["--invalidation-mode", "unchecked-hash"]
     done = subprocess.run(  # noqa: S603  Python itself, on files that are about to be deployed
-        [*python, "-m", "compileall", "-q", *mode, "-s", folder, folder],
+        [*python, "-m", "compileall", "-q", "-x", WITHOUT_BYTECODE, *mode, "-s", folder, folder],
         cwd=folder.parent,  # which has no module that could be taken for one of Python's own
         env={**environ, "PYTHONHASHSEED": "0"},
         stdin=subprocess.DEVNULL,
