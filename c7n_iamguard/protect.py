@@ -9,14 +9,14 @@ from c7n.utils import type_schema
 from c7n_iamguard.admins import AdminGroupMember
 from c7n_iamguard.client import iam, retry_conflicts
 from c7n_iamguard.decisions import DecidingAction
-from c7n_iamguard.event import MalformedEvent, caller, detail, is_fresh, notes, seconds_since, text
+from c7n_iamguard.event import MalformedEvent, caller, detail, is_fresh, notes, text
 from c7n_iamguard.groups import AdminGroups, explains
 from c7n_iamguard.principals import USER
 from c7n_iamguard.settings import GROUP_NAME, check_names, name_list
 
-#: Events come in any order. How old, in seconds, an addition by an admin must be before it counts as lawful:
-#: by then, the event that made the admin one has been handled, too.
-SETTLED_SECONDS = 30
+#: Events come in any order. How many seconds to wait before an addition by an admin counts as lawful: by then, the
+#: event that made the admin one has been handled, too.
+SETTLED_SECONDS = 20
 #: How often, and after how many seconds, to look whether somebody is really out of a group.
 LOOKS, PAUSE = 3, 1
 
@@ -27,8 +27,8 @@ class UnintendedAdminGroupMember(AdminGroupMember):
 
     The user is the one who was added, the caller the one who added them; they may be the same. A caller is an
     admin if they are in one of ``groups``, not counting a group that the same call made them a member of. An
-    admin's addition is judged when it is half a minute old, because the event that made the caller an admin may
-    come later.
+    admin's addition is judged once more after 20 seconds, because the event that made the caller an admin may come
+    later.
 
     Users and groups are found under new names, too. If it cannot be told who was added to which group, or
     whether the caller of an old event was an admin, the event fails.
@@ -73,7 +73,7 @@ class UnintendedAdminGroupMember(AdminGroupMember):
             return []
         who = caller(event)
         if self.is_admin(event, who, admin_groups):
-            time.sleep(min(SETTLED_SECONDS, max(0, SETTLED_SECONDS - (seconds_since(event) or 0))))
+            time.sleep(SETTLED_SECONDS if is_fresh(event) else 0)
             if self.is_admin(event, who, admin_groups):
                 return []
         if not is_fresh(event):

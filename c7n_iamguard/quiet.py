@@ -26,24 +26,31 @@ class Quiet:
 
     def __init__(self, kind):
         self.kind = kind
-        self.told = {}  # when, by subject
+        self.told = {}  # when, by subject, and by subject and event
 
     def adds_nothing(self, principal, event):
         """Whether somebody was told of a principal a moment ago, and need not hear of this event as well."""
-        when = self.told.get(self.subject(principal, event))
-        if event is None or when is None or time.monotonic() - when >= SECONDS:
+        if event is None:
             return False
-        decision = principal[ANNOTATION]["decision"]
-        if decision in LASTING or (decision == "revoked" and self.is_harmless(principal, event)):
+        decision, subject = principal[ANNOTATION]["decision"], self.subject(principal, event)
+        again = self.is_known((subject, event_id(event)))  # EventBridge and Lambda may bring an event twice
+        if not again and self.is_known(subject):
+            again = decision in LASTING or (decision == "revoked" and self.is_harmless(principal, event))
+        if again:
             log.debug("not told again: %s, %s", principal[self.kind.name_key], decision)
-            return True
-        return False
+        return again
+
+    def is_known(self, key):
+        """Whether somebody was told of this within the last quarter of an hour."""
+        return key in self.told and time.monotonic() - self.told[key] < SECONDS
 
     def note(self, principal, event):
         """Remember that somebody was told, and forget what is too old to matter."""
-        now = time.monotonic()
-        self.told = {subject: when for subject, when in self.told.items() if now - when < SECONDS}
-        self.told[self.subject(principal, event)] = now
+        now, subject = time.monotonic(), self.subject(principal, event)
+        self.told = {key: when for key, when in self.told.items() if now - when < SECONDS}
+        self.told[subject] = now
+        if event is not None and event_id(event):
+            self.told[subject, event_id(event)] = now
 
     def subject(self, principal, event):
         """A decision about a principal. Each session of a role that cannot be denied may be another person."""
@@ -64,3 +71,8 @@ class Quiet:
             return True
         about = text(record.get("requestParameters"), f"{self.kind.name}Name")
         return about is not None and about.lower() != principal[self.kind.name_key].lower()
+
+
+def event_id(event):
+    """The id of an event's call, which is the same if the event comes again; None if it has none."""
+    return text(detail(event), "eventID")

@@ -158,7 +158,8 @@ def custodian(sandbox, tmp_path):
         assert bool(done.returncode) == fails, done.stderr
         output = tmp_path / name / "resources.json"
         if not fails and output.exists():
-            done.users = {user["UserName"]: user for user in json.loads(output.read_text())}
+            found = json.loads(output.read_text())
+            done.users = {one.get("UserName", one.get("RoleName")): one for one in found}
         lines = [line for line in done.stderr.splitlines() if '{"decision"' in line]
         done.decisions = [json.loads(line[line.index("{") :]) for line in lines]
         return done

@@ -25,7 +25,7 @@ from records import (
     written,
 )
 
-from sandbox import Sandbox, callers, cloudtrail, guard, replay
+from sandbox import Sandbox, callers, cloudtrail, eventbridge, guard, replay
 from sandbox.__main__ import main
 
 COLUMNS = ["account", "caller", "type", "calls", "delivered", "decision", "how"]
@@ -222,7 +222,7 @@ def test_a_caller_who_is_revoked_is_counted_and_not_asked_about_again(monkeypatc
     row = replay.Row(ACCOUNT, "bob", "IAMUser", 1, 1)
     row.decide("revoked", "managed")
     taken = {"CreateUser": [("rule", "function")], "GetUser": []}
-    monkeypatch.setattr(cloudtrail, "targets", lambda event, *_: taken[event["detail"]["eventName"]])
+    monkeypatch.setattr(eventbridge, "targets", lambda event, *_: taken[event["detail"]["eventName"]])
     for action in taken:
         replay.deliver(None, callers.call_of(record(user("bob"), action)), {}, row, "us-east-1")
     assert (row.calls, row.delivered, row.decision) == (3, 2, "revoked")

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from c7n.config import Config
 from c7n.policy import Policy
 from c7n.resources import load_resources
-from helpers import FUNCTION, POLICIES, PROTECT, PROTECT_FUNCTION, REVOKE, shipped, stock
+from helpers import FUNCTION, POLICIES, PROTECT_FUNCTION, policies_of, stock
 from moto.events.models import events_backends
 from moto.iam.models import iam_backends
 from moto.logs.models import logs_backends

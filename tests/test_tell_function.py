@@ -1,6 +1,7 @@
 """Somebody is told: the deployed functions, from their uploaded zips, and what comes over the bus iam-guard."""
 
 import json
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -39,9 +40,15 @@ def told(fresh):
     return listen(fresh)
 
 
-def attempt(event, name="DeleteUser", **detail):
+def attempt(event, name="DeleteUser"):
     """A further call of an event's caller, which IAM refused."""
-    event["detail"] |= {"eventName": name, "errorCode": "AccessDenied", "requestParameters": None, **detail}
+    event["detail"] |= {"eventName": name, "errorCode": "AccessDenied", "requestParameters": None}
+    return another(event)
+
+
+def another(event):
+    """The event, as if the same call had been made once more."""
+    event["detail"]["eventID"] = str(uuid.uuid4())
     return event
 
 
@@ -177,7 +184,7 @@ def test_what_matters_is_told_in_the_flood(fresh, told):
     """Attempts to take off the denial, calls that succeed and other users are told among refused calls."""
     matters = [
         attempt(case("revoked-create-user"), "DetachUserPolicy"),
-        case("revoked-call-that-exists-nowhere"),
+        another(case("revoked-create-user")),
         case("revoked-user-with-a-path"),
     ]
     fresh.deliver(case("revoked-create-user"))
@@ -185,6 +192,14 @@ def test_what_matters_is_told_in_the_flood(fresh, told):
         fresh.deliver(attempt(case("revoked-create-user")))
         fresh.deliver(event)
     assert len(told()) == 1 + len(matters)
+
+
+def test_an_event_that_comes_twice_is_told_once(fresh, told):
+    """EventBridge delivers at least once: the second time changes nothing, and nobody hears of it again."""
+    for _ in range(2):
+        (invocation,) = fresh.deliver(case("revoked-create-user"))
+        assert invocation.succeeded
+    assert len(told()) == 1
 
 
 def test_a_function_that_starts_anew_tells_again(fresh, told):

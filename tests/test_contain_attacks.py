@@ -1,0 +1,294 @@
+"""Somebody fights the containment, or uses it as a weapon. Each move of docs/attacks.md, against the functions."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from contained import (
+    ADMINISTRATOR,
+    ANYTHING,
+    DENIAL,
+    NOTHING,
+    PASSWORD,
+    QUARANTINE,
+    TRUST,
+    allowed,
+    decided,
+    document,
+    once,
+)
+from helpers import CONTAIN, PROTECT, made, outcomes
+
+SCP = json.dumps(
+    {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+)
+
+
+def swap(contained, mallory, eve, victim):
+    """Let mallory give the name of the user that they made to a victim."""
+    mallory.iam.update_user(UserName=eve, NewUserName=f"{eve}-2")
+    mallory.iam.update_user(UserName=victim, NewUserName=eve)
+
+
+# To have the guard hit somebody else
+
+
+def test_reattaching_a_roles_own_policy_does_not_detach_it(contained):
+    """Whoever may only attach cannot have a production role's own policy taken off."""
+    mallory, role = contained.person("iam:AttachRolePolicy"), contained.role("polly:DescribeVoices")
+    contained.iam.attach_role_policy(RoleName=role.name, PolicyArn=ADMINISTRATOR)
+    _, decision = once(contained, mallory, "attach_role_policy", RoleName=role.name, PolicyArn=ADMINISTRATOR)
+    assert decision["decision"] == "left"
+    assert contained.works(role.key)
+
+
+@pytest.mark.parametrize("operation", ["attach_user_policy", "add_user_to_group", "attach_group_policy"])
+def test_giving_somebody_what_they_have_does_not_take_it(contained, operation):
+    """A colleague's own policy, membership or group's policy stays when mallory gives it to them again."""
+    mallory, carol = contained.person(), contained.person("polly:DescribeVoices", name="carol")
+    group = contained.group(attached=[ADMINISTRATOR])
+    contained.iam.add_user_to_group(GroupName=group, UserName=carol.name)
+    contained.iam.attach_user_policy(UserName=carol.name, PolicyArn=ADMINISTRATOR)
+    parameters = {
+        "attach_user_policy": {"UserName": carol.name, "PolicyArn": ADMINISTRATOR},
+        "add_user_to_group": {"UserName": carol.name, "GroupName": group},
+        "attach_group_policy": {"GroupName": group, "PolicyArn": ADMINISTRATOR},
+    }[operation]
+    _, decision = once(contained, mallory, operation, **parameters)
+    assert decision["decision"] == "left"
+    assert contained.works(carol.key)
+
+
+def test_swapping_names_does_not_quarantine_somebody_else(contained):
+    """The new user is known by the id in the event, and found under their new name."""
+    mallory, carol = contained.person(), contained.person(name="carol")
+    eve = f"eve-{mallory.name}"
+    mallory.iam.create_user(UserName=eve)
+    swap(contained, mallory, eve, carol.name)
+    event = contained.events()[0]
+    decision = contained.contain(event)
+    assert decision["target"] == f"user {eve}-2"
+    assert (contained.quarantined("user", f"{eve}-2"), contained.quarantined("user", eve)) == (True, False)
+    assert contained.works(carol.key)
+
+
+def test_a_name_that_an_admin_has_taken_since_is_not_quarantined(contained):
+    """Mallory's user or role was deleted and made again by an admin: another id."""
+    mallory, name = contained.person(), f"svc-{len(contained.backend.users)}"
+    mallory.iam.create_user(UserName=name)
+    mallory.iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)
+    events = contained.events()
+    contained.iam.delete_user(UserName=name)
+    contained.iam.delete_role(RoleName=name)
+    contained.iam.create_user(UserName=name)
+    contained.iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)
+    for event, kind in zip(events, ("user", "role"), strict=True):
+        assert contained.contain(event)["containment"] == f"the new {kind} is gone already"
+        assert not contained.quarantined(kind, name)
+
+
+def test_a_late_event_does_not_undo_what_an_admin_has_put_right(contained):
+    """Replayed or late, the event finds another document, or another provider, and leaves it."""
+    mallory, role = contained.person(), contained.role()
+    policy = {"RoleName": role.name, "PolicyName": "access"}
+    mallory.iam.put_role_policy(**policy, PolicyDocument=ANYTHING)
+    (event,) = contained.events()
+    contained.iam.put_role_policy(**policy, PolicyDocument=document("s3:GetObject"))
+    contained.events()
+    decision = contained.contain(event)
+    assert (decision["decision"], decision["reason"]) == ("left", "somebody has changed the policy since")
+    assert "access" in contained.iam.list_role_policies(RoleName=role.name)["PolicyNames"]
+    parameters = {"Url": "https://late.example.com", "ThumbprintList": ["9" * 40]}
+    arn = mallory.iam.create_open_id_connect_provider(**parameters)["OpenIDConnectProviderArn"]
+    (event,) = contained.events()
+    decision = contained.contain(made(event, timedelta(minutes=1)))  # the provider is a minute younger
+    assert decision["reason"] == "somebody has made another provider of this name since"
+    assert allowed(contained.iam.get_open_id_connect_provider, OpenIDConnectProviderArn=arn)
+
+
+def test_overwriting_takes_no_more_than_overwriting_took(contained):
+    """Deleting an inline policy that mallory has overwritten removes mallory's text: the old one was gone."""
+    mallory, role = contained.person("iam:PutRolePolicy"), contained.role()
+    assert contained.works(role.key)
+    contained.events()
+    mallory.iam.put_role_policy(RoleName=role.name, PolicyName="access", PolicyDocument=NOTHING)
+    assert not contained.works(role.key)
+    assert contained.contain()["decision"] == "contained"
+    assert not contained.works(role.key)
+
+
+def test_a_replayed_event_is_refused(contained):
+    """An archive of EventBridge brings an old call back: nothing is taken back a second time."""
+    mallory, admin = contained.person(), contained.person(name="admin", groups=["admins"])
+    key = mallory.iam.create_access_key(UserName=admin.name)["AccessKey"]
+    (event,) = contained.events()
+    contained.contain(event)
+    contained.iam.update_access_key(UserName=admin.name, AccessKeyId=key["AccessKeyId"], Status="Active")
+    contained.events()
+    decision = contained.contain({**event, "replay-name": "again"})
+    assert (decision["decision"], contained.status(admin.name, key)) == ("let-pass", "Active")
+
+
+def test_a_forged_event_frames_nobody(contained):
+    """Events that do not come from AWS itself reach no function."""
+    mallory = contained.person()
+    mallory.iam.create_user(UserName=f"eve-{mallory.name}")
+    (event,) = contained.events()
+    assert contained.sandbox.deliver({**event, "source": "custom.iam"}) == []
+
+
+# To have a denial lifted
+
+
+@pytest.mark.parametrize("arn", ["arn:aws:iam::aws:policy/AWSDenyAll", QUARANTINE, "DenyIAMAccess", "own"])
+def test_attaching_a_denial_to_oneself_does_not_lift_it(contained, arn):
+    """AWS's, the guard's or a company's own: a policy with a Deny in it is left."""
+    mallory = contained.person("iam:AttachUserPolicy")
+    arn = contained.policy(NOTHING, document("s3:*", DENIAL)) if arn == "own" else arn
+    arn = arn if arn.startswith("arn:") else QUARANTINE.replace("iam-guard-quarantine", arn)
+    _, decision = once(contained, mallory, "attach_user_policy", UserName=mallory.name, PolicyArn=arn)
+    assert "did" not in decision
+    assert decision["decision"] == ("contained" if arn == QUARANTINE else "left")
+    answer = contained.iam.list_attached_user_policies(UserName=mallory.name)["AttachedPolicies"]
+    assert arn in [policy["PolicyArn"] for policy in answer]
+
+
+def test_putting_the_guards_inline_denial_again_does_not_lift_it(contained):
+    """An inline DenyIAM is a Deny."""
+    mallory = contained.person()
+    denial = document({"Effect": "Deny", "Action": ["iam:*"], "Resource": "*"})
+    parameters = {"UserName": mallory.name, "PolicyName": "DenyIAM", "PolicyDocument": denial}
+    _, decision = once(contained, mallory, "put_user_policy", **parameters)
+    assert decision["decision"] == "left"
+    assert "DenyIAM" in contained.iam.list_user_policies(UserName=mallory.name)["PolicyNames"]
+
+
+def test_joining_a_restricted_group_again_is_no_way_out_of_it(contained):
+    """A group that denies its members something is left, whether mallory was in it before or not."""
+    mallory, group = contained.person(), contained.group(document(DENIAL))
+    contained.iam.add_user_to_group(GroupName=group, UserName=mallory.name)
+    _, decision = once(contained, mallory, "add_user_to_group", GroupName=group, UserName=mallory.name)
+    assert decision["decision"] == "left"
+    assert mallory.name in [user["UserName"] for user in contained.iam.get_group(GroupName=group)["Users"]]
+
+
+def test_a_denial_in_a_back_door_keeps_it_and_somebody_is_told(contained):
+    """A Deny beside the Allow: the guard lifts no denial, so the policy is left, with the command to delete it."""
+    mallory = contained.person()
+    text = document("*", {**DENIAL, "Action": "polly:*"})
+    parameters = {"UserName": mallory.name, "PolicyName": "mine", "PolicyDocument": text}
+    _, decision = once(contained, mallory, "put_user_policy", **parameters)
+    assert decision["decision"] == "left"
+    assert (
+        decision["commands"][0] == f"aws iam delete-user-policy --user-name {mallory.name} --policy-name mine"
+    )
+
+
+# To keep the back door
+
+
+def test_renaming_an_admin_does_not_keep_the_key_that_was_made_for_them(contained):
+    """IAM tells whose an access key is, whatever the name, and whoever has taken the old one."""
+    mallory, admin = contained.person(), contained.person(name="admin", groups=["admins"])
+    key = mallory.iam.create_access_key(UserName=admin.name)["AccessKey"]
+    mallory.iam.update_user(UserName=admin.name, NewUserName=f"{admin.name}-2")
+    mallory.iam.create_user(UserName=admin.name)
+    event = contained.events()[0]
+    decision = contained.contain(made(event, timedelta(seconds=11)))
+    assert decision["target"] == f"user {admin.name}-2"
+    assert contained.status(f"{admin.name}-2", key) == "Inactive"
+
+
+@pytest.mark.parametrize("decoy", [False, True])
+def test_renaming_an_admin_does_not_hide_the_password_that_was_made_for_them(contained, decoy):
+    """IAM finds nobody by a password: it is left, and says so, even if somebody has taken the name."""
+    mallory, admin = contained.person(), contained.person(name="admin", groups=["admins"])
+    mallory.iam.create_login_profile(UserName=admin.name, Password=PASSWORD)
+    mallory.iam.update_user(UserName=admin.name, NewUserName=f"{admin.name}-2")
+    if decoy:
+        mallory.iam.create_user(UserName=admin.name)
+    event = contained.events()[0]
+    decision = contained.contain(made(event, timedelta(seconds=11)))
+    assert decision["decision"] == "left"
+    assert decision["reason"] == f"the user {admin.name} has been deleted, renamed or replaced since"
+
+
+def test_renaming_oneself_does_not_keep_what_one_took(contained):
+    """The caller is found by id, and so is what they have attached to themselves."""
+    mallory = contained.person()
+    mallory.iam.attach_user_policy(UserName=mallory.name, PolicyArn=ADMINISTRATOR)
+    mallory.iam.put_user_policy(UserName=mallory.name, PolicyName="mine", PolicyDocument=ANYTHING)
+    mallory.iam.update_user(UserName=mallory.name, NewUserName=f"{mallory.name}-2")
+    attach, put, _ = contained.events()
+    assert contained.contain(attach)["target"] == f"user {mallory.name}-2"
+    assert contained.contain(put)["target"] == f"user {mallory.name}-2"
+    user = contained.backend.users[f"{mallory.name}-2"]
+    assert (list(user.managed_policies), list(user.policies)) == ([], ["access"])
+
+
+def test_deleting_the_caller_hides_nothing(contained):
+    """Nobody can tell whether somebody who is gone was an admin: the call is left, with the command."""
+    mallory, admin = contained.person(), contained.person(name="admin", groups=["admins"])
+    helper = contained.person(name="helper")
+    helper.iam.create_access_key(UserName=admin.name)
+    event = contained.events()[0]
+    for policy in contained.iam.list_user_policies(UserName=helper.name)["PolicyNames"]:
+        mallory.iam.delete_user_policy(UserName=helper.name, PolicyName=policy)
+    mallory.iam.delete_access_key(UserName=helper.name, AccessKeyId=helper.key["AccessKeyId"])
+    mallory.iam.delete_user(UserName=helper.name)
+    contained.events()
+    decision = contained.contain(event)
+    assert decision["decision"] == "left"
+    assert decision["reason"].startswith("whoever made the call is gone")
+    assert decision["commands"][0].endswith("--status Inactive")
+
+
+def test_filling_a_new_users_policies_ends_loudly(contained):
+    """Ten policies leave no room for the quarantine: the event fails, and ends in the dead-letter queue."""
+    mallory, eve = contained.person(), f"eve-{len(contained.backend.users)}"
+    mallory.iam.create_user(UserName=eve)
+    for _ in range(10):
+        mallory.iam.attach_user_policy(UserName=eve, PolicyArn=contained.policy(NOTHING))
+    event = contained.events()[0]
+    (invocation,) = [i for i in contained.sandbox.deliver(event) if CONTAIN in i.function]
+    assert outcomes(invocation) == "failed failed failed dead-lettered"
+    assert "PoliciesPerUser: 10" in invocation.decisions[0]["reason"]
+
+
+def test_a_user_who_is_made_an_admin_at_once_is_quarantined_when_they_are_out_again(contained):
+    """protect-admin-group takes them out, and Lambda's next try quarantines them."""
+    mallory, eve = contained.person(), f"eve-{len(contained.backend.users)}"
+    mallory.iam.create_user(UserName=eve)
+    mallory.iam.add_user_to_group(GroupName="admins", UserName=eve)
+    create, join = contained.events()
+    invocations = contained.deliver(create)
+    assert {line["decision"] for line in decided(invocations)} == {"failed"}
+    assert PROTECT in "".join(i.function for i in contained.deliver(join))
+    assert contained.contain(create)["decision"] == "contained"
+    assert contained.quarantined("user", eve)
+
+
+def test_taking_a_quarantine_off_is_left_with_the_command_that_puts_it_on_again(contained):
+    """Without the SCP an intruder with all rights can lift one; somebody is told at once."""
+    mallory, eve = contained.person(), f"eve-{len(contained.backend.users)}"
+    once(contained, mallory, "create_user", UserName=eve)
+    _, decision = once(contained, mallory, "detach_user_policy", UserName=eve, PolicyArn=QUARANTINE)
+    assert decision["decision"] == "left"
+    assert (
+        decision["commands"][0] == f"aws iam attach-user-policy --user-name {eve} --policy-arn {QUARANTINE}"
+    )
+
+
+def test_with_the_scp_nobody_takes_a_quarantine_off(contained):
+    """The guard's SCP refuses it to everybody but those whom it exempts."""
+    from sandbox.server import DEPLOY
+
+    mallory, eve = contained.person(), f"eve-{len(contained.backend.users)}"
+    once(contained, mallory, "create_user", UserName=eve)
+    before = list(contained.sandbox.scps)
+    contained.sandbox.scps[:] = [SCP, (DEPLOY / "scp.json").read_text()]
+    try:
+        assert not allowed(mallory.iam.detach_user_policy, UserName=eve, PolicyArn=QUARANTINE)
+    finally:
+        contained.sandbox.scps[:] = before
+    assert contained.quarantined("user", eve)

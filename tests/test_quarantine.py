@@ -1,0 +1,159 @@
+"""The policies around the containment: observing, listing and lifting quarantines, and what validate refuses."""
+
+import json
+
+import pytest
+from c7n.exceptions import PolicyExecutionError, PolicyValidationError
+from contained import ACCOUNT, ANYTHING, QUARANTINE, TRUST, once
+from helpers import CONTAIN, POLICIES, policies_of, policy, shipped
+
+from c7n_iamguard import settings
+
+
+@pytest.fixture
+def by_hand(contained, monkeypatch, tmp_path):
+    """``by_hand(action)``: the users' policy in this process, with these options of its action."""
+
+    def make(**action):
+        data = shipped(CONTAIN)
+        data["actions"] = [{"type": "undo-iam-call", "groups": ["admins"], **action}]
+        (group,) = [g.id for g in contained.backend.groups.values() if g.name == "admins"]
+        data["metadata"]["iam-guard"] = {"groups": {"admins": group}, "never-quarantine": {"admins": group}}
+        environ = contained.sandbox.environ(account=ACCOUNT)
+        return policy(data, environ, monkeypatch, output_dir=str(tmp_path), log_group="null")
+
+    return make
+
+
+@pytest.fixture
+def quarantined(contained):
+    """A quarantined user and role, by name."""
+    mallory = contained.person()
+    name = f"made-{mallory.name}"
+    once(contained, mallory, "create_user", UserName=name)
+    once(contained, mallory, "create_role", RoleName=name, AssumeRolePolicyDocument=TRUST)
+    return name
+
+
+# Observing
+
+
+def test_observing_changes_nothing_and_says_what_it_would_do(contained, by_hand, logged):
+    """The decision is would-contain, with the command; IAM is asked, and not changed."""
+    mallory = contained.person()
+    mallory.iam.create_user(UserName=f"eve-{mallory.name}")
+    mallory.iam.put_user_policy(UserName=mallory.name, PolicyName="mine", PolicyDocument=ANYTHING)
+    events = contained.events()
+    contained.sandbox.calls.clear()
+    observing = by_hand(observe=True)
+    for event in events:
+        observing.get_execution_mode().run(event, None)
+    assert all(call.action.startswith(("Get", "List")) for call in contained.sandbox.calls)
+    first, second = logged()
+    assert (first["decision"], second["decision"]) == ("would-contain", "would-contain")
+    assert first["commands"] == [
+        f"aws iam attach-user-policy --user-name eve-{mallory.name} --policy-arn {QUARANTINE}"
+    ]
+    assert not contained.quarantined("user", f"eve-{mallory.name}")
+
+
+def test_a_function_that_does_not_know_the_admin_groups_ids_fails(contained, by_hand):
+    """Without the pins of the deployment nobody is quarantined."""
+    mallory = contained.person()
+    mallory.iam.create_user(UserName=f"eve-{mallory.name}")
+    (event,) = contained.events()
+    unpinned = by_hand()
+    del unpinned.data["metadata"]["iam-guard"]["never-quarantine"]
+    with pytest.raises(PolicyExecutionError, match="deploy the policy again"):
+        unpinned.get_execution_mode().run(event, None)
+
+
+# The policies that operators run
+
+
+@pytest.mark.parametrize("kind", ["user", "role"])
+def test_quarantined_users_and_roles_are_listed(contained, quarantined, custodian, kind):
+    """The list has who carries the quarantine, and nobody else."""
+    contained.person(name="free"), contained.role(name="free")
+    found = custodian(f"list-quarantined-{kind}s", account=ACCOUNT).users
+    assert quarantined in found
+    assert all(contained.quarantined(kind, name) for name in found)
+
+
+@pytest.mark.parametrize("kind", ["user", "role"])
+def test_lifting_a_quarantine_takes_the_tag_and_leaves_other_denials(contained, quarantined, custodian, kind):
+    """Only who is tagged is free again; a denial of IAM stays, and so does everybody else's quarantine."""
+    iam, name = contained.iam, {f"{kind.title()}Name": quarantined}
+    denial = QUARANTINE.replace("iam-guard-quarantine", "DenyIAMAccess")
+    getattr(iam, f"attach_{kind}_policy")(**name, PolicyArn=denial)
+    getattr(iam, f"tag_{kind}")(**name, Tags=[{"Key": "iam-guard", "Value": "lift-quarantine"}])
+    custodian(f"restore-quarantined-{kind}s", account=ACCOUNT)
+    attached = getattr(iam, f"list_attached_{kind}_policies")(**name)["AttachedPolicies"]
+    assert [one["PolicyArn"] for one in attached] == [denial]
+    assert getattr(iam, f"list_{kind}_tags")(**name)["Tags"] == []
+    assert contained.quarantined("role" if kind == "user" else "user", quarantined)
+    custodian(f"restore-quarantined-{kind}s", account=ACCOUNT)  # once more changes nothing
+
+
+@pytest.mark.parametrize(
+    ("kind", "file"), [("user", "restore-iam-access"), ("role", "restore-iam-access-of-roles")]
+)
+def test_giving_iam_back_lifts_no_quarantine(contained, quarantined, custodian, kind, file):
+    """restore-iam-access takes off the denial of IAM alone, and does not answer to the other tag."""
+    iam, name = contained.iam, {f"{kind.title()}Name": quarantined}
+    denial = QUARANTINE.replace("iam-guard-quarantine", "DenyIAMAccess")
+    getattr(iam, f"attach_{kind}_policy")(**name, PolicyArn=denial)
+    for value, left in (("lift-quarantine", 2), ("restore", 1)):
+        getattr(iam, f"tag_{kind}")(**name, Tags=[{"Key": "iam-guard", "Value": value}])
+        custodian(file, account=ACCOUNT)
+        attached = getattr(iam, f"list_attached_{kind}_policies")(**name)["AttachedPolicies"]
+        assert len(attached) == left
+    assert contained.quarantined(kind, quarantined)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"filters": []}, "the calls of admins would be taken back, too; add - not: "),
+        ({"filters": [{"not": ["admin-group-member", {"UserName": "x"}]}]}, "calls of admins would be taken back"),
+        ({"mode": {"type": "pull"}}, "mode pull does not tell which calls to take back"),
+        ({"actions": [{"type": "undo-iam-call", "groups": ["a*"]}]}, "'a\\*' is no group's name"),
+        ({"actions": [{"type": "undo-iam-call", "groups": []}]}, "is no list of groups"),
+    ],
+)  # fmt: skip
+def test_a_policy_that_would_hit_the_wrong_calls_is_refused(contained, monkeypatch, changes, message):
+    """Without admins who pass, without the event of a call, or with groups that cannot be."""
+    data = {**shipped(CONTAIN), **changes}
+    with pytest.raises(PolicyValidationError, match=message):
+        policy(data, contained.sandbox.environ(account=ACCOUNT), monkeypatch)
+
+
+def test_exemptions_stand_once():
+    """Both policies of the file take them from its vars."""
+    users, roles = policies_of(POLICIES / f"{CONTAIN}.yml")
+    assert users["filters"][0]["value"] is roles["filters"][0]["value"]
+    assert users["metadata"]["admin-group"] is roles["metadata"]["admin-group"]
+
+
+def test_the_groups_are_pinned_for_both_kinds_of_callers(contained):
+    """Roles may quarantine users, too, so their function knows the admin group's id as well."""
+    (group,) = [g.id for g in contained.backend.groups.values() if g.name == "admins"]
+    for name in (CONTAIN, f"{CONTAIN}-of-roles"):
+        config = function_config(contained, f"iam-guard-{name}")
+        assert config["metadata"][settings.PINS]["never-quarantine"] == {"admins": group}
+
+
+def function_config(contained, name):
+    """The policy in a deployed function."""
+    import io
+    import zipfile
+
+    from moto.awslambda.models import lambda_backends
+
+    function = lambda_backends[ACCOUNT]["us-east-1"].get_function(name)
+    with zipfile.ZipFile(io.BytesIO(function.code_bytes)) as archive:
+        (found,) = json.loads(archive.read("config.json"))["policies"]
+    return found
