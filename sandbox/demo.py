@@ -1,6 +1,9 @@
 """``python -m sandbox demo``: the guard at work, told with real calls and their real answers."""
 
 import json
+import re
+import tempfile
+from pathlib import Path
 
 from botocore.exceptions import ClientError
 
@@ -10,6 +13,9 @@ from sandbox.server import Sandbox
 DENIED = "AccessDenied"
 FULL = 10  # managed policies per user
 BUCKET = "team-data"
+ROLES = guard.ROOT / "policies" / "revoke-unintended-iam-access-of-roles.yml"
+CONTAIN = guard.ROOT / "policies" / "contain-unintended-iam-calls.yml"
+CONTAIN_STACK = guard.ROOT / "deploy" / "contain.yml"
 
 
 class Story:
@@ -52,13 +58,19 @@ class Story:
         code = self.call(name, "iam", "CreateUser", UserName=new)
         return code, self.sandbox.pending[-1]
 
+    def last_event(self):
+        """The EventBridge event of the newest call."""
+        return self.sandbox.pending[-1]
+
     def deliver(self, event, note=""):
         """Hand an event to EventBridge, show what the function decided, and add the row of it.
 
         :returns: the decision, as the function logged it
         """
         record = event["detail"]
-        name, call = record["userIdentity"]["userName"], record["eventName"] + note
+        identity = record["userIdentity"]
+        issuer = identity.get("sessionContext", {}).get("sessionIssuer", {})
+        name, call = identity.get("userName") or issuer["userName"], record["eventName"] + note
         invocations = self.sandbox.deliver(event)
         found = decided(invocations)
         detail = found.get("how") or found.get("reason")
@@ -119,7 +131,7 @@ def run(policy=guard.POLICY):
             "(loopback only), the credentials are fake, and your own AWS settings are not read.",
         )
         story = Story(sandbox)
-        groups = guard.admin_groups(sandbox, policy)
+        groups = guard.admin_groups(sandbox, [policy])
         title("The account", "It gets its users: alice, bob, carol and dave.")
         people(story, groups)
         say(f"   alice is in the admin group: {', '.join(groups)}.")
@@ -130,6 +142,8 @@ def run(policy=guard.POLICY):
         carol(story)
         dave(story)
         again(story, first_event)
+        erin(story)
+        mallory(story)
         return ending(story)
 
 
@@ -210,6 +224,57 @@ def again(story, event):
     found = story.deliver(event, note=" (repeated)")
     story.check("the decision on it is the same", found["decision"] == "revoked")
     story.check("all that is attached to bob is as before", story.attached("bob") == before)
+
+
+def erin(story):
+    title(
+        "erin, who has no IAM right, and a role that has",
+        "She may assume the role pipeline. Roles count, too.",
+    )
+    sandbox, folder = story.sandbox, tempfile.TemporaryDirectory(prefix="sandbox-demo-")
+    with folder:
+        acting = Path(folder.name) / ROLES.name
+        acting.write_text(re.sub(r" *observe: true.*\n", "", ROLES.read_text()))
+        say("   The roles' policy observes as shipped. Here it acts: the lines observe: true are deleted.")
+        guard.deploy_policies(sandbox, [acting], lambda line: say(f"   {line}"))
+    role = sandbox.create_role("pipeline")["Arn"]
+    erins = sandbox.client("sts", sandbox.create_user("erin", allow="sts:AssumeRole"))
+    story.keys["pipeline"] = erins.assume_role(RoleArn=role, RoleSessionName="erin")["Credentials"]
+    code = story.call("pipeline", "iam", "CreateUser", UserName="erins-friend")
+    story.check("the role's first call succeeded", code is None)
+    found = story.deliver(story.last_event())
+    story.check("the guard revoked the role's IAM access", found["decision"] == "revoked")
+    story.check("the log says whose session it was", found.get("session") == "erin")
+    code = story.call("pipeline", "iam", "DeleteUser", UserName="erins-friend")
+    story.check("the role's next IAM call is answered AccessDenied", code == DENIED)
+    code = story.call("pipeline", "s3", "PutObject", Bucket=BUCKET, Key="build.txt")
+    story.check("the role's S3 call still works", code is None)
+
+
+def mallory(story):
+    title("mallory, who cuts a key", "The containment is opt-in. It takes back what her call gave.")
+    sandbox = story.sandbox
+    sandbox.deploy(CONTAIN_STACK, "iam-guard-contain")
+    guard.deploy_policies(sandbox, [CONTAIN], lambda line: say(f"   {line}"))
+    story.keys["mallory"] = sandbox.create_user("mallory")
+    code = story.call("mallory", "iam", "CreateAccessKey", UserName="alice")
+    event = story.last_event()
+    story.check("mallory has a key of alice's", code is None)
+    sandbox.pending.clear()
+    for invocation in sandbox.deliver(event):
+        found = decided([invocation])
+        say(f"   EventBridge invokes {invocation.function}", f"     -> mallory: {found['decision']}")
+        how = found.get("how") or "-"
+        story.rows.append(("mallory", event["detail"]["eventName"], found["decision"], how))
+    made = event["detail"]["responseElements"]["accessKey"]["accessKeyId"]
+    keys = {
+        k["AccessKeyId"]: k["Status"]
+        for k in story.iam.list_access_keys(UserName="alice")["AccessKeyMetadata"]
+    }
+    story.check("the key that she made is inactive", keys[made] == "Inactive")
+    story.check("alice's own key is active", keys[story.keys["alice"]["AccessKeyId"]] == "Active")
+    code = story.call("mallory", "iam", "CreateUser", UserName="backdoor-3")
+    story.check("mallory's next IAM call is answered AccessDenied", code == DENIED)
 
 
 def ending(story):

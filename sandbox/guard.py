@@ -34,7 +34,7 @@ def admin_groups(sandbox, policies=(POLICY,)):
         data = {"policies": [policy for file in files for policy in file["policies"]]}
         found = PolicyCollection.from_data(data, options)
         filters = [item for one in found for item in one.resource_manager.iter_filters()]
-        names = [name for item in filters if item.type == FILTER for name in item.groups]
+        names = [name for item in filters if item.type == FILTER for name in item.group_names]
     except Exception:
         return GROUPS
     return [name for name in dict.fromkeys(names) if GROUP_NAME.fullmatch(str(name))] or GROUPS

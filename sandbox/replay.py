@@ -24,6 +24,7 @@ DECISIONS = (
     LET_PASS,
     FAILED,
     "left",
+    "would-contain",
     "acted",
     "contained",
     "cannot-revoke",
