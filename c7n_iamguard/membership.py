@@ -93,7 +93,8 @@ class Membership:
                 if self._is_among(who, lawful - gone):
                     (by_admins if is_certain else in_doubt).update(pairs)
                 else:
-                    (in_doubt if self._is_among(who, doubtful) else others).update(pairs)
+                    is_doubted = self._is_among(who, doubtful) or self._is_among(who, ()) is None
+                    (in_doubt if is_doubted else others).update(pairs)
             # Removed in the same second, too: any of the additions may have been the last.
             by_admins, in_doubt = by_admins - (gone & (in_doubt | others)), in_doubt - (gone & others)
             self._begin(by_admins, self.lawful, self.spans, second)
