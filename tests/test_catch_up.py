@@ -142,6 +142,7 @@ def test_what_was_forgiven_is_not_judged_again(history, caught, fresh, attacker)
 @pytest.mark.parametrize(
     ("value", "problem"),
     [(event_time(-timedelta(hours=1)), "a time in the future"), ("soon", "no time")],
+    ids=["future", "no time"],
 )
 def test_a_tag_that_makes_no_sense_is_ignored_and_reported(
     history, caught, fresh, attacker, logged, value, problem

@@ -202,12 +202,23 @@ def test_a_friend_who_joined_under_another_name_of_the_group_does_not_stay_unsee
 
 
 def test_who_joins_another_group_is_let_pass(fresh, attacker):
-    """AddUserToGroup to a group that exists says by itself that it was not the admin group."""
+    """A user outside of the admins is added to some group: none of this policy's business."""
     fresh.client("iam").create_group(GroupName="team")
-    attacker.iam.add_user_to_group(GroupName="team", UserName="alice")
+    attacker.iam.add_user_to_group(GroupName="team", UserName="bob")
     event = next(e for e in taken(fresh) if e["detail"]["eventName"] == "AddUserToGroup")
     (invocation,) = [i for i in fresh.deliver(event) if i.function == PROTECT_FUNCTION]
     assert invocation.decisions[0]["decision"] == "let-pass"
+    assert groups_of(fresh, "bob") == ["team"]
+
+
+def test_an_admin_whom_a_non_admin_adds_to_another_group_is_left_to_people(fresh, attacker):
+    """Names may have been swapped: the event fails, and the admin stays an admin."""
+    fresh.client("iam").create_group(GroupName="team")
+    attacker.iam.add_user_to_group(GroupName="team", UserName="alice")
+    event = next(e for e in taken(fresh) if e["detail"]["eventName"] == "AddUserToGroup")
+    invocation = fresh.functions.invoke(PROTECT_FUNCTION, event)
+    assert invocation.dead_lettered
+    assert "whether that was the admin group under another name" in invocation.log
     assert groups_of(fresh, "alice") == ["Admins", "team"]
 
 
