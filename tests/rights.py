@@ -24,9 +24,6 @@ PENDING = {
         "cloudtrail:LookupEvents": "the sandbox, which has no event history yet",
         "iam:GetAccountAuthorizationDetails": "the sandbox, which has no event history yet",
     },
-    DEPLOYER: {
-        "lambda:ListTags": "the sandbox, which tells the tags of a function to everybody",
-    },
     RESPONSE: {
         "lambda:GetEventSourceMapping": "the sandbox, which forgets the function of a mapping",
         "lambda:DeleteEventSourceMapping": "the sandbox, which forgets the function of a mapping",
