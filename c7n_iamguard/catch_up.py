@@ -141,11 +141,11 @@ class UnlawfulAdminGroupMember(ByHistory):
         :raises botocore.exceptions.ClientError: whatever IAM answers
         """
         until = time.time() - SETTLED_SECONDS
-        records = [record for record in self.read() if seconds_of(record["eventTime"]) <= until]
-        admins = self.membership(records)
-        doubtful = admins.doubtful_members()
+        # With the records of the last half hour: the names and members that IAM tells are those of now.
+        admins = self.membership(self.read())
+        doubtful = admins.doubtful_members(until)
         for user in resources:
             if user["UserId"] in doubtful:
                 reason = "nobody can tell whether an admin made them one: look at the admin group"
                 self.report("failed", reason=reason, user=user["UserName"])
-        return [user for user in resources if user["UserId"] in admins.unlawful_members()]
+        return [user for user in resources if user["UserId"] in admins.unlawful_members(until)]
