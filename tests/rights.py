@@ -24,18 +24,6 @@ PENDING = {
         "cloudtrail:LookupEvents": "test_dead_guard.py, by the uploaded functions",
         "iam:GetAccountAuthorizationDetails": "test_dead_guard.py, by the uploaded functions",
     },
-    DEPLOYER: {
-        "lambda:GetPolicy": "test_health.py",
-        "lambda:GetFunctionConcurrency": "test_health.py",
-        "lambda:PutFunctionConcurrency": "a policy with concurrency, which the pack does not have",
-        "lambda:DeleteFunctionConcurrency": "a function whose concurrency somebody has set",
-        "logs:DescribeLogStreams": "test_health.py",
-        "events:EnableRule": "deploy/switch",
-        "events:DisableRule": "deploy/switch",
-        "events:ListRules": "deploy/switch",
-        "sts:AssumeRole": "c7n-org in CI, in test_ci.py",
-        "lambda:ListTags": "the sandbox, which tells the tags of a function to everybody",
-    },
     RESPONSE: {
         "lambda:GetEventSourceMapping": "the sandbox, which forgets the function of a mapping",
         "lambda:DeleteEventSourceMapping": "the sandbox, which forgets the function of a mapping",

@@ -1,6 +1,7 @@
 """The roles of ``deploy/access.yml``: what each may do is enough, and every single action of it is needed."""
 
 import json
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -14,11 +15,13 @@ from rights import DEPLOYER, READER, RESPONSE, allowed, inline, resources, sessi
 from c7n_iamguard.history import IncompleteHistory
 from sandbox.server import DEPLOY
 
-ACCOUNT = "121212121212"
+ACCOUNT, MEMBER = "121212121212", "121212121213"
 DENY = f"arn:aws:iam::{ACCOUNT}:policy/DenyIAMAccess"
 ACCESS = resources("access.yml")
 #: A trust policy of a role that no person can take.
 NOBODY = json.dumps(resources("account.yml")["Role"]["Properties"]["AssumeRolePolicyDocument"])
+#: What nobody calls: GetFunction shows tags to those alone who may list them.
+LISTING_TAGS = "lambda:ListTags"
 DEPLOYERS = allowed(DEPLOYER, ACCESS["Read"]["Properties"]["PolicyDocument"], inline(ACCESS["Deployer"]))
 RESPONSES = allowed(RESPONSE, inline(ACCESS["Response"]))
 
@@ -40,10 +43,13 @@ REVOKE, PROTECT, PREVIEW, CALLS = map(
 def account(sandbox):
     """An account with the stacks, an admin and a user, and a session of each role."""
     sandbox.deploy(account=ACCOUNT, AdminGroup="Admins")
+    provider = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
     sandbox.deploy(
         DEPLOY / "access.yml", "iam-guard-access", account=ACCOUNT,
         CentralAccount=sandbox.account, ResponseRoles="arn:*:iam::*:*", AdminGroup="Admins",
+        OidcProviderArn=provider, OidcSubject="repo:a/b:main", OidcPreviewSubject="repo:a/b:pull_request",
     )  # fmt: skip
+    sandbox.deploy(DEPLOY / "access.yml", "iam-guard-access", account=MEMBER, CentralAccount=ACCOUNT)
     sandbox.client("iam", account=ACCOUNT).create_group(GroupName="Admins")
     sandbox.create_user("ada", groups=["Admins"], account=ACCOUNT)
     sandbox.create_user("bob", account=ACCOUNT)
@@ -95,14 +101,23 @@ def changed(**mode):
 
 
 def deploy_update_and_remove(sandbox, run, environ):
-    """A function's whole life: made, changed, changed back, and removed as the documentation says."""
+    """A function's whole life: made, changed, changed back, stopped, started, and removed as documented."""
     run(environ, REVOKE)
     run(environ, changed(memory=1024, tags={"team": "security"}))
     run(environ, REVOKE)
     events, functions = (sandbox.client(name, session(environ), ACCOUNT) for name in ("events", "lambda"))
+    for rule in events.list_rules(NamePrefix="iam-guard-")["Rules"]:
+        events.disable_rule(Name=rule["Name"])
+        events.enable_rule(Name=rule["Name"])
     events.remove_targets(Rule=FUNCTION, Ids=[FUNCTION])
     events.delete_rule(Name=FUNCTION)
     functions.delete_function(FunctionName=FUNCTION)
+
+
+def go_on(sandbox, run, environ, role=DEPLOYER):
+    """CI takes the same role of another account that trusts this one."""
+    sts = sandbox.client("sts", session(environ), ACCOUNT)
+    sts.assume_role(RoleArn=f"arn:aws:iam::{MEMBER}:role/{role}", RoleSessionName="ci")
 
 
 def looking(data, **options):
@@ -122,7 +137,7 @@ def quickly(data):
     return {**data, "filters": [*filters, {**usage, "poll-delay": 0.01}]}
 
 
-#: All that the documentation has the deployer do; the reader, all but the last.
+#: All that the documentation has the deployer do; the reader, all but to deploy.
 LOOKS = {
     "dry run": looking(REVOKE, dryrun=True),
     "dry run of protect": looking(PROTECT, dryrun=True),
@@ -133,7 +148,7 @@ LOOKS = {
     "report calls": looking({**CALLS, "filters": CALLS["filters"][-1:]}),
     "list the functions": looking(shipped("list-iam-guard-functions")),
 }
-WORK = {**LOOKS, "deploy": deploy_update_and_remove}
+WORK = {**LOOKS, "deploy": deploy_update_and_remove, "go on to a member": go_on}
 
 
 @pytest.fixture(scope="module")
@@ -177,12 +192,12 @@ def undeployed(account):
 def test_the_deployers_role_is_enough(account, used):
     """The deployer does all its jobs as itself, asks for every action it has, and leaves nothing behind."""
     free = {"sts:GetCallerIdentity"}  # allowed to everybody
-    assert set().union(*used.values()) - free == set(DEPLOYERS)
+    assert set().union(*used.values()) - free == set(DEPLOYERS) - {LISTING_TAGS}
     names = [f["FunctionName"] for f in account.client("lambda").list_functions()["Functions"]]
     assert names == ["iam-guard-present"]
 
 
-@pytest.mark.parametrize("action", sorted(set(DEPLOYERS)))
+@pytest.mark.parametrize("action", sorted(set(DEPLOYERS) - {LISTING_TAGS}))
 def test_the_deployer_needs_every_action(sandbox, account, used, run, undeployed, action):
     """Without this one action, a job of the deployer's is denied."""
     job = next(name for name in WORK if action in used[name])
@@ -191,10 +206,29 @@ def test_the_deployer_needs_every_action(sandbox, account, used, run, undeployed
             WORK[job](sandbox, run, account.environ[DEPLOYER])
 
 
+@pytest.mark.parametrize("tags", [True, False])
+def test_an_unchanged_function_is_left_alone_by_whoever_may_list_its_tags(
+    sandbox, account, run, undeployed, tags
+):
+    """Without lambda:ListTags nothing is refused, but each deployment tags the function again."""
+    run(account.environ[DEPLOYER], REVOKE)
+    sandbox.calls.clear()
+    with nullcontext() if tags else without(account.backend, DEPLOYER, LISTING_TAGS):
+        run(account.environ[DEPLOYER], REVOKE)
+    assert ("TagResource" in [call.action for call in sandbox.calls]) is not tags
+
+
 @pytest.mark.parametrize("name", LOOKS)
 def test_the_readers_role_is_enough_to_look(sandbox, account, used, run, name):
     """The reader does dry runs and reports as itself."""
     LOOKS[name](sandbox, run, account.environ[READER])
+
+
+def test_ci_looks_at_other_accounts_as_the_reader_of_each(sandbox, account, run):
+    """The reader goes on to the reader of a member, and not to its deployer."""
+    go_on(sandbox, run, account.environ[READER], READER)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        go_on(sandbox, run, account.environ[READER], DEPLOYER)
 
 
 def test_the_reader_cannot_deploy(sandbox, account, run, undeployed):

@@ -306,7 +306,7 @@ def test_a_company_exempts_roles_in_one_place(tmp_path, name):
     text = (DEPLOY / name).read_text()
     statements = [s for s in document(name)["Statement"] if "Condition" in s]
     assert all(s["Condition"]["ArnNotLike"]["aws:PrincipalArn"][0] == MARK for s in statements)
-    assert EXEMPT in (ROOT / "README.md").read_text()
+    assert EXEMPT in (ROOT / "docs" / "scp.md").read_text()
     (tmp_path / "deploy").mkdir()
     for file in FILES:
         shutil.copy(DEPLOY / file, tmp_path / "deploy")

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from helpers import case
+from helpers import ROOT, case
 from moto.iam.models import iam_backends
 from rights import CONTAIN, GUARD, documents, resources, template
 from told import SCHEMA, told_of
@@ -284,8 +284,10 @@ def metrics(alarm):
 
 
 def test_alarms_are_few():
-    """An account has at most twelve alarms, however many functions it has."""
+    """An account has at most twelve alarms, and the page on costs counts their metrics."""
     assert len(of_type("alarms.yml", "AWS::CloudWatch::Alarm")) <= 12
+    watched = sum(len(metrics(alarm)) for alarm in of_type("alarms.yml", "AWS::CloudWatch::Alarm"))
+    assert f"on {watched} metrics | {watched} |" in (ROOT / "docs" / "costs.md").read_text()
 
 
 @pytest.mark.parametrize("alarm", ALARMS, ids=lambda alarm: alarm["AlarmName"])
