@@ -16,7 +16,7 @@ import pytest
 import yaml
 from helpers import ROOT, outcomes, shipped, stock
 from moto.iam.models import iam_backends
-from rights import GUARD, without
+from rights import GUARD, resources, without
 from told import DETAIL, of_role
 
 from sandbox import cloudtrail
@@ -154,6 +154,17 @@ def test_the_pages_event_has_the_schemas_shape():
     """The event that the page shows is one."""
     (text,) = blocks("The event", "json")
     DETAIL.validate(json.loads(text))
+
+
+def test_the_pages_mail_is_the_templates():
+    """The mail that the page shows has the lines of the stack's template, in its order."""
+    (shown,) = blocks("A mail", "")
+    rule = resources("notify.yml")["Tell"]["Properties"]
+    transformer = rule["Targets"][0]["InputTransformer"]
+    lines = [re.sub("<.*?>", "\0", json.loads(line)) for line in transformer["InputTemplate"].splitlines()]
+    assert len(lines) == len(shown.splitlines())
+    for line, said in zip(lines, shown.splitlines(), strict=True):
+        assert re.fullmatch(re.escape(line).replace("\0", ".*"), said), said
 
 
 def test_the_page_names_every_title():
