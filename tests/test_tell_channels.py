@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from helpers import ROOT, outcomes, shipped, stock
+from helpers import POLICIES, ROOT, outcomes, policies_of, shipped, stock
 from moto.iam.models import iam_backends
 from rights import GUARD, resources, without
 from told import DETAIL, of_role
@@ -173,6 +173,15 @@ def test_the_page_names_every_title():
 
     shown = re.findall(r"^\| (\w[\w ]+) \| `", PAGE, re.M)
     assert sorted(shown) == sorted([*notice.TITLES.values(), notice.REVOKED_LATE, notice.WOULD_REMOVE])
+
+
+@pytest.mark.parametrize(
+    "policy", [p["name"] for f in POLICIES.glob("*.yml") for p in policies_of(f) if "mode" in p]
+)
+def test_every_policy_with_a_function_tells(policy):
+    """The last action of each shipped policy that has a function is put-event, on the stack's bus."""
+    *_, last = shipped(policy)["actions"]
+    assert last == "put-event"
 
 
 # notify
