@@ -101,10 +101,9 @@ def detail(principal, kind, event, teller):
         "id": principal.get(kind.id_key) or "",
         "arn": principal.get("Arn") or "",
     }
-    called, path = about, principal.get("Path")
+    called, path = about, (who and who.path) or principal.get("Path") or "/"
     if who and (who.id or who.name) not in (about["id"], about["name"]):
         called = {"type": who.kind, "name": who.name, "id": who.id or "", "arn": who.arn or ""}
-        path = who.path
     age = seconds_since({"detail": record})
     found = {
         "version": VERSION,
@@ -128,9 +127,7 @@ def detail(principal, kind, event, teller):
     found["commands"] = {
         "restore": restore_command(about, decided, teller.region),
         "repair": repair_command(decided),
-        "contain": contain_command(
-            called, path or "/", session, teller.region, reader, directory_account(record)
-        ),
+        "contain": contain_command(called, path, session, teller.region, reader, directory_account(record)),
     }
     found["text"] = sentences(found, decided)
     return found

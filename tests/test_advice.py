@@ -1,6 +1,7 @@
 """What a person is told to do, and the sentences of a mail: without AWS, and as commands that work."""
 
 import shlex
+from argparse import ArgumentParser
 from dataclasses import replace
 
 import aws_cli
@@ -8,7 +9,7 @@ import pytest
 from botocore.session import get_session
 from botocore.validate import validate_parameters
 from helpers import case
-from told import TELLER, decided, of_person, of_role, told_of
+from told import TELLER, by_event, decided, of_person, of_role, told_of
 
 from c7n_iamguard import notice
 from c7n_iamguard.advice import contain_command, restore_command
@@ -144,7 +145,10 @@ def test_a_name_stays_a_name_on_the_command_line(name):
     """Any name that IAM allows reaches the command as one value."""
     command = restore_command({"type": "user", "name": name}, {"decision": "revoked"}, "us-east-1")
     first, _, _ = command.partition(" && ")
-    assert aws_cli.options_of(shlex.split(first)[3:])["user-name"] == [name]
+    parser = ArgumentParser()  # as AWS's command line has it
+    parser.add_argument("--user-name")
+    parser.add_argument("--tags")
+    assert parser.parse_args(shlex.split(first)[3:]).user_name == name
 
 
 def test_a_removed_member_can_be_added_again_to_each_group():
@@ -207,3 +211,13 @@ def test_a_member_whom_the_catch_up_removed_did_not_call():
         "admin. iam-guard removed bob from the admin group admins; it learned of the call late, from CloudTrail's "
         "event history."
     )
+
+
+def test_the_person_behind_a_session_without_an_issuer_is_contained():
+    """If the event does not have the role's path, the role as IAM knows it tells that it is Identity Center's."""
+    event = of_person()
+    del event["detail"]["userIdentity"]["sessionContext"]
+    principal, kind = by_event(event, "cannot-revoke")
+    principal["Path"] = "/aws-reserved/sso.amazonaws.com/"
+    command = notice.detail(principal, kind, event, TELLER)["commands"]["contain"]
+    assert started(command)["PrincipalType"] == ["Identity Center user"]

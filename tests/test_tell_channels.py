@@ -14,9 +14,9 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from helpers import ROOT, outcomes, shipped, stock
+from helpers import POLICIES, ROOT, outcomes, policies_of, shipped, stock
 from moto.iam.models import iam_backends
-from rights import GUARD, without
+from rights import GUARD, resources, without
 from told import DETAIL, of_role
 
 from sandbox import cloudtrail
@@ -156,12 +156,32 @@ def test_the_pages_event_has_the_schemas_shape():
     DETAIL.validate(json.loads(text))
 
 
+def test_the_pages_mail_is_the_templates():
+    """The mail that the page shows has the lines of the stack's template, in its order."""
+    (shown,) = blocks("A mail", "")
+    rule = resources("notify.yml")["Tell"]["Properties"]
+    transformer = rule["Targets"][0]["InputTransformer"]
+    lines = [re.sub("<.*?>", "\0", json.loads(line)) for line in transformer["InputTemplate"].splitlines()]
+    assert len(lines) == len(shown.splitlines())
+    for line, said in zip(lines, shown.splitlines(), strict=True):
+        assert re.fullmatch(re.escape(line).replace("\0", ".*"), said), said
+
+
 def test_the_page_names_every_title():
     """Each title that an event can have is in the page's table, and no others are."""
     from c7n_iamguard import notice
 
     shown = re.findall(r"^\| (\w[\w ]+) \| `", PAGE, re.M)
     assert sorted(shown) == sorted([*notice.TITLES.values(), notice.REVOKED_LATE, notice.WOULD_REMOVE])
+
+
+@pytest.mark.parametrize(
+    "policy", [p["name"] for f in POLICIES.glob("*.yml") for p in policies_of(f) if "mode" in p]
+)
+def test_every_policy_with_a_function_tells(policy):
+    """The last action of each shipped policy that has a function is put-event, on the stack's bus."""
+    *_, last = shipped(policy)["actions"]
+    assert last == "put-event"
 
 
 # notify

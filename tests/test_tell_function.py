@@ -330,9 +330,10 @@ def test_a_person_gets_a_mail_that_they_can_read_at_once(fresh, mailed):
     assert {here.to, central.to} == {"sue@example.com", "soc@example.com"}
     assert here.text == central.text
     first, *lines = here.text.splitlines()
-    assert first.startswith(f"IAM access revoked: user bob in account {fresh.account}")
+    assert first.startswith(f"IAM access revoked: IAM user bob in account {fresh.account}")
     said = "\n".join(lines)
     for part in (
+        "arn:aws:iam::111122223333:user/bob",
         f"CreateUser at {event['detail']['eventTime']} from 203.0.113.5",
         event["detail"]["eventID"],
         "iam-guard denied bob IAM by a managed policy.",
