@@ -49,7 +49,8 @@ def main():
     results = {name: results[name] for name in PARTS if name in results}
     JSON_FILE.write_text(report.compact(results))
     MARKDOWN_FILE.write_text(report.render(results, PARTS))
-    CHART_FILE.write_text(chart.draw(results))
+    if drawn := chart.draw(results):
+        CHART_FILE.write_text(drawn)
     measured = {name: results[name] for name in parts or PARTS}
     print(report.render(measured, PARTS))
     comparison = report.compare(committed(), measured)

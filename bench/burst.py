@@ -57,7 +57,7 @@ def burst(box, clock, function, limit):
             time.sleep(max(0, begun + number * SECONDS / CALLS - time.perf_counter()))
             handled.append(pool.submit(box.functions.attempt, function.name, event, account))
     ended = time.perf_counter()
-    # The sandbox unpacks the archive when an event needs an environment, while Lambda keeps it unpacked.
+    # The sandbox unpacks the archive for the first of a function's environments, and Lambda keeps it unpacked.
     unpacked = min(environment.started for environment in box.functions.all)
     failed = [attempt.result() for attempt in handled if attempt.result().outcome != "succeeded"]
     if failed or clock.denied_at is None:

@@ -15,10 +15,11 @@ DARK = {"ours": "#58a6ff", "other": "#6e7781", "text": "#e6edf3", "soft": "#9198
 def draw(results):
     """The chart of all parts that have been measured.
 
-    :returns: the text of an SVG file, which follows the reader's light or dark mode
+    :returns: the text of an SVG file, which follows the reader's light or dark mode; empty without such a part
     """
-    shown = [(title, bars) for title, bars in groups(results) if bars]
-    body, top = [], 8
+    shown, body, top = list(groups(results)), [], 8
+    if not shown:
+        return ""
     for title, bars in shown:
         body.append(text(0, top + 16, title, "title"))
         top += TITLE

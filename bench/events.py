@@ -195,6 +195,6 @@ def figures(data):
     for name in ("plain", "latency"):
         for key in ("denial p50", "admin p50", "cpu"):
             found[f"{name}: {key}, ms"] = data[name]["ours"][key]
-            found[f"{name}: {key}, times the floor"] = ratio_of(data[name], key)
+            found[f"{name}: {key}, times the floor"] = round(ratio_of(data[name], key), 3)
         found[f"{name}: role on the list, ms"] = data[name]["ours, for roles"]["admin p50"]
     return found

@@ -1,5 +1,6 @@
 """Filter ``admin-role``: roles that are meant to use IAM."""
 
+import logging
 import re
 
 from c7n.resources.iam import Role
@@ -7,6 +8,7 @@ from c7n.utils import type_schema
 
 from c7n_iamguard.admins import AdminCriterion
 from c7n_iamguard.client import iam
+from c7n_iamguard.decisions import line
 from c7n_iamguard.event import notes
 from c7n_iamguard.principals import ROLE
 from c7n_iamguard.settings import (
@@ -20,6 +22,8 @@ from c7n_iamguard.settings import (
     refuse,
     stop,
 )
+
+log = logging.getLogger("c7n_iamguard")
 
 #: The guard's own roles. They are meant to use IAM whatever the list says.
 OWN_ROLES = ("iam-guard", "iam-guard-contain", "iam-guard-deployer", "iam-guard-reader", "iam-guard-response")
@@ -126,20 +130,39 @@ class AdminRole(AdminCriterion):
         return [role for role in resources if self.is_listed(role, ids, event)]
 
     def is_listed(self, role, ids, event):
-        """Whether a role is meant to use IAM."""
-        name = role["RoleName"]
-        if role["RoleId"] in ids.values() or self.is_reserved(role):
+        """Whether a role is meant to use IAM.
+
+        Over a whole account, a role of which nobody can tell is logged as ``failed``, and left alone.
+
+        :raises PolicyExecutionError: in an event, if nobody can tell
+        """
+        name, known = role["RoleName"], self.knows(role, ids)
+        if known:
             notes(event)["admin"] = f"admin role {name}"
+        if known is not None:
+            return known
+        problem = f"the role {name!r} ({role.get('RoleId')}) is not the one that was listed under this name"
+        if event is None:
+            policy, account = self.manager.ctx.policy.name, self.manager.config.account_id
+            log.error(line("failed", None, policy=policy, account=account, role=name, reason=problem))
+            return True
+        return stop(self, problem, "deploy the policy again if this role is meant, or rename it")
+
+    def knows(self, role, ids):
+        """Whether a role is meant to use IAM; None if it has a listed name, and is not the role that was listed.
+
+        :param ids: the ids of the listed roles and of the guard's own, by their names
+        """
+        if role.get("RoleId") in ids.values() or self.is_reserved(role):
             return True
         named = {listed.rsplit("/", 1)[-1].lower() for listed in self.roles if not _is_pattern(listed)}
-        if name.lower() in named | {pinned_name.lower() for pinned_name in ids}:
-            problem = f"the role {name!r} ({role['RoleId']}) is not the one that was listed under this name"
-            stop(self, problem, "deploy the policy again if this role is meant, or rename it")
-        return False
+        named |= set(OWN_ROLES)
+        same = role["RoleName"].lower() in named | {pinned_name.lower() for pinned_name in ids}
+        return None if same else False
 
     def is_reserved(self, role):
         """Whether a role is below AWS's own path and matches one of the patterns."""
-        path, name = role.get("Path", "/"), role["RoleName"]
+        path, name = role.get("Path") or "/", role["RoleName"]
         return path.startswith(RESERVED_PATH) and any(
             re.fullmatch(re.escape(listed).replace(r"\*", ".*").replace(r"\?", "."), name)
             for listed in self.roles

@@ -24,6 +24,9 @@ class AdminCriterion(Filter):
     prepared when the function starts. A policy that revokes without a criterion is refused.
     """
 
+    #: Whether ``not`` of the filter leaves those alone who are meant to use IAM.
+    spares_admins = True
+
     def pin(self):
         """The ids of what the criterion names, for the function to know it by.
 

@@ -3,17 +3,18 @@
 import logging
 import time
 from calendar import timegm
-
-from c7n.exceptions import PolicyExecutionError
+from functools import cached_property
 
 from c7n_iamguard import deny, membership, principals
 from c7n_iamguard.admin_roles import AdminRole
 from c7n_iamguard.admins import AdminCriterion, AdminGroupMember
 from c7n_iamguard.calls import IAMCalls
+from c7n_iamguard.client import iam
 from c7n_iamguard.decisions import line
 from c7n_iamguard.event import MalformedEvent, caller, text
-from c7n_iamguard.principals import ROLE
-from c7n_iamguard.settings import RESTORED_TAG, pinned
+from c7n_iamguard.groups import AdminGroups
+from c7n_iamguard.principals import ROLE, kind_of
+from c7n_iamguard.settings import RESTORED_TAG, name_list, pinned
 
 log = logging.getLogger("c7n_iamguard")
 
@@ -34,11 +35,15 @@ REMOVALS = frozenset(
 )
 #: How far clocks may be apart.
 SKEW_SECONDS = 300
-TAGGING = frozenset(("TagUser", "TagRole"))
+#: How long after a call CloudTrail's history may still lack it.
+LAG_SECONDS = 90 * 60
+TAGGING = frozenset(("TagUser", "TagRole", "CreateUser", "CreateRole"))
 
 
 class ByHistory(AdminCriterion):
     """What both filters need: the history, who was an admin when, and which roles may make admins."""
+
+    spares_admins = False
 
     def __init__(self, data, manager=None):
         super().__init__(data, manager)
@@ -55,7 +60,14 @@ class ByHistory(AdminCriterion):
 
     def pin(self):
         """The ids of the roles that may make admins and give IAM back."""
-        return self.admin_role.pin()
+        return self.admin_role.pin() | (self.groups.pin() if "groups" in self.data else {})
+
+    @cached_property
+    def groups(self):
+        """The admin groups that the filter itself names, for a policy on roles."""
+        where = f"filter:{self.type} groups"
+        names = name_list(self.manager.ctx.policy, where, self.data.get("groups", []))
+        return AdminGroups(self, names, may_be_missing=True)
 
     def read(self, look=lambda record: None):
         """Read the history.
@@ -85,26 +97,40 @@ class ByHistory(AdminCriterion):
         return membership.Membership(records, groups, names, members, self.is_trusted)
 
     def is_trusted(self, who):
-        """Whether a caller that is no user may make admins: root, and the roles that are meant to use IAM."""
+        """Whether a caller that is no user may make admins: root, and the roles that are meant to use IAM.
+
+        :returns: None if nobody can tell: a role of a listed name that is not the one that was listed
+        """
         if who.account != self.manager.config.account_id:
             return False
         if who.kind != "role":
             return who.type == "Root"
         ids = pinned(self.manager.ctx.policy).get("roles")
-        try:
-            return self.admin_role.is_listed(ROLE.of_caller(who), ids or self.admin_role.pin()["roles"], None)
-        except PolicyExecutionError:
-            return False  # a listed name, and not the role that was listed under it
+        return self.admin_role.knows(ROLE.of_caller(who), ids or self.admin_role.pin()["roles"])
 
     def is_lawful(self, record, admins):
-        """Whether somebody made a call who was meant to use IAM then."""
+        """Whether somebody made a call who was meant to use IAM then, or of whom nobody can tell."""
         try:
             who = caller({"detail": record})
         except MalformedEvent:
             return False
-        if who.kind == "user":
-            return bool(who.id) and admins.was_admin(who.id, seconds_of(record["eventTime"]))
-        return self.is_trusted(who)
+        if who.kind != "user":
+            return self.is_trusted(who) is not False
+        if kind_of(self.manager) is ROLE:
+            return who.id in self.admins_now
+        second = seconds_of(record["eventTime"])
+        return bool(who.id) and (
+            admins.was_admin(who.id, second) or admins.may_have_been_admin(who.id, second)
+        )
+
+    @cached_property
+    def admins_now(self):
+        """The ids of the admin groups' members, for a policy on roles, which does not read the users."""
+        client, found = iam(self.manager), set()
+        for name in self.groups.by_id(None).values():
+            for page in client.get_paginator("get_group").paginate(GroupName=name):
+                found |= {user["UserId"] for user in page["Users"]}
+        return found
 
     def restored_at(self, kind, principal, records, admins):
         """When a principal was last given IAM back, in seconds since the epoch; 0 if never."""
@@ -146,6 +172,8 @@ class ByHistory(AdminCriterion):
         setters = [record for record in records if self.sets_tag(kind, record, name)]
         if setters and not self.is_lawful(setters[0], admins):  # the newest
             problem = "set by somebody who is no admin"
+        elif not setters and not problem and time.time() - LAG_SECONDS > moment > time.time() - HOURS * 3600:
+            problem = "set by nobody, by CloudTrail's history"
         if problem:
             reason = f"the tag {RESTORED_TAG} is {problem}, and is ignored"
             self.report("ignored", reason=reason, **{kind.name: name})

@@ -11,6 +11,9 @@ from c7n_iamguard.calls import Calls, IAMCalls
 from c7n_iamguard.deployment import OBSERVED, SINCE_TAG
 from c7n_iamguard.principals import kind_of
 
+#: How many managed policies IAM attaches to a principal, unless the quota was raised.
+FULL = 10
+
 
 @principals.register("filter_registry", "unintended-iam-calls")
 class UnintendedIAMCalls(ByHistory):
@@ -24,10 +27,11 @@ class UnintendedIAMCalls(ByHistory):
     - calls from before IAM was given back: by the tag ``iam-guard-restored``, or because an admin took off the
       denial. A tag with a time in the future, or set by somebody who is no admin, is ignored and reported.
 
-    ``roles`` names the roles that may make admins and give IAM back, as ``admin-role`` does. The calls that
-    count are in ``c7n:IAMCalls``, the newest first. If nobody can tell whether somebody was an admin, that is
-    logged as ``failed``, and they do not match. If the history cannot be read to its end within ten minutes, that
-    is logged as ``incomplete``, and the calls that were read count.
+    ``roles`` names the roles that may make admins and give IAM back, as ``admin-role`` does; ``groups`` the admin
+    groups whose members may give it back, in a policy on roles. The calls that count are in ``c7n:IAMCalls``, the
+    newest first. If nobody can tell whether somebody was an admin, that is logged as ``failed``, and they do not
+    match. If the history cannot be read to its end within ten minutes, that is logged as ``incomplete``, and the
+    calls that were read count.
 
     If no denial stops a principal from calling again, because the policy observes or only AWS can change the role,
     each call counts in one hour alone.
@@ -54,8 +58,9 @@ class UnintendedIAMCalls(ByHistory):
         "unintended-iam-calls",
         hours={"type": "integer", "minimum": 1, "maximum": 2160},
         roles={"type": "array"},
+        groups={"type": "array"},
     )
-    permissions = ("cloudtrail:LookupEvents", "iam:ListRoles")
+    permissions = ("cloudtrail:LookupEvents", "iam:ListRoles", "iam:GetGroup")
 
     def process(self, resources, event=None):
         """The principals among ``resources`` with calls that count.
@@ -89,7 +94,9 @@ class UnintendedIAMCalls(ByHistory):
     def is_never_stopped(self, kind, principal):
         """Whether no denial will keep a principal from calling again, and from matching in each run."""
         observes = any(action.data.get("observe") for action in self.manager.actions)
-        return observes or kind.is_unmodifiable(principal)
+        # With full quotas, somebody's own boundary may be all that denies them IAM, and nothing shows that.
+        bound = "PermissionsBoundary" in principal and len(principal["AttachedManagedPolicies"]) >= FULL
+        return observes or bound or kind.is_unmodifiable(principal)
 
     def made_by_a_non_admin(self, kind, principal, calls, admins):
         """The calls among ``calls`` that a principal made while they were no admin."""
@@ -141,11 +148,11 @@ class UnlawfulAdminGroupMember(ByHistory):
         :raises botocore.exceptions.ClientError: whatever IAM answers
         """
         until = time.time() - SETTLED_SECONDS
-        records = [record for record in self.read() if seconds_of(record["eventTime"]) <= until]
-        admins = self.membership(records)
-        doubtful = admins.doubtful_members()
+        # With the records of the last half hour: the names and members that IAM tells are those of now.
+        admins = self.membership(self.read())
+        doubtful = admins.doubtful_members(until)
         for user in resources:
             if user["UserId"] in doubtful:
                 reason = "nobody can tell whether an admin made them one: look at the admin group"
                 self.report("failed", reason=reason, user=user["UserName"])
-        return [user for user in resources if user["UserId"] in admins.unlawful_members()]
+        return [user for user in resources if user["UserId"] in admins.unlawful_members(until)]

@@ -108,7 +108,7 @@ def caller(event):
     issuer = context.get("sessionIssuer") if isinstance(context, dict) else None
     where = "detail.userIdentity.sessionContext.sessionIssuer"
     if type_ == "AssumedRole":
-        return _session(identity) if issuer is None else _principal(type_, "role", issuer, identity, where)
+        return _session(identity) if not issuer else _principal(type_, "role", issuer, identity, where)
     if type_ == "FederatedUser":
         if not isinstance(issuer, dict):
             raise MalformedEvent(f"{where} is no JSON object but {_type(issuer)}")

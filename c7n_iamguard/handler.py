@@ -66,7 +66,8 @@ def prepare():
         policy.validate()
         session = local_session(policy.session_factory)
         list_services_by_folder(session)
-        iam = session.client("iam", config=client.CONFIG)
+        config = client.BULK_CONFIG if policy.execution_mode == "periodic" else client.CONFIG
+        iam = session.client("iam", config=config)
         client.keep("iam", iam)
         iam.get_paginator("list_groups_for_user")  # botocore reads how to page once, too
         manager = policy.resource_manager

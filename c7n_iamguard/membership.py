@@ -57,13 +57,19 @@ class Membership:
         """Whether nobody can tell if a user was an admin in a second."""
         return not self.was_admin(user_id, second) and _within(self.doubts, user_id, second)
 
-    def unlawful_members(self):
-        """The ids of those who are members now through somebody who was no admin when they added them."""
-        return {user for group, user in self.present - self.lawful - self.doubtful}
+    def unlawful_members(self, until=float("inf")):
+        """The ids of those who are members now through somebody who was no admin when they added them.
 
-    def doubtful_members(self):
+        :param until: the last second in which an addition counts
+        """
+        return self._added_until(until, self.present - self.lawful - self.doubtful)
+
+    def doubtful_members(self, until=float("inf")):
         """The ids of those who are members now, and of whom nobody can tell whether they are lawful."""
-        return {user for group, user in (self.present & self.doubtful) - self.lawful}
+        return self._added_until(until, (self.present & self.doubtful) - self.lawful)
+
+    def _added_until(self, until, pairs):
+        return {pair[1] for pair in pairs if self.added.get(pair, until) <= until}
 
     def _replay(self, members):
         self.present = set(members)
@@ -75,6 +81,7 @@ class Membership:
         for found, spans in ((self.lawful, self.spans), (self.doubtful, self.doubts)):
             for _, user in found:
                 spans[user].append([float("-inf"), float("inf")])
+        self.added = {pair: second for second, added, _ in steps for _, pairs, _ in added for pair in pairs}
         both = [(second, pairs) for second, *kinds in steps for kind in kinds for _, pairs, _ in kind]
         last = {pair: second for second, pairs in both for pair in pairs}
         for second, added, removed in steps:
@@ -86,7 +93,8 @@ class Membership:
                 if self._is_among(who, lawful - gone):
                     (by_admins if is_certain else in_doubt).update(pairs)
                 else:
-                    (in_doubt if self._is_among(who, doubtful) else others).update(pairs)
+                    is_doubted = self._is_among(who, doubtful) or self._is_among(who, ()) is None
+                    (in_doubt if is_doubted else others).update(pairs)
             # Removed in the same second, too: any of the additions may have been the last.
             by_admins, in_doubt = by_admins - (gone & (in_doubt | others)), in_doubt - (gone & others)
             self._begin(by_admins, self.lawful, self.spans, second)

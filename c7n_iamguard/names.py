@@ -66,8 +66,9 @@ class Names:
             possible = self._back(possible, second, changes)
 
     def within(self, second, name):
-        """The ids of those whom a name in a change of a second may stand for; None for nobody who is known."""
-        return {self.aliases.get(one, one) for one in self.found[second, name]}
+        """The ids of those whom a name in a change of a second may stand for; None for a group that is unknown."""
+        ids = {self.aliases.get(one, one) for one in self.found[second, name]}
+        return ids - {None} if self.named.all_known else ids  # the call succeeded, so somebody had the name
 
     def _back(self, possible, second, changes):
         """The possible names before a second, by the possible names after it."""

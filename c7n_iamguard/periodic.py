@@ -6,6 +6,7 @@ The mode registered here is c7n's own, under its own name; it acts differently f
 import logging
 
 from c7n.policy import PeriodicMode, execution
+from c7n.utils import dumps
 
 from c7n_iamguard.checks import FUNCTION, check_admins_pass, check_mode
 from c7n_iamguard.decisions import line
@@ -41,9 +42,28 @@ class GuardedPeriodicMode(GuardedFunction, PeriodicMode):
         if not self.guarded:
             return super().run(event, lambda_context)
         try:
-            return super().run(event, lambda_context)
+            return self.run_all()
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             account = self.policy.options.account_id
             log.error(line("failed", None, policy=self.policy.name, account=account, reason=reason))
             raise
+
+    def run_all(self):
+        """Run the policy over the account; an action that fails for somebody does not keep others from being told.
+
+        :returns: those whom the filters left
+        :raises Exception: the first error of any action, after all have run
+        """
+        policy, errors = self.policy, []
+        with policy.ctx as ctx:
+            found = policy.resource_manager.resources()
+            ctx.output.write_file("resources.json", dumps(found, indent=2))
+            for action in policy.resource_manager.actions if found else ():
+                try:
+                    ctx.output.write_file(f"action-{action.name}", dumps(action.process(found)))
+                except Exception as error:
+                    errors.append(error)
+        if errors:
+            raise errors[0]
+        return found

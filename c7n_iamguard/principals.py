@@ -72,12 +72,15 @@ class Kind:
             return None
 
     def by_id(self, client, unique_id):
-        """The principal of a unique id, which survives renames; None if there is none.
+        """The user of a unique id, which survives renames; None if there is none.
 
-        IAM cannot be asked for an id, so this reads the whole list, 1,000 a call.
+        IAM cannot be asked for an id, so this reads the whole list, 1,000 a call. Nobody can rename a role, so a
+        role that its own name does not lead to does not exist.
 
         :raises botocore.exceptions.ClientError: whatever IAM answers
         """
+        if self is ROLE:
+            return None
         pages = self.pages(client, "list_{}s", PaginationConfig={"PageSize": 1000})
         found = (one for page in pages for one in page[f"{self.noun}s"] if one[self.id_key] == unique_id)
         return next(found, None)
@@ -93,7 +96,7 @@ class Kind:
 
     def is_unmodifiable(self, principal):
         """Whether only AWS can change a principal: Identity Center's roles and service-linked ones."""
-        return self is ROLE and principal.get("Path", "/").startswith(
+        return self is ROLE and (principal.get("Path") or "/").startswith(
             ("/aws-reserved/", "/aws-service-role/")
         )
 

@@ -50,6 +50,7 @@ class UnintendedAdminGroupMember(AdminGroupMember):
     schema = type_schema("unintended-admin-group-member", **{"groups": {}, "allow-missing-group": {}})
     schema["patternProperties"] = {".": {}}
     permissions = (*AdminGroupMember.permissions, "iam:GetUser", "iam:ListUsers")
+    spares_admins = False
 
     def process(self, resources, event=None):
         """The users among ``resources`` who were added; nobody outside of an event.
@@ -64,14 +65,15 @@ class UnintendedAdminGroupMember(AdminGroupMember):
         group = text(record.get("requestParameters"), "groupName")
         if group is None:
             raise MalformedEvent("detail.requestParameters.groupName is missing")
-        admin_groups = self.groups.by_id(event)
+        self.groups.by_id(event)  # fails if the function does not know them
         self.groups.check(event)
+        admin_groups = self.groups.by_id(event)  # under the names of now
         names = {name.lower() for name in (*admin_groups.values(), *self.groups.pins)}
+        who = caller(event)
         if group.lower() not in names:
             for user in resources:
-                self.check_another_group(event, group, user, admin_groups)
+                self.check_another_group(event, group, user, admin_groups, who)
             return []
-        who = caller(event)
         if self.is_admin(event, who, admin_groups):
             time.sleep(SETTLED_SECONDS if is_fresh(event) else 0)
             if self.is_admin(event, who, admin_groups):
@@ -83,20 +85,24 @@ class UnintendedAdminGroupMember(AdminGroupMember):
             )
         return [self.added_user(user, who) for user in resources]
 
-    def check_another_group(self, event, group, user, admin_groups):
+    def check_another_group(self, event, group, user, admin_groups, who):
         """Make sure that a group of another name is no admin group that had this name for a while.
 
         :raises PolicyExecutionError: if nobody can tell
         """
         client = iam(self.manager)
         groups = self.groups.of_user(client, user["UserName"])
-        if groups is not None and not any(g["GroupId"] in admin_groups for g in groups):
+        if groups is not None and not any(found["GroupId"] in admin_groups for found in groups):
             return
-        groups = self.groups.named(client, group) if groups is None else groups
-        if not explains(event, group, groups):
+        if groups is None:
+            found = self.groups.named(client, group)
+            if explains(event, group, found) and found[0]["GroupId"] not in admin_groups:
+                return
+        # A member of an admin group was added to some group. Names may have been swapped, so an admin may do this.
+        if not self.is_admin(event, who, admin_groups):
             raise PolicyExecutionError(
-                f"{user['UserName']} was added to the group {group!r}, which has been renamed, deleted or replaced "
-                "since, so that nobody can tell whether it was the admin group: look at the admin group"
+                f"{who.name}, who is no admin, added {user['UserName']} to the group {group!r}, and nobody can "
+                "tell whether that was the admin group under another name: look at the admin group"
             )
 
     def is_admin(self, event, who, admin_groups):
@@ -210,9 +216,9 @@ class RemoveFromAdminGroup(DecidingAction):
         client, name = iam(self.manager), user["UserName"]
         try:
             found = self.memberships(client, name, admin_groups)
-            if not found:
-                self.decide("let-pass", user, event, reason="no member of the admin group any more")
-                return None
+            if not found:  # as in a second try, after a first one that told nobody
+                self.decide("acted", user, event, groups=[], reason="no member of the admin group any more")
+                return {"UserName": name, "groups": []}
             if self.data.get("observe"):
                 self.decide("would-revoke", user, event, groups=found)
                 return {"UserName": name, "groups": found}

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from sandbox import demo, replay
-from sandbox.guard import POLICY, DeploymentFailed
+from sandbox.guard import POLICY, ROLES_POLICY, DeploymentFailed
 
 
 def parser():
@@ -26,6 +26,13 @@ def parser():
     replaying.add_argument("--json", action="store_true", help="print one JSON object per caller")
     replaying.add_argument(
         "--admin", nargs="*", action="extend", default=[], metavar="NAME", help="users in the admin group"
+    )
+    replaying.add_argument(
+        "--admin-role",
+        nargs="*",
+        action="extend",
+        metavar="NAME",
+        help="roles that are meant to use IAM; with it, the policy of roles is deployed, too",
     )
     replaying.add_argument(
         "--policy",
@@ -60,7 +67,8 @@ def run(options):
     try:
         if options.command == "demo":
             return demo.run(options.policy or POLICY)
-        return replay.run(options.files, options.admin, options.json, options.policy or [POLICY])
+        policies = options.policy or [POLICY, *([] if options.admin_role is None else [ROLES_POLICY])]
+        return replay.run(options.files, options.admin, options.json, policies, options.admin_role or ())
     except DeploymentFailed as failure:
         print(f"{options.command}: the guard was not deployed: {failure}", file=sys.stderr)
         return 1

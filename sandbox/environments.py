@@ -9,19 +9,16 @@ https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
 
 import contextlib
-import io
 import json
 import os
 import queue
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import uuid
-import zipfile
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -53,10 +50,10 @@ class Environment:
         self.events = queue.Queue()
         self.answers = queue.Queue()
         self.function_arn = function.function_arn
-        self.task = Path(tempfile.mkdtemp(prefix="sandbox-task-"))
-        self.log_path = self.task.with_suffix(".log")
-        with zipfile.ZipFile(io.BytesIO(function.code_bytes)) as archive:
-            archive.extractall(self.task)
+        self.task = functions.unpacked(function)
+        descriptor, path = tempfile.mkstemp(prefix="sandbox-", suffix=".log")
+        os.close(descriptor)
+        self.log_path = Path(path)
         self.api = ThreadingHTTPServer(("127.0.0.1", 0), runtime_api(self))
         self.api.daemon_threads = True
         threading.Thread(target=self.api.serve_forever, daemon=True).start()
@@ -153,7 +150,6 @@ class Environment:
         self.events.put(None)
         self.api.shutdown()
         self.api.server_close()
-        shutil.rmtree(self.task, ignore_errors=True)
         self.log_path.unlink(missing_ok=True)
 
 

@@ -1,11 +1,13 @@
 """The deployed Lambda functions: asynchronous invocations, retries, dead letters, event source mappings."""
 
+import io
 import json
 import re
 import shutil
 import tempfile
 import threading
 import uuid
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,6 +58,7 @@ class Functions:
         self.all = []
         self.lock = threading.Lock()
         self.layer = None
+        self.code = {}
 
     def invoke(self, name, event, account=None, region=None):
         """Invoke a function as EventBridge does: three attempts, then the dead-letter queue.
@@ -114,8 +117,9 @@ class Functions:
 
     def close(self):
         self.cool()
-        if self.layer:
-            shutil.rmtree(self.layer, ignore_errors=True)
+        for folder in (self.layer, *self.code.values()):
+            if folder:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def credentials(self, role_arn, account, region, name="lambda"):
         """A session of the function's role, as Lambda takes one: it has the function's name."""
@@ -172,6 +176,15 @@ class Functions:
                     if attempt.outcome == "succeeded":
                         sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return invocations
+
+    def unpacked(self, function):
+        """The folder of a function's code. It is unpacked once for all environments, which only read it."""
+        with self.lock:
+            if function.code_sha_256 not in self.code:
+                folder = self.code[function.code_sha_256] = Path(tempfile.mkdtemp(prefix="sandbox-task-"))
+                with zipfile.ZipFile(io.BytesIO(function.code_bytes)) as archive:
+                    archive.extractall(folder)
+            return self.code[function.code_sha_256]
 
     def runtime(self):
         """The folder that stands for the runtime's own libraries: links to boto3's and the client's."""

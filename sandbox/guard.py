@@ -14,6 +14,7 @@ from c7n_iamguard.settings import GROUP_NAME
 
 ROOT = Path(__file__).parent.parent
 POLICY = ROOT / "policies" / "revoke-unintended-iam-access.yml"
+ROLES_POLICY = ROOT / "policies" / "revoke-unintended-iam-access-of-roles.yml"
 FILTER = "admin-group-member"
 GROUPS = ["admins"]  # where the policy file names none
 
@@ -38,6 +39,18 @@ def admin_groups(sandbox, policies=(POLICY,)):
     except Exception:
         return GROUPS
     return [name for name in dict.fromkeys(names) if GROUP_NAME.fullmatch(str(name))] or GROUPS
+
+
+def with_admin_roles(policy, roles, folder):
+    """A copy of a policy file in a folder, with more roles on its list of those that are meant to use IAM."""
+    data = yaml.safe_load(Path(policy).read_bytes())
+    for found in data["policies"]:
+        metadata = found.get("metadata", {})
+        if "admin-roles" in metadata:
+            metadata["admin-roles"] = [*metadata["admin-roles"], *roles]
+    copy = Path(folder) / Path(policy).name
+    copy.write_text(yaml.safe_dump(data, sort_keys=False))
+    return copy
 
 
 def deploy(sandbox, policy=POLICY, show=lambda line: None):

@@ -10,6 +10,7 @@ import time
 import uuid
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
+from tempfile import TemporaryDirectory
 
 from moto.iam.models import iam_backends
 from moto.utilities.utils import get_partition
@@ -24,6 +25,7 @@ DECISIONS = (
     LET_PASS,
     FAILED,
     "left",
+    "would-contain",
     "acted",
     "contained",
     "cannot-revoke",
@@ -203,13 +205,17 @@ def replay(account, calls, admins, policies):
 
     :param account: the :class:`Account`
     :param calls: all :class:`Calls`
-    :param admins: the names of the admin group's members, in lower case
+    :param admins: the names of the users and roles who are meant to use IAM, in lower case, by kind
     :returns: a :class:`Row` per caller
     """
-    with Sandbox(account.id, account.region) as sandbox:
+    with Sandbox(account.id, account.region) as sandbox, TemporaryDirectory() as folder:
         progress(f"{account.id}: deploying the guard at {sandbox.endpoint}; nothing leaves this machine")
         sandbox.deploy()
-        principals = create_principals(account, admins, guard.admin_groups(sandbox, policies))
+        principals = create_principals(account, admins["user"], guard.admin_groups(sandbox, policies))
+        if roles := [
+            p.name for key, p in account.principals.items() if key[0] == "role" and key[1] in admins["role"]
+        ]:
+            policies = [guard.with_admin_roles(policy, roles, folder) for policy in policies]
         guard.deploy_policies(sandbox, policies)
         rows, say = {}, Progress()
         for number, call in enumerate(calls.of(account.id), 1):
@@ -238,6 +244,7 @@ def create_principals(account, admins, groups):
             made[key] = backend.create_user(region, found.name, path=found.path)
         elif key not in made:
             made[key] = backend.create_role(found.name, "{}", found.path, None, "", [], None)
+        give_id(backend, made, found)  # the policies' lists of roles are pinned by it when they are deployed
     members = [made[key] for key in (("user", name) for name in sorted(admins)) if key in made]
     for group in groups:
         backend.create_group(group)
@@ -263,26 +270,29 @@ def deliver(sandbox, call, principals, row, region):
         row.calls += 1
         row.delivered += bool(eventbridge.targets(event, event["account"], region))
         return
-    if call.principal and call.principal.id:
+    if call.principal:
         give_id(iam_backends[event["account"]][get_partition(region)], principals, call.principal)
     row.add(sandbox.deliver(event, region=region))
 
 
 def give_id(backend, principals, principal):
-    """Let the one who has a caller's name have the id that the caller had."""
+    """Let the one who has a caller's name have the id that the caller had, if it is known."""
+    if not principal.id:
+        return
     made = principals[principal.kind, principal.name.lower()]
     if principal.kind == "role" and made.id != principal.id:
         backend.roles[principal.id] = backend.roles.pop(made.id)
     made.id = principal.id
 
 
-def run(paths, admins=(), as_json=False, policies=(guard.POLICY,)):
+def run(paths, admins=(), as_json=False, policies=(guard.POLICY,), admin_roles=()):
     """Replay log files and print a row per caller.
 
     :param paths: files, folders and patterns
     :param admins: the names of the users who are in the admin group
     :param as_json: print one JSON object per row, and nothing else
     :param policies: the policy files that are deployed
+    :param admin_roles: the names of the roles that are meant to use IAM, beside those in the policy files
     :returns: the exit status: 0; 1 where the function failed on an event; 2 where a file is no log
     """
     try:
@@ -290,10 +300,13 @@ def run(paths, admins=(), as_json=False, policies=(guard.POLICY,)):
     except BadFiles as reasons:
         progress(str(reasons))
         return 2
-    admins = {name.lower(): name for name in names_in(admins, calls.names["user"])}
-    for name in sorted(admins.keys() - calls.names["user"]):
-        progress(f"replay: warning: no user named {printable(admins[name])} appears in these files")
-    rows = [row for found in calls.accounts.values() for row in replay(found, calls, set(admins), policies)]
+    meant = {}
+    for kind, words in (("user", admins), ("role", admin_roles)):
+        names = {name.lower(): name for name in names_in(words, calls.names[kind])}
+        meant[kind] = set(names)
+        for name in sorted(meant[kind] - calls.names[kind]):
+            progress(f"replay: warning: no {kind} named {printable(names[name])} appears in these files")
+    rows = [row for found in calls.accounts.values() for row in replay(found, calls, meant, policies)]
     (print_json if as_json else print_table)(rows)
     failed = [row for row in rows if row.failure]
     for row in failed:

@@ -146,6 +146,7 @@ FINDERS = {
     "iam": _iam,
     "lambda": _lambda,
     "logs": _logs,
+    "securityhub": lambda request: next((f["ProductArn"] for f in request.params.get("Findings", ())), None),
     "sns": _sns,
     "sqs": _sqs,
     "sts": lambda request: request.params.get("RoleArn"),

@@ -21,10 +21,19 @@ DEPLOYER, READER, RESPONSE, GUARD, CONTAIN, FORWARD = (
 #: that fails without each of them.
 PENDING = {
     GUARD: {
-        "cloudtrail:LookupEvents": "the sandbox, which has no event history yet",
-        "iam:GetAccountAuthorizationDetails": "the sandbox, which has no event history yet",
+        "cloudtrail:LookupEvents": "test_dead_guard.py, by the uploaded functions",
+        "iam:GetAccountAuthorizationDetails": "test_dead_guard.py, by the uploaded functions",
     },
     DEPLOYER: {
+        "lambda:GetPolicy": "test_health.py",
+        "lambda:GetFunctionConcurrency": "test_health.py",
+        "lambda:PutFunctionConcurrency": "a policy with concurrency, which the pack does not have",
+        "lambda:DeleteFunctionConcurrency": "a function whose concurrency somebody has set",
+        "logs:DescribeLogStreams": "test_health.py",
+        "events:EnableRule": "deploy/switch",
+        "events:DisableRule": "deploy/switch",
+        "events:ListRules": "deploy/switch",
+        "sts:AssumeRole": "c7n-org in CI, in test_ci.py",
         "lambda:ListTags": "the sandbox, which tells the tags of a function to everybody",
     },
     RESPONSE: {

@@ -17,7 +17,7 @@ from test_workflow import JOBS, WORKFLOW
 from c7n_iamguard import __version__
 from sandbox.server import DEPLOY, Fault
 
-CENTRAL, PRODUCTION, STAGING, ALONE = "161616161616", "161616161617", "161616161618", "161616161619"
+CENTRAL, PRODUCTION, STAGING, ALONE = "262626262616", "262626262617", "262626262618", "262626262619"
 EXAMPLE = DEPLOY / "accounts.example.yml"
 BIN, SWITCH = str(Path(sys.executable).parent), str(ROOT / "deploy" / "switch")
 CATCH_UP_FUNCTION = "iam-guard-catch-up-unintended-iam-access"
@@ -30,9 +30,9 @@ FUNCTIONS = sorted(
 ALL_OF_THEM = f"{len(FUNCTIONS)} functions"
 #: Accounts in which something is wrong, and what the summary has to say of them.
 FAILING = {
-    "no-role": ("161616161620", "Access denied api:AssumeRole"),
-    "no-admins": ("161616161621", "the admin group 'admins' does not exist in account 161616161621"),
-    "mistaken": ("161616161622", "is no group's name"),
+    "no-role": ("262626262620", "Access denied api:AssumeRole"),
+    "no-admins": ("262626262621", "the admin group 'admins' does not exist in account 262626262621"),
+    "mistaken": ("262626262622", "is no group's name"),
 }
 MISSPELT = {"admin_group": 7}
 
@@ -42,12 +42,11 @@ RULES = "arn:aws:events:*:*:rule/iam-guard-*"
 RIGHTS = {
     "iam-guard-reader": [
         {"Effect": "Allow", "Action": ["events:DescribeRule", "events:ListTargetsByRule"], "Resource": RULES},
-        {"Effect": "Allow", "Action": "iam:ListRoles", "Resource": "*"},
         {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "arn:aws:iam::*:role/iam-guard-reader"},
     ],
     "iam-guard-deployer": [
         {"Effect": "Allow", "Action": ["events:DisableRule", "events:EnableRule"], "Resource": RULES},
-        {"Effect": "Allow", "Action": ["events:ListRules", "iam:ListRoles"], "Resource": "*"},
+        {"Effect": "Allow", "Action": "events:ListRules", "Resource": "*"},
         {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "arn:aws:iam::*:role/iam-guard-deployer"},
     ],
 }
@@ -360,7 +359,7 @@ def test_a_stop_without_rights_is_an_error(sandbox, workplace, alone):
 @pytest.fixture
 def organizations(sandbox):
     """AWS Organizations of a management account: a unit with two accounts, and another with one."""
-    management = "161616161699"
+    management = "262626262699"
     client = sandbox.client("organizations", account=management)
     client.create_organization(FeatureSet="ALL")
     (root,) = client.list_roots()["Roots"]

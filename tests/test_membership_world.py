@@ -206,6 +206,13 @@ def test_an_addition_under_a_name_that_changes_its_owner_in_that_second_is_in_do
     assert list(judged(records, ["ada", "friend"], users)) == [(set(), {"AIDAFRIEND"})] * 2
 
 
+def test_who_is_created_and_made_an_admin_in_one_second_is_one_for_certain():
+    """Before they were created, nobody had the name, so that the addition can only have meant them."""
+    made = {"responseElements": {"user": {"userId": "AIDAEVE"}}}
+    records = [record(1, "root", "CreateUser", userName="eve") | made, add(1, "root", "eve")]
+    assert list(judged(records, ["ada", "eve"])) == [(set(), set())] * 2
+
+
 def test_a_user_made_under_a_name_that_was_given_up_in_the_same_second_is_found():
     """Eve is renamed, somebody new gets her name and joins the admins: it is the new one who joined."""
     records = [

@@ -224,15 +224,16 @@ def test_an_old_addition_by_somebody_who_is_no_admin_now_fails(fresh, user):
     assert groups_of(fresh, "colleague") == ["Admins"]
 
 
-def test_a_member_who_is_out_already_is_no_deed_of_the_guards(fresh, attacker, user):
-    """The friend has left before the event comes: let pass, and not said to be done."""
+def test_a_member_who_is_out_already_is_said_to_be_out(fresh, attacker, user):
+    """The friend has left before the event comes, or a first try told nobody: said, with no group."""
     user("friend")
     attacker.iam.add_user_to_group(GroupName="Admins", UserName="friend")
     (event,) = taken(fresh)
     fresh.client("iam").remove_user_from_group(GroupName="Admins", UserName="friend")
     invocation = fresh.functions.invoke(PROTECT_FUNCTION, event)
     (decision,) = [d for d in invocation.decisions if d["policy"] == PROTECT]
-    assert (decision["decision"], decision["reason"]) == ("let-pass", "no member of the admin group any more")
+    assert (decision["decision"], decision["groups"]) == ("acted", [])
+    assert decision["reason"] == "no member of the admin group any more"
 
 
 def test_a_member_who_stays_in_the_group_fails_the_event(fresh, attacker, user, monkeypatch):

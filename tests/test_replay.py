@@ -258,8 +258,21 @@ def test_a_replay_keeps_nothing_of_the_guards_own_calls(monkeypatch):
     for _ in range(3):
         calls.add(record(user("bob", "810987654321"), account="810987654321"))
     (account,) = calls.accounts.values()
-    replay.replay(account, calls, set(), [])
+    replay.replay(account, calls, {"user": set(), "role": set()}, [])
     assert notes == [(0, 0)] * 3
+
+
+def test_roles_are_judged_where_somebody_says_which_are_meant_to_use_iam(tmp_path):
+    """With ``--admin-role``, the policy of roles is deployed: those named are let pass, others are not."""
+    log = written(
+        tmp_path / "log",
+        lines(record(role(name, path="/a/", unique_id=f"AROA{name}")) for name in ("ci", "app")),
+    )
+    command = [sys.executable, "-m", "sandbox", "replay", "--json", log, "--admin-role", "CI,gone"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {row["caller"]: row["decision"] for row in rows} == {"ci/ci": "let-pass", "app/ci": "would-revoke"}
+    assert "no role named gone appears" in done.stderr
 
 
 # Other policies

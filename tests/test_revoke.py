@@ -18,7 +18,6 @@ from helpers import (
     revoked,
     settled,
     stock,
-    warm_up,
 )
 
 from sandbox.server import Fault
@@ -146,10 +145,11 @@ def test_the_guards_own_calls_do_not_wake_it(fresh):
 def test_a_warm_revocation_makes_two_calls_over_one_connection(fresh):
     """Warm, a user is denied IAM by the second call, and an admin's event is one; nothing connects anew."""
     fresh.functions.cool()  # so that the looks at deny policy and admin group, once a minute, are not due
-    warm_up(fresh)
+    fresh.deliver(case("revoked-create-user"))  # connects it to EventBridge, too
     fresh.calls.clear()
-    connections = len(fresh.connections)
-    fresh.deliver(case("revoked-create-user"))
+    connections, another = len(fresh.connections), case("revoked-create-user")
+    another["detail"]["eventID"] = "another"
+    fresh.deliver(another)
     assert guards_calls(fresh) == WARM_REVOCATION
     fresh.calls.clear()
     fresh.deliver(case("let-pass-admin"))

@@ -15,6 +15,9 @@ DETAIL = Draft202012Validator({"$defs": SCHEMA["$defs"], "$ref": "#/$defs/detail
 TELLER = notice.Teller("a-policy", "111122223333", "us-east-1", "aws", "sandbox")
 
 
+ROLE_ID = "AROADEPLOYERXXXXXXXXX"
+
+
 def decided(principal, decision="revoked", **fields):
     """A principal about whom an action has decided."""
     return {**principal, "c7n:IAMGuard": {"decision": decision, **fields}}
@@ -34,19 +37,20 @@ def told_of(event, decision="revoked", teller=TELLER, **fields):
     return notice.detail(principal, kind, event, teller)
 
 
-def of_role(role="Deployer", session="ci", path="/", **identity):
+def of_role(role="Deployer", session="ci", path="/", account="111122223333", role_id=ROLE_ID, **identity):
     """An event of a role's session."""
-    event, account = case("revoked-create-user"), "111122223333"
+    event = case("revoked-create-user")
+    event["account"] = event["detail"]["recipientAccountId"] = account
     issuer = {
         "type": "Role",
-        "principalId": "AROADEPLOYERXXXXXXXXX",
+        "principalId": role_id,
         "arn": f"arn:aws:iam::{account}:role{path}{role}",
         "accountId": account,
         "userName": role,
     }
     event["detail"]["userIdentity"] = {
         "type": "AssumedRole",
-        "principalId": f"AROADEPLOYERXXXXXXXXX:{session}",
+        "principalId": f"{role_id}:{session}",
         "arn": f"arn:aws:sts::{account}:assumed-role/{role}/{session}",
         "accountId": account,
         "accessKeyId": "ASIAEXAMPLE",

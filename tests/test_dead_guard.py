@@ -1,0 +1,146 @@
+"""The guard dies in one of the ways of docs/health.md: who notices, and that nothing stays missed."""
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from helpers import (
+    FUNCTION,
+    POLICIES,
+    PROTECT,
+    PROTECT_FUNCTION,
+    REVOKE,
+    event_time,
+    groups_of,
+    ok,
+    revoked,
+    stock,
+)
+from kept import functions as kept_functions
+
+from c7n_iamguard.deployment import SINCE_TAG
+from sandbox.server import DEPLOY, Fault
+
+CATCH_UP = "iam-guard-catch-up-unintended-iam-access"
+CATCH_UP_GROUP = "iam-guard-catch-up-admin-group"
+
+
+@pytest.fixture(scope="module")
+def guarded(deployed, tmp_path_factory):
+    """The account with its alarms, guarded since three hours."""
+    deployed.deploy(DEPLOY / "alarms.yml", "iam-guard-alarms")
+    client = deployed.client("lambda")
+    for name in (CATCH_UP, CATCH_UP_GROUP):
+        arn = client.get_function(FunctionName=name)["Configuration"]["FunctionArn"]
+        client.tag_resource(Resource=arn, Tags={SINCE_TAG: event_time(timedelta(hours=3))})
+    files = [POLICIES / f"{name}.yml" for name in (REVOKE, PROTECT)]
+    ok(stock("custodian", "run", "-s", tmp_path_factory.mktemp("out"), "-r", deployed.region, *files,
+             environ=deployed.environ()))  # fmt: skip
+    return deployed
+
+
+@pytest.fixture
+def account(guarded, fresh):
+    """The guarded account with an empty history; functions and rules are put back after the test."""
+    put_back = kept_functions(fresh.account, fresh.region)
+    fresh.history.clear()
+    fresh.metrics.points.clear()
+    yield fresh
+    fresh.history.clear()
+    put_back()
+    fresh.functions.cool()
+
+
+def an_hour_passes(sandbox, minutes=60):
+    """What has happened was so long ago, and nobody delivered it."""
+    sandbox.pending.clear()
+    for record in sandbox.history.records:
+        then = datetime.strptime(record["eventTime"], "%Y-%m-%dT%H:%M:%SZ") - timedelta(minutes=minutes)
+        record["eventTime"] = then.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def alarms(sandbox, **later):
+    """The names of the alarms that are off in this minute or the next, as of now or later, without the prefix."""
+    minute = datetime.now(timezone.utc).replace(second=0, microsecond=0) + timedelta(**later)
+    states = [sandbox.alarms(minute + timedelta(minutes=number)) for number in range(3)]
+    return {
+        name.removeprefix("iam-guard-")
+        for found in states
+        for name, state in found.items()
+        if state == "ALARM"
+    }
+
+
+DEATHS = {
+    "the function is deleted": lambda c: c("lambda").delete_function(FunctionName=FUNCTION),
+    "the rule is disabled": lambda c: c("events").disable_rule(Name=FUNCTION),
+    "the rule has no target": lambda c: c("events").remove_targets(Rule=FUNCTION, Ids=[FUNCTION]),
+}
+
+
+@pytest.mark.parametrize("death", DEATHS)
+def test_what_a_dead_function_misses_is_caught_up(account, user, death):
+    """For an hour nobody judges calls: then all three callers are denied, no admin is, and an alarm goes off."""
+    DEATHS[death](account.client)
+    people = [user(f"caller-{number}") for number in range(3)]
+    ada = user("ada", groups=["Admins"])
+    for one in (*people, ada):
+        one.iam.create_user(UserName=f"{one.name}s-helper")
+    assert [i for i in account.deliver() if i.function == FUNCTION and i.attempts and i.succeeded] == []
+    an_hour_passes(account)
+    before = alarms(account)
+    (invocation,) = account.tick(CATCH_UP)
+    assert invocation.succeeded, invocation.log
+    assert [revoked(account, one.name) for one in people] == [["managed"]] * 3
+    assert revoked(account, "ada") == []
+    assert alarms(account) - before == {"missed-a-call"}
+    (again,) = account.tick(CATCH_UP)
+    assert again.decisions == []
+
+
+def test_an_event_that_comes_both_ways_is_one_denial(account, user):
+    """The event path has denied the caller: the catch-up finds nothing to do."""
+    user("caller").iam.create_user(UserName="backdoor")
+    account.deliver()
+    an_hour_passes(account)
+    (invocation,) = account.tick(CATCH_UP)
+    assert invocation.succeeded
+    assert invocation.decisions == []
+
+
+def test_a_friend_whom_nobody_saw_joining_is_taken_out_and_judged(account, user):
+    """protect-admin-group is dead while mallory makes a friend an admin, who makes a user: both end outside."""
+    account.client("events").disable_rule(Name=PROTECT_FUNCTION)
+    account.client("events").disable_rule(Name=FUNCTION)
+    mallory, friend = user("mallory"), user("friend")
+    mallory.iam.add_user_to_group(GroupName="Admins", UserName="friend")
+    an_hour_passes(account, 5)
+    friend.iam.create_user(UserName="backdoor")
+    an_hour_passes(account)
+    (invocation,) = account.tick(CATCH_UP_GROUP)
+    assert invocation.succeeded, invocation.log
+    assert groups_of(account, "friend") == []
+    account.tick(CATCH_UP)
+    assert revoked(account, "friend") == ["managed"]
+    assert revoked(account, "mallory") == ["managed"]
+
+
+def test_a_flood_is_said_to_be_read_in_part(account, user):
+    """CloudTrail stops to answer: who is known by then is denied, and an alarm says that it is not all."""
+    caller = user("caller")
+    for number in range(55):
+        caller.iam.create_user(UserName=f"backdoor-{number}")
+    an_hour_passes(account)
+    account.faults.append(Fault("cloudtrail:LookupEvents", "AccessDeniedException", skip=1))
+    (invocation,) = account.tick(CATCH_UP)
+    assert invocation.succeeded, invocation.log
+    assert "incomplete" in [decision["decision"] for decision in invocation.decisions]
+    assert revoked(account, "caller") == ["managed"]
+    assert "catch-up-failed" in alarms(account)
+
+
+def test_a_catch_up_that_does_not_run_is_noticed(account):
+    """The dead man's switch: no run for more than three hours, and an alarm without any data."""
+    for function in (CATCH_UP, CATCH_UP_GROUP, f"{CATCH_UP}-of-roles"):
+        account.tick(function)
+    assert not {name for name in alarms(account) if "not-run" in name}
+    assert {name for name in alarms(account, hours=4) if "not-run" in name}

@@ -1,0 +1,249 @@
+"""deploy/smoke-test: it finds out whether the guard works, and leaves nothing behind, whatever happens."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+import yaml
+from helpers import FUNCTION, HARMLESS, POLICIES, REVOKE, ROOT, stock
+from moto.events.models import events_backends
+from moto.iam.aws_managed_policies import aws_managed_policies_data
+from moto.iam.models import AWSManagedPolicy, iam_backends
+from moto.sqs.models import sqs_backends
+
+from sandbox.server import DEPLOY, Fault
+
+ACCOUNT, OBSERVED, BARE = "272727272727", "272727272728", "272727272729"
+PREFIX = "iam-guard-smoke-test-"
+CONTAIN = "contain-unintended-iam-calls"
+RIGHT = "IAMSelfManageServiceSpecificCredentials"
+SCPS = [HARMLESS, *(json.loads((DEPLOY / name).read_text()) for name in ("scp.json", "scp-parts.json"))]
+
+
+def prepare(sandbox, account, folder, *policies):
+    """An account with the guard: the stacks, an admin, and these policy files as functions.
+
+    :returns: the admin's access key
+    """
+    for stack in ("account", "contain", "access"):
+        parameters = {"ResponseRoles": f"arn:aws:iam::{account}:user/ada"} if stack == "access" else {}
+        sandbox.deploy(DEPLOY / f"{stack}.yml", f"iam-guard-{stack}", account=account, **parameters)
+    sandbox.client("iam", account=account).create_group(GroupName="admins")
+    key = sandbox.create_user("ada", groups=["admins"], account=account)
+    done = stock("custodian", "run", "-s", folder, *policies, environ=sandbox.environ(account=account))
+    assert done.returncode == 0, done.stderr
+    provide_right(account)
+    return key
+
+
+def provide_right(account):
+    """AWS's own policy, which moto leaves out. The sandbox knows no policy variables: so it is for all users."""
+    data = json.loads(aws_managed_policies_data)[RIGHT]
+    data["Document"]["Statement"][0]["Resource"] = "*"
+    policy = AWSManagedPolicy.from_data(RIGHT, account, "us-east-1", data)
+    iam_backends[account]["aws"].managed_policies[policy.arn] = policy
+
+
+@pytest.fixture(scope="module")
+def admin(sandbox, tmp_path_factory):
+    """The access key of an admin of an account with the guard and its containment."""
+    files = [POLICIES / f"{name}.yml" for name in (REVOKE, CONTAIN)]
+    return prepare(sandbox, ACCOUNT, tmp_path_factory.mktemp("out"), *files)
+
+
+@pytest.fixture
+def events(sandbox):
+    """``events()`` lets EventBridge work from now on, until the test ends."""
+    ended = threading.Event()
+    sandbox.pending.clear()
+
+    def work():
+        while not ended.wait(0.1):
+            sandbox.deliver()
+
+    thread = threading.Thread(target=work)
+    yield thread.start
+    ended.set()
+    if thread.ident:
+        thread.join()
+    sandbox.scps.clear()
+    sandbox.faults.clear()
+    sandbox.pending.clear()
+
+
+@pytest.fixture
+def smoke_test(sandbox, admin, events):
+    """``smoke_test("--yes", …)``: start the command as the account's admin."""
+
+    def start(*words, key=admin, account=ACCOUNT):
+        return subprocess.Popen(
+            [sys.executable, ROOT / "deploy" / "smoke-test", *words],
+            env=sandbox.environ(key, account), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    return start
+
+
+def finished(process, answer=""):
+    """What a command printed until its end; it must not have ended with a traceback."""
+    out, err = process.communicate(answer, timeout=120)
+    assert err == ""
+    return out
+
+
+def left(account=ACCOUNT):
+    """What there is of any smoke test in an account."""
+    users = iam_backends[account]["aws"].users
+    buses = events_backends[account]["us-east-1"].event_buses.values()
+    rules = [name for bus in buses for name in bus.rules]
+    queues = sqs_backends[account]["us-east-1"].queues
+    return [name for name in [*users, *rules, *queues] if name.startswith(PREFIX)]
+
+
+def test_it_says_how_long_denial_message_and_containment_took(smoke_test, events):
+    """Where all works, each step is named with its time, the exit status is 0, and nothing is left."""
+    events()
+    process = smoke_test("--yes")
+    out = finished(process)
+    assert process.returncode == 0, out
+    assert f"Account {ACCOUNT}, as arn:aws:iam::{ACCOUNT}:user/ada" in out
+    for step in ("it called IAM", "denied: DenyIAMAccess", "told: revoked", "contained: "):
+        assert re.search(rf"^ *\d+\.\d s  {step}", out, re.M), out
+    assert left() == []
+
+
+def test_a_guard_that_does_nothing_fails_the_test(smoke_test):
+    """Without an event nobody is denied: what did not happen is named, and the exit status is 1."""
+    process = smoke_test("--yes", "--timeout", "3")
+    out = finished(process)
+    assert process.returncode == 1
+    for what in ("denied", "told", "contained"):
+        assert f"not {what} within 3 seconds" in out
+    assert left() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", ["made the user", "it called IAM"])
+def test_an_interrupted_test_leaves_nothing_behind(smoke_test, number, moment):
+    """Interrupted or ended at any moment, it removes what it has made."""
+    process = smoke_test("--yes")
+    for line in process.stdout:
+        if moment in line:
+            break
+    assert left()
+    process.send_signal(number)
+    out = finished(process)
+    assert process.returncode == 130
+    assert "Interrupted" in out
+    assert left() == []
+
+
+@pytest.mark.parametrize(
+    "action",
+    ["iam:CreateUser", "iam:AttachUserPolicy", "iam:CreateAccessKey", "sqs:CreateQueue", "events:PutTargets"],
+)
+def test_a_test_that_fails_half_way_leaves_nothing_behind(sandbox, smoke_test, action):
+    """Whatever cannot be made, what was made before is removed, and the error is one line."""
+    sandbox.faults.append(Fault(action, "AccessDenied", status=403, caller="*:user/ada"))
+    process = smoke_test("--yes")
+    out = finished(process)
+    assert process.returncode == 1
+    assert "AccessDenied" in out
+    assert left() == []
+
+
+def test_a_denial_that_comes_while_it_is_removed_is_removed_too(sandbox, smoke_test, events):
+    """IAM refuses to delete a user who has just been denied again; then it starts over."""
+    sandbox.faults.append(Fault("iam:DeleteUser", "DeleteConflict", status=409, times=2))
+    events()
+    process = smoke_test("--yes")
+    assert "everything is removed again" in finished(process)
+    assert left() == []
+
+
+def test_under_the_scp_the_response_role_takes_the_denial_off(sandbox, smoke_test, events):
+    """The operator may not detach the denial; the role that may is taken, and nothing is left."""
+    sandbox.scps += SCPS
+    events()
+    process = smoke_test("--yes")
+    out = finished(process)
+    assert "Nobody listens on the event bus iam-guard" in out
+    assert "denied: DenyIAMAccess" in out
+    assert process.returncode == 0, out
+    assert left() == []
+
+
+def test_under_the_scp_without_the_response_role_it_says_what_is_left(sandbox, smoke_test, events):
+    """What nobody could remove is named, with the role that can."""
+    sandbox.scps += SCPS
+    sandbox.faults.append(Fault("sts:AssumeRole", "AccessDenied", status=403, caller="*:user/ada"))
+    events()
+    process = smoke_test("--yes")
+    out = finished(process)
+    (name,) = left()
+    iam_backends[ACCOUNT]["aws"].users.pop(name)
+    assert process.returncode == 1
+    assert (
+        f"Left: the user {name} of this test: an SCP leaves its denial to the role iam-guard-response" in out
+    )
+
+
+def test_a_guard_that_observes_is_told_apart(sandbox, smoke_test, events, tmp_path):
+    """Where would-revoke is told, the test ends at once, says so, and does not pass."""
+    (tmp_path / "policy.yml").write_text(
+        (POLICIES / f"{REVOKE}.yml").read_text().replace("# observe: true", "observe: true #")
+    )
+    key = prepare(sandbox, OBSERVED, tmp_path, tmp_path / "policy.yml")
+    events()
+    process = smoke_test("--yes", key=key, account=OBSERVED)
+    out = finished(process)
+    assert process.returncode == 1
+    assert "told: would-revoke" in out
+    assert "only observes" in out
+    assert left(OBSERVED) == []
+
+
+def test_without_a_yes_nothing_is_made(sandbox, smoke_test):
+    """It says what it would do in which account, and any answer but yes ends it."""
+    sandbox.calls.clear()
+    process = smoke_test()
+    out = finished(process, "n\n")
+    assert process.returncode == 1
+    assert ACCOUNT in out
+    assert "Go on? [y/N]" in out
+    assert not [call for call in sandbox.calls if call.action.startswith(("Create", "Put"))]
+
+
+def test_an_account_without_the_guard_is_refused(sandbox, smoke_test):
+    """Nothing is made where there is no guard to wait for."""
+    key = sandbox.create_user("ada", account=BARE)
+    process = smoke_test("--yes", key=key, account=BARE)
+    out = finished(process)
+    assert process.returncode == 1
+    assert "The guard is not deployed in us-east-1" in out
+    assert left(BARE) == []
+
+
+def test_a_stopped_guard_is_refused(sandbox, smoke_test):
+    """Where the rule is disabled, it says how to start it."""
+    client = sandbox.client("events", account=ACCOUNT)
+    client.disable_rule(Name=FUNCTION)
+    try:
+        process = smoke_test("--yes")
+        assert "deploy/switch on" in finished(process)
+        assert process.returncode == 1
+    finally:
+        client.enable_rule(Name=FUNCTION)
+
+
+def test_its_rule_names_are_those_of_the_pack():
+    """The functions that it waits for are the shipped policies'."""
+    text = (ROOT / "deploy" / "smoke-test").read_text()
+    for name in (REVOKE, CONTAIN):
+        policy = yaml.safe_load((POLICIES / f"{name}.yml").read_text())["policies"][0]
+        assert f'"{policy["mode"]["function-prefix"]}{policy["name"]}"' in text
