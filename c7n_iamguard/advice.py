@@ -12,8 +12,11 @@ RESTORE = {"user": "policies/restore-iam-access.yml", "role": "policies/restore-
 #: backslashes, because EventBridge does not escape them.
 PLAIN_NAME = re.compile(r"[\w+=.@-]{1,64}", re.ASCII)
 
+#: Whom or what a call was about, as the guard writes it.
+PLAIN_TARGET = re.compile(r"(?:user|role|group) [\w+=,.@-]{1,128}", re.ASCII)
+
 #: A command of the guard's that holds nothing but names and ARNs. Documents and addresses are a caller's text.
-PLAIN_COMMAND = re.compile(r"aws iam(?: (?!\S*://)[\w+=,.@/:-]+)+", re.ASCII)
+PLAIN_COMMAND = re.compile(r"aws iam(?: (?:file://)?(?!\S*://)[\w+=,.@/:-]+)+", re.ASCII)
 
 #: The paths of the roles that only AWS can change.
 IDENTITY_CENTER, SERVICE_LINKED = "/aws-reserved/sso.amazonaws.com/", "/aws-service-role/"
@@ -42,6 +45,12 @@ def restore_command(about, decided, region):
 def repair_command(decided):
     """The command that repairs what the guard left to a person; empty if it left nothing."""
     return plain(decided.get("commands")) if decided["decision"] == "left" else ""
+
+
+def contain_target_command(decided):
+    """The command of AWS's runbook for the user or role that a call was about, which the guard left to a person."""
+    commands = decided.get("commands") or ()
+    return next((command for command in commands if command.startswith("aws ssm ")), "")
 
 
 def plain(commands):
@@ -115,13 +124,15 @@ def outcome(found, decided):
         return f"iam-guard removed {name} from the admin group {groups}"
     if decision == "cannot-revoke":
         return f"iam-guard cannot deny {name} IAM: only AWS can change this role, so somebody has to act"
+    target = decided.get("target") or ""
+    gave = f"what the call gave{f' ({target})' if PLAIN_TARGET.fullmatch(target) else ''}"
     if decision == "contained":
-        return "iam-guard took back what the call gave"
+        return f"iam-guard took back {gave}"
     if decision == "left":
-        return "iam-guard did not take back what the call gave: somebody has to look"
+        return f"iam-guard did not take back {gave}: somebody has to look"
     would = {
         "would-revoke": f"have denied {name} IAM",
-        "would-contain": "have taken back what the call gave",
+        "would-contain": f"have taken back {gave}",
     }[decision]
     if groups:
         would = f"have removed {name} from the admin group {groups}"

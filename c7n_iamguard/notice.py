@@ -9,7 +9,13 @@ import re
 from dataclasses import dataclass
 
 from c7n_iamguard import __version__
-from c7n_iamguard.advice import contain_command, repair_command, restore_command, sentences
+from c7n_iamguard.advice import (
+    contain_command,
+    contain_target_command,
+    repair_command,
+    restore_command,
+    sentences,
+)
 from c7n_iamguard.decisions import ANNOTATION
 from c7n_iamguard.event import caller, seconds_since, text
 
@@ -127,7 +133,10 @@ def detail(principal, kind, event, teller):
     found["commands"] = {
         "restore": restore_command(about, decided, teller.region),
         "repair": repair_command(decided),
-        "contain": contain_command(called, path, session, teller.region, reader, directory_account(record)),
+        "containTarget": contain_target_command(decided),
+        "contain": contain_command(
+            called, path or "/", session, teller.region, reader, directory_account(record)
+        ),
     }
     found["text"] = sentences(found, decided)
     return found

@@ -181,6 +181,12 @@ def test_a_changed_trust_is_left_with_a_repair_and_a_containment(contained):
     repair, contain = decision["commands"]
     assert repair.startswith(f"aws iam update-assume-role-policy --role-name {role.name} ")
     assert f"'PrincipalType=IAM role,PrincipalName={role.name},Action=Contain,DryRun=false," in contain
+    (put,) = [call for call in contained.sandbox.calls if call.action == "PutEvents"]
+    detail = json.loads(put.params["Entries"][0]["Detail"])
+    DETAIL.validate(detail)
+    assert (detail["commands"]["repair"], detail["commands"]["containTarget"]) == (repair, contain)
+    assert detail["containment"]["commands"] == decision["commands"]
+    assert f"did not take back what the call gave (role {role.name})" in detail["text"]
 
 
 @pytest.mark.parametrize("denies", [True, False])
