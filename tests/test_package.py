@@ -31,7 +31,7 @@ def test_stock_custodian_knows_the_pack_right_after_pip_install(environment, tmp
     out = run(environment / "custodian", "validate", *POLICIES.glob("*.yml"), cwd=tmp_path)
     assert out.count("Configuration valid") == len(list(POLICIES.glob("*.yml")))
     out = run(environment / "custodian", "schema", "aws.iam-user.actions.revoke-iam-access", cwd=tmp_path)
-    assert "Denies users IAM." in out
+    assert "Denies users or roles IAM." in out
 
 
 def test_stock_c7n_org_knows_the_pack_right_after_pip_install(environment, tmp_path):
