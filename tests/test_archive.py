@@ -25,7 +25,7 @@ from c7n_iamguard import archive
 
 OWN = "python{}.{}".format(*sys.version_info)
 OTHER = "python3.12" if OWN == "python3.13" else "python3.13"
-ACCOUNT, OTHER_ACCOUNT, NEWER_ACCOUNT = "222233334444", "333344445555", "444455556666"
+ACCOUNT, OTHER_ACCOUNT, NEWER_ACCOUNT = "300000000021", "300000000022", "300000000023"
 #: The flags of bytecode that Python uses without a look at the source, https://peps.python.org/pep-0552/
 UNCHECKED_HASH = (1).to_bytes(4, "little")
 GARBAGE = b"this is no Python ("

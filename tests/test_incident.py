@@ -15,7 +15,7 @@ from moto.ssm.responses import SimpleSystemManagerResponse
 
 PAGE = (ROOT / "docs/incident.md").read_text()
 COMMANDS = [line.strip().removeprefix("$ ") for line in PAGE.splitlines() if line.strip().startswith("$ ")]
-ACCOUNT = "222233334444"
+ACCOUNT = "300000000024"
 KEY, EVENT = "AKIAIOSFODNN7EXAMPLE", "00000000-0000-4000-8000-000000000000"
 TRUST = {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}]}
 

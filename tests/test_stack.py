@@ -4,7 +4,7 @@ The commands stand here as the documentation has them, and run in a shell, ``aws
 """
 
 import pytest
-from helpers import FUNCTION, POLICIES, PROTECT_FUNCTION, attached, call_iam, function_names, ok
+from helpers import FUNCTION, POLICIES, attached, call_iam, function_names, ok
 from moto.awslambda.models import lambda_backends
 from moto.iam.models import iam_backends
 
@@ -16,16 +16,24 @@ STACK = (
     " --capabilities CAPABILITY_NAMED_IAM"
 )
 STACK_SET = [
-    "aws cloudformation create-stack-set --stack-set-name iam-guard"
-    " --template-body file://deploy/account.yml --capabilities CAPABILITY_NAMED_IAM"
-    " --permission-model SERVICE_MANAGED"
-    " --auto-deployment Enabled=true,RetainStacksOnAccountRemoval=false"
-    " --parameters ParameterKey=CentralAccount,ParameterValue=111122223333",
-    "aws cloudformation create-stack-instances --stack-set-name iam-guard"
-    " --deployment-targets OrganizationalUnitIds=ou-abcd-12345678 --regions us-east-1",
-    "aws cloudformation update-stack-set --stack-set-name iam-guard"
-    " --template-body file://deploy/account.yml --capabilities CAPABILITY_NAMED_IAM"
-    " --parameters ParameterKey=CentralAccount,UsePreviousValue=true",
+    command
+    for name in ("account.yml", "access.yml")
+    for stack in (
+        "iam-guard" + name.removesuffix(".yml").removeprefix("account").replace("access", "-access"),
+    )
+    for more in (" --parameters ParameterKey=CentralAccount,{}" if "access" in stack else "",)
+    for command in (
+        f"aws cloudformation create-stack-set --stack-set-name {stack}"
+        f" --template-body file://deploy/{name} --capabilities CAPABILITY_NAMED_IAM"
+        " --permission-model SERVICE_MANAGED"
+        " --auto-deployment Enabled=true,RetainStacksOnAccountRemoval=true"
+        + more.format("ParameterValue=111122223333"),
+        f"aws cloudformation create-stack-instances --stack-set-name {stack}"
+        " --deployment-targets OrganizationalUnitIds=ou-abcd-12345678 --regions us-east-1",
+        f"aws cloudformation update-stack-set --stack-set-name {stack}"
+        f" --template-body file://deploy/{name} --capabilities CAPABILITY_NAMED_IAM"
+        + more.format("UsePreviousValue=true"),
+    )
 ]
 DEPLOY_ONE = (
     "custodian run -s output policies/revoke-unintended-iam-access.yml policies/protect-admin-group.yml"
@@ -85,21 +93,21 @@ def test_uninstalling_leaves_nothing_behind(sandbox, shell, workplace, tmp_path)
     before = everything(sandbox, account)
     ok(
         shell(
-            f"{STACK} --parameter-overrides ResponseRoles='arn:*:iam::*:*' CentralAccount=111122223333",
+            f"{STACK} --parameter-overrides AdminGroup=admins",
             environ,
         )
     )
     ok(shell(DEPLOY_ONE, environ))
     call_iam(sandbox, account, key, "bobs-friend")
     installed = everything(sandbox, account)
-    kinds = ("functions", "rules", "queues", "topics", "logs", "stacks", "roles", "policies", "users")
+    kinds = ("functions", "rules", "queues", "logs", "stacks", "roles", "policies", "users")
     assert all(installed[kind] != before[kind] for kind in kinds)
     sandbox.client("iam", account=account).delete_user(UserName="bobs-friend")
     sandbox.pending.clear()
 
     ok(shell(LIST_ONE, environ))
     assert "| bob" in ok(shell(REPORT_ONE, environ))
-    for name in (FUNCTION, PROTECT_FUNCTION):
+    for name in function_names(sandbox, account):
         for command in REMOVE_FUNCTION:
             ok(shell(command.format(name), environ))
     assert function_names(sandbox, account) == []
