@@ -20,10 +20,6 @@ DEPLOYER, READER, RESPONSE, GUARD, CONTAIN, FORWARD = (
 #: Rights that nothing uses yet, by what will use them. Whoever builds that removes them here, and adds a test
 #: that fails without each of them.
 PENDING = {
-    GUARD: {
-        "cloudtrail:LookupEvents": "test_dead_guard.py, by the uploaded functions",
-        "iam:GetAccountAuthorizationDetails": "test_dead_guard.py, by the uploaded functions",
-    },
     RESPONSE: {
         "lambda:GetEventSourceMapping": "the sandbox, which forgets the function of a mapping",
         "lambda:DeleteEventSourceMapping": "the sandbox, which forgets the function of a mapping",
