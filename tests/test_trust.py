@@ -88,7 +88,7 @@ def test_the_account_itself_makes_the_functions_role_alone(sandbox):
 @pytest.fixture(scope="module")
 def ci(access):
     """``ci(role, subject, audience)``: whether a CI job may take a role of the account."""
-    name = "151515151515"
+    name = "141414141415"
     access(
         name,
         OidcProviderArn=provider(name),
