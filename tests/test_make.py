@@ -41,7 +41,7 @@ def installations(tmp_path):
 
 
 def make(*words):
-    """Run make as a person would, also if make itself runs the tests: it tells its children that they are children."""
+    """Run make as a person would, also if make runs the tests: make tells its children that they are children."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     return subprocess.run(["make", *words], cwd=ROOT, env=environ, capture_output=True, text=True)
 
