@@ -1,6 +1,7 @@
 """What the plugin adds, held to the rules that c7n holds its own filters and actions to."""
 
 import functools
+import importlib
 import inspect
 import re
 import subprocess
@@ -13,7 +14,7 @@ from c7n import schema
 from c7n.config import Config
 from c7n.exceptions import PolicyValidationError
 from c7n.policy import Policy, execution
-from c7n.query import sources
+from c7n.query import QueryResourceManager, sources
 from c7n.resources import load_resources
 from c7n.resources.iam import Role, User
 from helpers import POLICIES, ROOT, ours, policies_of, stock
@@ -208,3 +209,29 @@ def test_a_module_of_the_plugin_can_be_imported_by_itself(module):
     """Importing one of our own modules first, which imports c7n's IAM resources, is no circular import."""
     run = interpreter(f"import c7n_iamguard.{module}; print('imported')")
     assert (run.stdout, run.stderr) == ("imported\n", "")
+
+
+PRIVATE = {
+    "c7n.handler.init_config": ("c7n.handler", "init_config"),
+    "c7n.handler.C7N_DEBUG_EVENT": ("c7n.handler", "C7N_DEBUG_EVENT"),
+    "AWS.get_resource_types": ("c7n.resources.aws", "AWS.get_resource_types"),
+    "dateutil's zone file": ("dateutil.zoneinfo", "get_zonefile_instance"),
+    "LambdaMode.policy_lambda": ("c7n.policy", "LambdaMode.policy_lambda"),
+    "CloudWatchEvents.get_ids": ("c7n.cwe", "CloudWatchEvents.get_ids"),
+}
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+def test_the_parts_of_c7n_that_are_no_public_interface_are_there(name):
+    """What the plugin relies on beyond c7n's public interface exists; a c7n without it is named here."""
+    module, path = PRIVATE[name]
+    place = importlib.import_module(module)
+    for part in path.split("."):
+        assert hasattr(place, part), f"this c7n has no {name}: the plugin has to find another way"
+        place = getattr(place, part)
+
+
+def test_c7ns_cache_of_a_manager_can_be_replaced():
+    """``manager._cache`` is what c7n reads resources from; authorization-details switches it off."""
+    source = inspect.getsource(QueryResourceManager)
+    assert "self._cache" in source, "this c7n keeps its cache elsewhere: users would be read from it"
