@@ -4,7 +4,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from helpers import event_time, groups_of, moto_user, shipped
+from helpers import backend, event_time, groups_of, moto_user, shipped
 
 from c7n_iamguard.by_history import RESTORED_TAG
 from c7n_iamguard.deployment import OBSERVED, SINCE_TAG
@@ -279,3 +279,27 @@ def test_a_listed_role_may_make_admins(history, caught, user, fresh):
     history.pass_by()
     members = [ADMINS, {"type": "unlawful-admin-group-member", "roles": ["Terraform"]}]
     assert list(caught(members)) == ["pipelines-friend"]
+
+
+def test_a_large_account_is_judged_in_a_handful_of_calls(history, caught, fresh, attacker, monkeypatch):
+    """5,000 users and 2,000 events, reads included: 6 calls for the account, one for 50 events, no more."""
+    from c7n_iamguard import history as reading
+
+    monkeypatch.setattr(reading, "SECONDS_PER_REQUEST", 0)  # CloudTrail's limit is another test's
+    users = backend(fresh)
+    for number in range(5000 - len(users.users)):
+        users.create_user(fresh.region, f"crowd-{number}")
+    attacker.iam.create_user(UserName="backdoor")
+    made = history.records[-1]
+    history.clear()
+    for number in range(2000):
+        read = {"eventName": "GetUser", "readOnly": True} if number % 10 else {}
+        history.append({**made, **read, "eventID": f"event-{number}"})
+    history.pass_by()
+    fresh.calls.clear()
+    found = caught()
+    assert len(found["mallory"]["c7n:IAMCalls"]) == 200
+    actions = [call.action for call in fresh.calls if call.service in ("iam", "cloudtrail")]
+    assert actions.count("GetAccountAuthorizationDetails") == 6
+    assert actions.count("LookupEvents") == 41  # the history has the run's own six reads, too
+    assert set(actions) - {"GetAccountAuthorizationDetails", "LookupEvents"} <= {"ListRoles"}
