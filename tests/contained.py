@@ -5,7 +5,7 @@ import json
 from types import SimpleNamespace
 
 from botocore.exceptions import ClientError
-from helpers import CONTAIN, POLICIES, PROTECT, stock
+from helpers import CONTAIN, POLICIES, PROTECT, function_names, stock
 
 from sandbox.server import DEPLOY
 
@@ -151,11 +151,16 @@ class Contained:
         :returns: the decision, and the names of the calls to IAM
         """
         events = list(events) or self.events()
+        for name in function_names(self.sandbox, ACCOUNT):
+            if CONTAIN in name:  # what a function looks at while it starts is no call for the event
+                self.sandbox.functions.attempt(name, {"detail": {}}, ACCOUNT)
         self.sandbox.calls.clear()
         (invocation,) = [i for event in events for i in self.sandbox.deliver(event) if CONTAIN in i.function]
         (decision,) = invocation.decisions
         self.calls = [
-            call.action for call in self.sandbox.calls if is_function(call) and call.service == "iam"
+            call.action
+            for call in self.sandbox.calls
+            if is_function(call) and call.service == "iam" and call.action != "ListAccountAliases"
         ]
         self.events()
         return decision
