@@ -70,12 +70,13 @@ def test_a_deleted_access_key_is_gone(contained, admin):
 def test_a_new_thing_that_iam_does_not_know_everywhere_yet_is_not_gone(contained, admin):
     """While the call is a few seconds old, "no such entity" is asked once more."""
     mallory = contained.person()
-    key = mallory.iam.create_access_key(UserName=admin.name)["AccessKey"]
+    mallory.iam.create_login_profile(UserName=admin.name, Password=PASSWORD)
     (event,) = contained.events()
-    contained.sandbox.faults.append(Fault("iam:UpdateAccessKey", "NoSuchEntity", 404, times=1, caller=GUARD))
+    contained.sandbox.faults.append(
+        Fault("iam:DeleteLoginProfile", "NoSuchEntity", 404, times=1, caller=GUARD)
+    )
     assert contained.contain(made(event, timedelta(seconds=9)))["did"]
-    assert contained.status(admin.name, key) == "Inactive"
-    contained.iam.delete_access_key(UserName=admin.name, AccessKeyId=key["AccessKeyId"])
+    assert not allowed(contained.iam.get_login_profile, UserName=admin.name)
 
 
 def test_what_cannot_be_taken_back_ends_loudly(contained):
