@@ -83,8 +83,8 @@ def table(rows):
     keys = ["source", "users", "latency", "calls", "seconds", "policy", "memory"]
     call, connection = (round(seconds * 1000) for seconds in LATENCY)
     text = [
-        f"Who is in no admin group, where {ADMINS} users are: `custodian run --dryrun`. The seconds of the "
-        "policy are those that Custodian logs; the rest is its start, whatever the source. Latency is "
+        f"A dry run that lists the users outside of the admin group, which has {ADMINS} members. The seconds "
+        "of the policy are those that Custodian logs; the rest is its start, whatever the source. Latency is "
         f"{call} ms per API call and {connection} ms per new connection, as over a network.",
         markdown(
             ["source", "users", "latency", "calls to IAM", "seconds", "of it the policy", "peak MB"],

@@ -82,7 +82,8 @@ class ByHistory(AdminCriterion):
             look(record)
             if record.get("eventName") in wanted and not record.get("errorCode"):
                 kept.append(record)
-        if not history.complete:
+        self.complete = history.complete
+        if not self.complete:
             self.report("incomplete", reason="; ".join(history.problems))
         return kept
 
@@ -92,6 +93,9 @@ class ByHistory(AdminCriterion):
         for item in self.manager.iter_filters():
             if isinstance(item, AdminGroupMember):
                 groups |= item.groups.by_id(None)
+        # Names, members and groups have to be of one moment: those that were read together.
+        current = {group.id: group.name for group in (getattr(source, "groups", None) or {}).values()}
+        groups = {group_id: current.get(group_id, name) for group_id, name in groups.items()}
         members = {pair for pair in getattr(source, "members", ()) if pair[0] in groups}
         names = getattr(source, "names", {})
         return membership.Membership(records, groups, names, members, self.is_trusted)
@@ -127,6 +131,7 @@ class ByHistory(AdminCriterion):
     def admins_now(self):
         """The ids of the admin groups' members, for a policy on roles, which does not read the users."""
         client, found = iam(self.manager), set()
+        self.groups.check(None)  # finds them by their ids, under the names of now
         for name in self.groups.by_id(None).values():
             for page in client.get_paginator("get_group").paginate(GroupName=name):
                 found |= {user["UserId"] for user in page["Users"]}
@@ -134,17 +139,27 @@ class ByHistory(AdminCriterion):
 
     def restored_at(self, kind, principal, records, admins):
         """When a principal was last given IAM back, in seconds since the epoch; 0 if never."""
-        name, found = principal[kind.name_key], [0]
-        for record in records:
-            parameters = record.get("requestParameters")
-            target = text(parameters, f"{kind.name}Name")
-            about = target is not None and target.lower() == name.lower()
-            if about and self.takes_off(record, parameters) and self.is_lawful(record, admins):
-                found.append(seconds_of(record["eventTime"]))
-        return max(*found, self.tagged_at(kind, principal, records, admins))
+        about = self.records_about(kind, principal, records)
+        lawful = [one for one in about if self.takes_off(one) and self.is_lawful(one, admins)]
+        found = [seconds_of(record["eventTime"]) for record in lawful]
+        return max(0, *found, self.tagged_at(kind, principal, about, admins))
 
-    def takes_off(self, record, parameters):
+    @staticmethod
+    def records_about(kind, principal, records):
+        """The records, the newest first, of calls about a principal under any name that it has had."""
+        names, found = {principal[kind.name_key].lower()}, []
+        for record in sorted(records, key=lambda one: one["eventTime"], reverse=True):
+            parameters = record.get("requestParameters")
+            target, new = text(parameters, f"{kind.name}Name"), text(parameters, f"new{kind.noun}Name")
+            if target and new and new.lower() in names:
+                names.add(target.lower())
+            if target and target.lower() in names:
+                found.append(record)
+        return found
+
+    def takes_off(self, record):
         """Whether a call took off a form of the guard's denial."""
+        parameters = record.get("requestParameters")
         named = (text(parameters, "policyArn") or "").rpartition("/")[2] or text(parameters, "policyName")
         if record["eventName"].endswith("PermissionsBoundary"):
             return record["eventName"] in REMOVALS
@@ -158,35 +173,37 @@ class ByHistory(AdminCriterion):
         )
         return next(named, deny.MANAGED_POLICY).rpartition("/")[2]
 
-    def tagged_at(self, kind, principal, records, admins):
-        """The time in a principal's tag ``iam-guard-restored``; 0 if there is none that counts."""
+    def tagged_at(self, kind, principal, about, admins):
+        """The time in a principal's tag ``iam-guard-restored``; 0 if there is none that counts.
+
+        :param about: the records about the principal, the newest first
+        """
         value = next((t["Value"] for t in principal["Tags"] if t["Key"].lower() == RESTORED_TAG), None)
         if value is None:
             return 0
-        name, problem = principal[kind.name_key], None
+        problem, span = None, self.data.get("hours", HOURS) * 3600
         try:
             moment = seconds_of(value)
             problem = "a time in the future" if moment > time.time() + SKEW_SECONDS else None
         except ValueError:
             problem = "no time"
-        setters = [record for record in records if self.sets_tag(kind, record, name)]
+        setters = [record for record in about if self.sets_tag(record)]
         if setters and not self.is_lawful(setters[0], admins):  # the newest
             problem = "set by somebody who is no admin"
-        elif not setters and not problem and time.time() - LAG_SECONDS > moment > time.time() - HOURS * 3600:
+        elif not setters and not problem and self.complete and LAG_SECONDS < time.time() - moment < span:
             problem = "set by nobody, by CloudTrail's history"
         if problem:
             reason = f"the tag {RESTORED_TAG} is {problem}, and is ignored"
-            self.report("ignored", reason=reason, **{kind.name: name})
+            self.report("ignored", reason=reason, **{kind.name: principal[kind.name_key]})
             return 0
         return moment
 
-    def sets_tag(self, kind, record, name):
-        """Whether a call set a principal's tag ``iam-guard-restored``."""
-        parameters = record.get("requestParameters")
-        target = text(parameters, f"{kind.name}Name")
-        if record["eventName"] not in TAGGING or not target or target.lower() != name.lower():
+    @staticmethod
+    def sets_tag(record):
+        """Whether a call set the tag ``iam-guard-restored``."""
+        if record["eventName"] not in TAGGING:
             return False
-        tags = parameters.get("tags")
+        tags = record["requestParameters"].get("tags")
         keys = [text(tag, "key") or "" for tag in tags] if isinstance(tags, list) else []
         return RESTORED_TAG in [key.lower() for key in keys]
 

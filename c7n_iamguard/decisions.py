@@ -13,8 +13,8 @@ from c7n_iamguard.settings import PolicyOption
 
 log = logging.getLogger("c7n_iamguard")
 
-#: What was decided about a principal, as an annotation of the resource: for the actions that follow, and
-#: for Custodian's output.
+#: The annotation of a resource that says what was decided about it. The actions that follow read it, and it
+#: is part of Custodian's output.
 ANNOTATION = "c7n:IAMGuard"
 
 #: IAM's limits are shared by all callers of an account; more threads only meet more throttles.

@@ -10,7 +10,7 @@ from calendar import timegm
 from dataclasses import dataclass
 from typing import TypedDict
 
-#: Where the mode keeps :class:`Notes` inside an event. c7n keeps its own ``debug`` mark in events, too.
+#: The mode keeps :class:`Notes` under this key of an event. c7n keeps its own ``debug`` mark in events, too.
 NOTES = "c7n:iam-guard"
 
 DETAIL_TYPE = "AWS API Call via CloudTrail"
@@ -156,7 +156,7 @@ def _principal(type_, kind, element, identity, where):
 
 
 def _circumstances(identity, kind):
-    """What an event tells of a call beside whose rights stand behind it."""
+    """The session, source identity, person and service of a call, as far as the event tells."""
     session = (text(identity, "principalId") or "").partition(":")[2]
     return {
         "session": session or None if kind == "role" else None,

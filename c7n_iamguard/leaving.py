@@ -53,7 +53,7 @@ TAGGED = (
     ("SAMLProvider", "SAMLProviderArn"),
     ("ServerCertificate", "ServerCertificateName"),
 )
-#: How the names of calls begin that take something away.
+#: Calls whose names begin like this take something away.
 TAKING = ("Delete", "Detach", "Remove", "Deactivate", "Disable", "Untag", "Reject")
 
 
@@ -109,7 +109,7 @@ def boundary(call, noun):
 
 
 def trust(call):
-    """A role's trust policy. What was there before may be anything, so a person repairs it."""
+    """A change of a role's trust policy. A person repairs it, because nobody knows the earlier one."""
     parameters = {**call.named("RoleName"), "PolicyDocument": "file://trust-before.json"}
     return Left(UNKNOWN, (Call("UpdateAssumeRolePolicy", parameters).command,), target_of(call))
 

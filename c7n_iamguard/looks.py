@@ -147,7 +147,7 @@ class Looks:
         groups = AdminGroups.of_user(self.client, name) or []
         if any(group["GroupId"] in self.spared for group in groups):
             raise PolicyExecutionError(
-                f"{name}, whom the call made, is a member of the admin group by now, and an admin is never "
+                f"the call made {name}, who is a member of the admin group by now, and an admin is never "
                 "quarantined: look who added them"
             )
         return plan.about(name)

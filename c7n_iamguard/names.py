@@ -7,7 +7,7 @@ one second is unknown, so every order counts that is possible: a name cannot be 
 import itertools
 from typing import NamedTuple
 
-#: How the id of a deleted user begins while nobody knows it.
+#: The id of a deleted user begins like this while nobody knows it.
 DELETED = "deleted in"
 #: How many moves of names that depend on each other are tried in every order, within one second; how many states
 #: of their names are looked at meanwhile; and how many beginnings are followed further back.

@@ -21,7 +21,7 @@ from c7n_iamguard.event import caller, seconds_since, text
 
 #: The version of the detail's shape. A new key keeps it; a key that goes, or changes its meaning, raises it.
 VERSION = "1"
-#: Where the runbook is in the project's repository, for policies whose own ``metadata`` has no address of one.
+#: The runbook in the project's repository. It counts if the policy's own ``metadata`` has no address of one.
 RUNBOOK = "docs/incident.md"
 #: The annotation with a principal's calls, if the event history told of them: dicts, newest first.
 CALLS = "c7n:IAMCalls"
@@ -143,7 +143,7 @@ def detail(principal, kind, event, teller):
 
 
 def containment(decided):
-    """What was done about what the call gave, and what a person can do, with nothing left out."""
+    """How the guard undid the call, and what a person can do about the rest, with nothing left out."""
     texts = {key: decided.get(key) or "" for key in ("containment", "target")}
     lists = {key: decided.get(key) or [] for key in ("did", "reverse", "commands", "carriers")}
     return {"result": texts["containment"], "target": texts["target"], **lists}

@@ -56,6 +56,8 @@ class GuardedPeriodicMode(GuardedFunction, PeriodicMode):
         :raises Exception: the first error of any action, after all have run
         """
         policy, errors = self.policy, []
+        if not policy.is_runnable():
+            return []
         with policy.ctx as ctx:
             found = policy.resource_manager.resources()
             ctx.output.write_file("resources.json", dumps(found, indent=2))

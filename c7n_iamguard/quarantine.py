@@ -4,7 +4,7 @@ from c7n_iamguard import deny, principals, settings, trust
 from c7n_iamguard.groups import AdminGroups
 from c7n_iamguard.settings import GROUP_NAME
 
-#: Where a deployed policy keeps the ids of the groups whose members are never quarantined.
+#: A deployed policy keeps the ids of the groups whose members are never quarantined under this key of its pins.
 PINS = "never-quarantine"
 #: What a quarantine denies.
 EVERYTHING = ("*",)

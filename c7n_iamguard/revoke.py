@@ -152,6 +152,8 @@ class RevokeIAMAccess(DecidingAction):
 
         :returns: the record for Custodian's output; None if the principal is gone; the error if it failed
         """
+        if notes(event).get("gone"):
+            return None  # a filter has found that the name is nobody's: whoever takes it now has not called
         name, rungs, how, reason = principal[self.kind.name_key], {}, None, None
         verdict = "would-revoke" if self.data.get("observe") else "revoked"
         try:

@@ -77,7 +77,7 @@ def stop(element, problem, mend):
     )
 
 
-#: Where a deployed policy keeps the ids of its admins, in its ``metadata``.
+#: A deployed policy keeps the ids of its admins under this key of its ``metadata``.
 PINS = "iam-guard"
 
 

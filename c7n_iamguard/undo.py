@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from c7n_iamguard import leaving
 from c7n_iamguard.plans import Call, Left, Nothing, Record, Target, Unclear, Undo, camel, compact
 
-#: How the names of calls begin that change nothing. CloudTrail's own mark counts as well.
+#: Calls whose names begin like this change nothing. CloudTrail's own mark counts as well.
 READING = ("Get", "List", "Describe", "Generate", "Simulate")
 #: The path of the roles that only AWS can change.
 SERVICE_LINKED = "/aws-service-role/"

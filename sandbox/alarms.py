@@ -92,7 +92,7 @@ def value_of(metrics, account, region, properties, start, end):
 
 
 def calculated(expression, values):
-    """What an expression of metric math comes to; None where it has no data.
+    """What an expression of metric math comes to; None if it has no data.
 
     A sum has no data where one of its parts has none, so that FILL is needed.
     """

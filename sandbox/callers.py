@@ -36,7 +36,7 @@ class Call:
     """One call to IAM, out of a log.
 
     :param event: EventBridge's event of it; None where the log's entry is too broken to make one
-    :param principal: the :class:`Principal` who called, where it is a user or a role of that account
+    :param principal: the :class:`Principal` who called, if it is a user or a role of that account
     """
 
     account: str | None

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 POLICY = ROOT / "policies" / "revoke-unintended-iam-access.yml"
 ROLES_POLICY = ROOT / "policies" / "revoke-unintended-iam-access-of-roles.yml"
 FILTER = "admin-group-member"
-GROUPS = ["admins"]  # where the policy file names none
+GROUPS = ["admins"]  # if the policy file names none
 
 
 class DeploymentFailed(Exception):

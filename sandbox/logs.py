@@ -13,7 +13,7 @@ from glob import glob
 from pathlib import Path
 
 GZIP = b"\x1f\x8b"
-#: How the names of logs end in a folder. What else lies there is left alone.
+#: Names of logs in a folder end like this. The reader leaves other files alone.
 SUFFIXES = (".json", ".jsonl", ".ndjson", ".log", ".gz")
 #: A CloudTrail record has at least one of these.
 RECORD_KEYS = {"eventVersion", "eventID", "eventName", "eventSource", "userIdentity"}

@@ -32,7 +32,7 @@ class Principal:
     :param kind: CloudTrail's type: ``Root``, ``IAMUser``, ``FederatedUser``, ``AssumedRole``,
         ``WebIdentityUser``, ``SAMLUser`` or ``Service``
     :param name: the user's, role's or service's name
-    :param session: the session's name, where the credentials are temporary
+    :param session: the session's name, if the credentials are temporary
     :param policy: a session policy, JSON text, that narrows the session
     :param id: the id of the user or role that a session is of: one of the same name is somebody else
     :param mfa: whether a session was begun with a second factor
@@ -137,7 +137,7 @@ def account_or_default(key):
 
 
 def principal_of(key, region):
-    """Who an access key stands for; None where it is nobody's."""
+    """Who an access key stands for; None if it is nobody's."""
     account, partition = account_of(key), get_partition(region)
     if account is None:
         return None

@@ -49,7 +49,7 @@ class Row:
     decision: str = "not-delivered"
     how: str | None = None
 
-    # What the function answered where it failed, and the decision without that; no part of the printed row.
+    # The function's answer if it failed, and the decision without that; no part of the printed row.
     failure = None
     strongest = "not-delivered"
 

@@ -11,7 +11,7 @@ IAM_NAMES = (
 )
 #: The parameters that are an ARN themselves.
 IAM_ARNS = ("PolicyArn", "Arn", "SAMLProviderArn", "OpenIDConnectProviderArn", "PolicySourceArn")
-#: Calls of users about themselves, where they name nobody.
+#: Calls that are about the calling user if they name nobody.
 OWN = (
     "AccessKey",
     "SSHPublicKey",

@@ -193,7 +193,7 @@ class Sandbox:
         )["Role"]
         allowed = document({"Effect": "Allow", "Action": allow, "Resource": "*"})
         backend = iam_backends[account or self.account][get_partition(region or self.region)]
-        backend.get_role(name).put_policy("access", allowed)  # a call cannot, where the role is one of AWS's
+        backend.get_role(name).put_policy("access", allowed)  # a call cannot, if the role is one of AWS's
         return role
 
     def session(self, role_arn, name="session", region=None, **how):

@@ -4,10 +4,11 @@ import time
 from datetime import timedelta
 
 import pytest
-from helpers import backend, event_time, groups_of, moto_user, shipped
+from helpers import backend, event_time, groups_of, moto_group, moto_user, policy, shipped
 
 from c7n_iamguard.by_history import RESTORED_TAG
 from c7n_iamguard.deployment import OBSERVED, SINCE_TAG
+from sandbox.server import Fault
 
 CATCH_UP, CATCH_UP_ROLES = "catch-up-unintended-iam-access", "catch-up-unintended-iam-access-of-roles"
 CATCH_UP_GROUP = "catch-up-admin-group"
@@ -103,6 +104,19 @@ def test_who_was_an_admin_when_they_called_is_not_denied_for_it(history, caught,
     assert list(caught()) == ["eve"]
 
 
+def test_an_admin_group_that_was_renamed_is_known_by_its_new_name(history, caught, fresh, user):
+    """A policy that asks IAM who is an admin last of all: it has only the pinned name until then."""
+    ada, eve = user("ada", groups=["Admins"]), user("eve", groups=["Admins"])
+    pins = {"groups": {"Admins": moto_group(fresh, "Admins").id}, "roles": {}}
+    fresh.client("iam").update_group(GroupName="Admins", NewGroupName="Chefs")
+    history.clear()
+    eve.iam.create_user(UserName="colleague")
+    history.pass_by(20)
+    ada.iam.remove_user_from_group(GroupName="Chefs", UserName="eve")
+    history.pass_by(40)
+    assert list(caught(USERS[::-1], metadata={"iam-guard": pins})) == []
+
+
 def test_who_leaves_the_group_by_themselves_is_left_to_people(history, caught, user, logged):
     """Nobody can tell whether somebody who removed themselves was a member: said, and not denied."""
     eve = user("eve", groups=["Admins"])
@@ -183,6 +197,38 @@ def test_a_denial_that_was_taken_off_by_hand_is_a_restoration_if_an_admin_did_it
     assert list(caught()) == ([] if lawful else ["friend", "mallory"])
 
 
+def test_a_restoration_is_still_one_after_a_lawful_renaming(history, caught, user, logged):
+    """An admin tags a user and then renames them: the tag was set by the admin, and forgives."""
+    ada, eve = user("ada", groups=["Admins"]), user("eve")
+    eve.iam.create_user(UserName="backdoor")
+    history.pass_by(60)
+    restored = {"Key": RESTORED_TAG, "Value": event_time(timedelta(hours=3))}
+    ada.iam.tag_user(UserName="eve", Tags=[restored])
+    ada.iam.update_user(UserName="eve", NewUserName="eve2")
+    history.pass_by(3 * 60)
+    assert list(caught()) == []
+    assert logged() == []
+
+
+@pytest.mark.parametrize("case", ["old", "recent", "before the span", "unread"])
+def test_a_tag_that_nobody_set_forgives_nothing(history, caught, fresh, attacker, logged, monkeypatch, case):
+    """A setter can be missing: in the last hour and a half, before the span, and where reading stopped."""
+    from c7n_iamguard import history as reading
+
+    hours, expected = {"recent": (1.3, []), "before the span": (7, ["mallory"])}.get(case, (3, []))
+    if case == "unread":
+        monkeypatch.setattr(reading, "PATIENCE", 0)
+        fresh.faults.append(Fault("cloudtrail:LookupEvents", "ThrottlingException", skip=1))
+        for _ in range(60):
+            fresh.client("iam").list_users(MaxItems=1)
+    attacker.iam.create_user(UserName="backdoor")
+    history.pass_by(4 * 60)
+    tag(fresh, "mallory", event_time(timedelta(hours=hours)))
+    history.records[-1]["eventName"] = "GetUser"
+    assert list(caught()) == (["mallory"] if case == "old" else expected)
+    assert ("set by nobody" in "".join(line["reason"] for line in logged())) == (case == "old")
+
+
 # Observing, floods and faults
 
 
@@ -202,7 +248,6 @@ def test_what_was_read_counts_and_the_rest_is_incomplete(
 ):
     """LookupEvents stops to answer: who is found so far is found, and a line says that it is not all."""
     from c7n_iamguard import history as reading
-    from sandbox.server import Fault
 
     monkeypatch.setattr(reading, "PATIENCE", 0)
     for number in range(60):
@@ -218,8 +263,6 @@ def test_what_was_read_counts_and_the_rest_is_incomplete(
 
 def test_an_error_of_iam_is_no_empty_answer(history, caught, fresh, few_tries):
     """If the account cannot be read, the run fails."""
-    from sandbox.server import Fault
-
     fresh.faults.append(Fault("iam:GetAccountAuthorizationDetails", "AccessDenied", 403))
     with pytest.raises(Exception, match="AccessDenied"):
         caught()
@@ -237,6 +280,43 @@ def test_a_role_whose_call_was_missed_is_found(history, caught, fresh):
     filters = [{"not": [{"type": "admin-role", "roles": ["Terraform"]}]}, "unintended-iam-calls"]
     found = caught(filters, "aws.iam-role")
     assert list(found) == ["pipeline"]
+
+
+@pytest.mark.parametrize("by", ["an admin", "whoever took the group's name"])
+def test_a_role_is_given_iam_back_by_members_of_the_group_that_was_pinned(history, caught, fresh, user, by):
+    """The admin group is renamed, and another takes its name: its members' restorations count for nothing."""
+    iam, ada = fresh.client("iam"), user("ada", groups=["Admins"])
+    arn = fresh.create_role("pipeline")["Arn"]
+    fresh.client("iam", fresh.session(arn)).create_user(UserName="backdoor")
+    iam.attach_role_policy(
+        RoleName="pipeline", PolicyArn=f"arn:aws:iam::{fresh.account}:policy/DenyIAMAccess"
+    )
+    pins = {"groups": {"Admins": moto_group(fresh, "Admins").id}, "roles": {}}
+    iam.update_group(GroupName="Admins", NewGroupName="Chefs")
+    iam.create_group(GroupName="Admins")
+    mallory = user("mallory", groups=["Admins"])
+    history.pass_by(60)
+    who = ada if by == "an admin" else mallory
+    who.iam.detach_role_policy(
+        RoleName="pipeline", PolicyArn=f"arn:aws:iam::{fresh.account}:policy/DenyIAMAccess"
+    )
+    history.pass_by()
+    filters = [{"type": "unintended-iam-calls", "roles": ["Terraform"], "groups": ["Admins"]}]
+    found = caught(filters, "aws.iam-role", metadata={"iam-guard": pins})
+    assert list(found) == ([] if by == "an admin" else ["pipeline"])
+
+
+@pytest.mark.parametrize("account", ["000000000000", None], ids=["another account", "this account"])
+def test_a_catch_up_keeps_to_the_policys_conditions(history, monkeypatch, tmp_path, attacker, fresh, account):
+    """A policy with conditions that do not hold here acts on nobody."""
+    attacker.iam.create_user(UserName="backdoor")
+    history.pass_by()
+    condition = {"type": "value", "key": "account_id", "value": account or fresh.account}
+    data = {**shipped(CATCH_UP), "conditions": [condition], "filters": USERS, "actions": []}
+    data["mode"] = {**data["mode"], "role": "arn:aws:iam::1:role/x"}
+    catch_up = policy(data, fresh.environ(), monkeypatch, output_dir=str(tmp_path))
+    found = [one["UserName"] for one in catch_up.get_execution_mode().run_all()]
+    assert found == ([] if account else ["mallory"])
 
 
 # The admin group

@@ -1,12 +1,16 @@
 """Containing unintended calls while things go wrong: what is gone, refused, throttled or rewritten."""
 
 import random
+from calendar import timegm
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
+from botocore.exceptions import ClientError
 from contained import ADMINISTRATOR, ANYTHING, NOTHING, PASSWORD, QUARANTINE, SAML, allowed, decided, once
 from helpers import CONTAIN, made, outcomes
 
+from c7n_iamguard.looks import Looks
 from sandbox.server import Fault
 
 GUARD = "*:assumed-role/iam-guard-contain/*"
@@ -77,6 +81,26 @@ def test_a_new_thing_that_iam_does_not_know_everywhere_yet_is_not_gone(contained
     )
     assert contained.contain(made(event, timedelta(seconds=9)))["did"]
     assert not allowed(contained.iam.get_login_profile, UserName=admin.name)
+
+
+@pytest.mark.parametrize(("age", "moments"), [(0, [0, 10]), (3, [3, 10]), (9.5, [9.5, 10]), (10, [10])])
+def test_iam_is_asked_again_when_the_call_is_ten_seconds_old(monkeypatch, age, moments):
+    """IAM knows a new thing everywhere after ten seconds: the second question waits for that, and no longer."""
+    error = ClientError({"Error": {"Code": "NoSuchEntity", "Message": "no"}}, "DeleteLoginProfile")
+    called = timegm((2026, 11, 25, 12, 0, 0))
+    clock, asked = SimpleNamespace(now=called + age), []
+
+    def ask():
+        asked.append(clock.now - called)
+        if clock.now < called + 10:
+            raise error
+        return "done"
+
+    monkeypatch.setattr("time.time", lambda: clock.now)
+    monkeypatch.setattr("time.sleep", lambda seconds: setattr(clock, "now", clock.now + seconds))
+    event = {"detail": {"eventTime": "2026-11-25T12:00:00Z"}}
+    assert Looks(None, event, None, "mallory", ()).settled(ask) == "done"
+    assert asked == moments
 
 
 def test_what_cannot_be_taken_back_ends_loudly(contained):

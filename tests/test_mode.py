@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from c7n_iamguard.event import MalformedEvent, accounts, caller
+from sandbox.server import Fault
 
 OWN_QUEUE = f"arn:aws:sqs:us-east-1:111122223333:{FUNCTION}"
 
@@ -132,6 +133,21 @@ def test_a_renamed_user_is_found_by_id(fresh, user):
     assert invocation.decisions[-1]["decision"] == "revoked"
     assert invocation.decisions[-1]["user"] == "rex-renamed"
     assert revoked(fresh, "rex-renamed") == ["managed"]
+
+
+def test_a_name_that_changes_hands_while_it_is_looked_at_betrays_nobody(fresh, user):
+    """IAM does not know the caller's name, and a moment later somebody else has it: the caller alone is denied."""
+    rex = user("rex")
+    rex.iam.create_user(UserName="friend-of-rex")
+    (event,) = fresh.pending
+    fresh.client("iam").update_user(UserName="rex", NewUserName="rex-renamed")
+    fresh.client("iam").create_user(UserName="rex")
+    fresh.pending.clear()
+    guard = "*:assumed-role/iam-guard/*"
+    fresh.faults.append(Fault("iam:ListGroupsForUser", "NoSuchEntity", 404, times=1, caller=guard))
+    (invocation,) = fresh.deliver(event)
+    assert [(line["decision"], line["user"]) for line in invocation.decisions] == [("revoked", "rex-renamed")]
+    assert (revoked(fresh, "rex"), revoked(fresh, "rex-renamed")) == ([], ["managed"])
 
 
 def test_a_deleted_user_is_let_pass(fresh):
