@@ -11,6 +11,7 @@ c7n-org's own exit status does not always say so, and it says nothing of the acc
 
 import argparse
 import contextlib
+import functools
 import json
 import logging
 import multiprocessing
@@ -20,6 +21,7 @@ import tempfile
 from pathlib import Path
 
 import boto3
+import botocore.session
 import click
 import jsonschema
 import yaml
@@ -76,8 +78,9 @@ class Notes(logging.Handler):
 
     def publish(self, manager, function, *options, **more):
         """c7n's method of this name, which refuses where the guard was stopped. A preview only looks."""
-        changes = changes_of(manager, function)
-        if is_stopped(manager, function):
+        rules = rules_of(manager, function)
+        changes = changes_of(manager, function, rules)
+        if any(rule and rule["State"] == "DISABLED" for _, rule in rules):
             if self.deploying:
                 raise Stopped(f"{function.name} was stopped. Start it by deploy/switch on, and deploy again")
             changes.append("stopped: it would not be deployed")
@@ -99,11 +102,12 @@ def publish(*arguments, **more):
     return notes.publish(*arguments, **more)
 
 
-def changes_of(manager, function):
+def changes_of(manager, function, rules):
     """What a deployment would change about a function, as c7n itself finds out.
 
     :param manager: c7n's LambdaManager
     :param function: c7n's PolicyLambda
+    :param rules: what :func:`rules_of` returned
     """
     deployed, archive, settings = manager.get(function.name), function.get_archive(), function.get_config()
     function.get_archive = lambda: archive  # c7n asks for it again, and it can be made only once
@@ -117,7 +121,7 @@ def changes_of(manager, function):
     changes += ["code"] if archive.get_checksum() != before["CodeSha256"] else []
     old = deployed.get("Tags", {}).get(VERSION_TAG)
     changes += [f"version {old} to {new}"] if old != new else []
-    return changes + ["rule" for source, rule in rules_of(manager, function) if differs(source, rule)]
+    return changes + ["rule" for source, rule in rules if differs(source, rule)]
 
 
 def rules_of(manager, function):
@@ -133,11 +137,6 @@ def differs(source, rule):
         "ScheduleExpression": source.data.get("schedule"),
     }
     return not rule or any(rule.get(key) != value for key, value in wanted.items())
-
-
-def is_stopped(manager, function):
-    """Whether any of a function's rules is disabled."""
-    return any(rule and rule["State"] == "DISABLED" for _, rule in rules_of(manager, function))
 
 
 # Accounts
@@ -323,6 +322,8 @@ def main(arguments=None):
     )
     options = parser.parse_args(arguments)
     multiprocessing.set_start_method("fork", force=True)  # c7n-org's processes know what is replaced here
+    # c7n makes a session for each look, and each would read AWS's descriptions of its services anew.
+    botocore.session.create_loader = functools.cache(botocore.session.create_loader)
     deploying = options.what == "deploy"
     with tempfile.TemporaryDirectory(prefix="iam-guard-") as folder:
         try:

@@ -1,4 +1,4 @@
-"""The ``aws`` commands that the documentation shows, run by boto3: as a function, or as a stand-in on PATH.
+"""The ``aws`` commands that the documentation shows, run by botocore: as a function, or as a stand-in on PATH.
 
 It understands what those commands use: options by their kebab-case names, JSON, shorthand, ``file://``,
 flags, ``--query``, ``--output``, ``--region``, waiters, ``cloudformation deploy``. All else is an error.
@@ -10,9 +10,9 @@ import shlex
 import sys
 from pathlib import Path
 
-import boto3
 import jmespath
 from botocore import xform_name
+from botocore.session import get_session
 
 ANYWHERE = ("region", "output", "query")
 
@@ -21,7 +21,7 @@ def run(line, client_factory):
     """Run one command.
 
     :param line: the command as text, or as a list of words, with or without ``aws`` in front
-    :param client_factory: a function of a service and a region, or None, that returns a boto3 client
+    :param client_factory: a function of a service and a region, or None, that returns a client
     :returns: what the command prints
     """
     words = shlex.split(line, comments=True) if isinstance(line, str) else list(line)
@@ -158,4 +158,4 @@ def stand_in(folder):
 
 
 if __name__ == "__main__":
-    print(run(sys.argv[1:], lambda service, region: boto3.client(service, region_name=region)), end="")
+    print(run(sys.argv[1:], get_session().create_client), end="")

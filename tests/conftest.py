@@ -28,6 +28,11 @@ from sandbox import Sandbox, iam
 from sandbox.server import DEPLOY
 
 
+def pytest_xdist_auto_num_workers():
+    """One worker more than there are processors: some tests wait for functions that wait."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_sessionstart():
     """Load the plugin as custodian does, right after c7n's IAM resources, whichever module a test imports."""
     import c7n.resources.iam  # noqa: F401

@@ -35,12 +35,18 @@ def test_stock_custodian_knows_the_pack_right_after_pip_install(environment, tmp
 
 
 def test_stock_c7n_org_knows_the_pack_right_after_pip_install(environment, tmp_path):
-    """``c7n-org validate`` knows the plugin where nothing but the wheel was installed."""
+    """``c7n-org validate`` knows the plugin where nothing but the wheel was installed.
+
+    It takes one file, hence all policies in one.
+    """
     account = {"name": "a", "account_id": "111122223333", "role": "arn:aws:iam::111122223333:role/r"}
     (tmp_path / "accounts.yml").write_text(yaml.safe_dump({"accounts": [account]}))
-    for file in POLICIES.glob("*.yml"):
-        out = run(environment / "c7n-org", "validate", "-c", "accounts.yml", "-u", file, cwd=tmp_path)
-        assert "all policies are valid" in out
+    data = [yaml.safe_load(file.read_text()) for file in POLICIES.glob("*.yml")]
+    pack = {"policies": [policy for file in data for policy in file["policies"]]}
+    pack["vars"] = {name: value for file in data for name, value in file.get("vars", {}).items()}
+    (tmp_path / "pack.yml").write_text(yaml.safe_dump(pack))
+    out = run(environment / "c7n-org", "validate", "-c", "accounts.yml", "-u", "pack.yml", cwd=tmp_path)
+    assert "all policies are valid" in out
 
 
 def test_an_interpreter_starts_without_the_package_behind_its_hook(environment, tmp_path):

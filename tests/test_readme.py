@@ -1,5 +1,6 @@
 """README and docs are true: every name and command that they show exists, in the form that it is shown in."""
 
+import functools
 import re
 import shlex
 import subprocess
@@ -53,17 +54,21 @@ def test_an_aws_command_has_the_options_of_its_operation(command):
     assert not shape or not ParamValidator().validate(arguments, shape).has_errors()
 
 
+@functools.cache
+def help_of(program, verb):
+    """What a stock command says of its options."""
+    command = [Path(sys.executable).parent / program, verb, "--help"]
+    return subprocess.run(command, capture_output=True, text=True).stdout
+
+
 @pytest.mark.parametrize("command", commands("custodian") + commands("c7n-org"))
 def test_a_stock_command_has_options_and_files_that_exist(command):
     """Each ``custodian`` and ``c7n-org`` command of README names files and options that there are."""
     first = command.split("2>&1")[0].split(" -- ")[0]
     program, verb, *words = shlex.split(first)
-    help_text = subprocess.run(
-        [Path(sys.executable).parent / program, verb, "--help"], capture_output=True, text=True
-    ).stdout
     for word in words:
         if word.startswith("-"):
-            assert re.search(rf"(^|\s){re.escape(word)}\b", help_text), word
+            assert re.search(rf"(^|\s){re.escape(word)}\b", help_of(program, verb)), word
         elif word.startswith("policies/"):
             assert list(ROOT.glob(word)), word
 
