@@ -29,8 +29,8 @@ from sandbox.server import DEPLOY
 
 
 def pytest_xdist_auto_num_workers():
-    """One worker more than there are processors: some tests wait for functions that wait."""
-    return (os.cpu_count() or 1) + 1
+    """Two workers more than there are processors: many tests wait for functions that wait."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_sessionstart():

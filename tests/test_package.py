@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import yaml
-from helpers import POLICIES, ROOT
+from helpers import POLICIES, ROOT, policies_of
 
 
 def run(*command, **how):
@@ -37,13 +37,12 @@ def test_stock_custodian_knows_the_pack_right_after_pip_install(environment, tmp
 def test_stock_c7n_org_knows_the_pack_right_after_pip_install(environment, tmp_path):
     """``c7n-org validate`` knows the plugin where nothing but the wheel was installed.
 
-    It takes one file, hence all policies in one.
+    It takes one file, and a second for each policy, hence those of one file for users and one for roles in one.
     """
     account = {"name": "a", "account_id": "111122223333", "role": "arn:aws:iam::111122223333:role/r"}
     (tmp_path / "accounts.yml").write_text(yaml.safe_dump({"accounts": [account]}))
-    data = [yaml.safe_load(file.read_text()) for file in POLICIES.glob("*.yml")]
-    pack = {"policies": [policy for file in data for policy in file["policies"]]}
-    pack["vars"] = {name: value for file in data for name, value in file.get("vars", {}).items()}
+    files = (POLICIES / "restore-iam-access.yml", POLICIES / "revoke-unintended-iam-access-of-roles.yml")
+    pack = {"policies": [policy for file in files for policy in policies_of(file)]}
     (tmp_path / "pack.yml").write_text(yaml.safe_dump(pack))
     out = run(environment / "c7n-org", "validate", "-c", "accounts.yml", "-u", "pack.yml", cwd=tmp_path)
     assert "all policies are valid" in out

@@ -5,7 +5,7 @@ import json
 import pytest
 from c7n.exceptions import PolicyExecutionError, PolicyValidationError
 from contained import ACCOUNT, ANYTHING, QUARANTINE, TRUST, once
-from helpers import CONTAIN, POLICIES, policies_of, policy, shipped
+from helpers import CONTAIN, POLICIES, policies_of, policy, shipped, stock
 
 from c7n_iamguard import settings
 
@@ -71,44 +71,71 @@ def test_a_function_that_does_not_know_the_admin_groups_ids_fails(contained, by_
 # The policies that operators run
 
 
-@pytest.mark.parametrize("kind", ["user", "role"])
-def test_quarantined_users_and_roles_are_listed(contained, quarantined, custodian, kind):
-    """The list has who carries the quarantine, and nobody else."""
+KINDS = ("user", "role")
+
+
+@pytest.fixture
+def run(contained, tmp_path):
+    """``run(name, …)``: policies of users and of roles, in one run of stock custodian."""
+
+    def custodian(*names):
+        files = [POLICIES / f"{name}.yml" for name in names]
+        environ = contained.sandbox.environ(account=ACCOUNT)
+        done = stock("custodian", "run", "-s", tmp_path, "-r", "us-east-1", *files, environ=environ)
+        assert done.returncode == 0, done.stderr
+        return [json.loads((tmp_path / name / "resources.json").read_text()) for name in names]
+
+    return custodian
+
+
+def deny_and_tag(contained, kind, name, value):
+    """Deny IAM to a user or role, beside the quarantine, and tag it.
+
+    :returns: the ARN of the denial
+    """
+    iam, named = contained.iam, {f"{kind.title()}Name": name}
+    denial = QUARANTINE.replace("iam-guard-quarantine", "DenyIAMAccess")
+    getattr(iam, f"attach_{kind}_policy")(**named, PolicyArn=denial)
+    getattr(iam, f"tag_{kind}")(**named, Tags=[{"Key": "iam-guard", "Value": value}])
+    return denial
+
+
+def policies_on(contained, kind, name):
+    """The ARNs of the managed policies of a user or role."""
+    attached = getattr(contained.iam, f"list_attached_{kind}_policies")(**{f"{kind.title()}Name": name})
+    return [one["PolicyArn"] for one in attached["AttachedPolicies"]]
+
+
+def test_quarantined_users_and_roles_are_listed(contained, quarantined, run):
+    """The lists have who carries the quarantine, and nobody else."""
     contained.person(name="free"), contained.role(name="free")
-    found = custodian(f"list-quarantined-{kind}s", account=ACCOUNT).users
-    assert quarantined in found
-    assert all(contained.quarantined(kind, name) for name in found)
+    found = run("list-quarantined-users", "list-quarantined-roles")
+    for kind, principals in zip(KINDS, found, strict=True):
+        names = [principal[f"{kind.title()}Name"] for principal in principals]
+        assert quarantined in names
+        assert all(contained.quarantined(kind, name) for name in names)
 
 
-@pytest.mark.parametrize("kind", ["user", "role"])
-def test_lifting_a_quarantine_takes_the_tag_and_leaves_other_denials(contained, quarantined, custodian, kind):
+def test_lifting_a_quarantine_takes_the_tag_and_leaves_other_denials(contained, quarantined, run):
     """Only who is tagged is free again; a denial of IAM stays, and so does everybody else's quarantine."""
-    iam, name = contained.iam, {f"{kind.title()}Name": quarantined}
-    denial = QUARANTINE.replace("iam-guard-quarantine", "DenyIAMAccess")
-    getattr(iam, f"attach_{kind}_policy")(**name, PolicyArn=denial)
-    getattr(iam, f"tag_{kind}")(**name, Tags=[{"Key": "iam-guard", "Value": "lift-quarantine"}])
-    custodian(f"restore-quarantined-{kind}s", account=ACCOUNT)
-    attached = getattr(iam, f"list_attached_{kind}_policies")(**name)["AttachedPolicies"]
-    assert [one["PolicyArn"] for one in attached] == [denial]
-    assert getattr(iam, f"list_{kind}_tags")(**name)["Tags"] == []
-    assert contained.quarantined("role" if kind == "user" else "user", quarantined)
-    custodian(f"restore-quarantined-{kind}s", account=ACCOUNT)  # once more changes nothing
+    for number, kind in enumerate(KINDS):
+        denial = deny_and_tag(contained, kind, quarantined, "lift-quarantine")
+        run("restore-quarantined-users", "restore-quarantined-roles")
+        assert policies_on(contained, kind, quarantined) == [denial]
+        tags = getattr(contained.iam, f"list_{kind}_tags")(**{f"{kind.title()}Name": quarantined})["Tags"]
+        assert tags == []
+        left = [other for other in KINDS if contained.quarantined(other, quarantined)]
+        assert left == list(KINDS[number + 1 :])
 
 
-@pytest.mark.parametrize(
-    ("kind", "file"), [("user", "restore-iam-access"), ("role", "restore-iam-access-of-roles")]
-)
-def test_giving_iam_back_lifts_no_quarantine(contained, quarantined, custodian, kind, file):
+def test_giving_iam_back_lifts_no_quarantine(contained, quarantined, run):
     """restore-iam-access takes off the denial of IAM alone, and does not answer to the other tag."""
-    iam, name = contained.iam, {f"{kind.title()}Name": quarantined}
-    denial = QUARANTINE.replace("iam-guard-quarantine", "DenyIAMAccess")
-    getattr(iam, f"attach_{kind}_policy")(**name, PolicyArn=denial)
     for value, left in (("lift-quarantine", 2), ("restore", 1)):
-        getattr(iam, f"tag_{kind}")(**name, Tags=[{"Key": "iam-guard", "Value": value}])
-        custodian(file, account=ACCOUNT)
-        attached = getattr(iam, f"list_attached_{kind}_policies")(**name)["AttachedPolicies"]
-        assert len(attached) == left
-    assert contained.quarantined(kind, quarantined)
+        for kind in KINDS:
+            deny_and_tag(contained, kind, quarantined, value)
+        run("restore-iam-access", "restore-iam-access-of-roles")
+        assert [len(policies_on(contained, kind, quarantined)) for kind in KINDS] == [left, left]
+    assert [contained.quarantined(kind, quarantined) for kind in KINDS] == [True, True]
 
 
 # What is refused

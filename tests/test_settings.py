@@ -1,11 +1,12 @@
 """What an operator wrote meets an account: deploying, dry runs, bulk runs, exempt users."""
 
-import copy
+import io
 import json
+import zipfile
 
 import pytest
-import yaml
-from helpers import FUNCTION, POLICIES, REVOKE, case, guards_calls, revoked, shipped, stock
+from helpers import FUNCTION, REVOKE, case, guards_calls, revoked, shipped
+from moto.awslambda.models import lambda_backends
 from variants import with_action, with_groups
 
 from sandbox.server import Fault
@@ -102,23 +103,26 @@ def test_max_resources_stops_a_bulk_revocation(deployed, custodian, user):
 # Break-glass: exempting users with stock filters
 
 
-@pytest.fixture(scope="module")
-def exempting(deployed, tmp_path_factory):
-    """``exempting(policy)``: deploys the policy in place of the shipped one, which comes back in the end."""
-    folder = tmp_path_factory.mktemp("exempt")
+@pytest.fixture
+def exempting(fresh):
+    """``exempting(filters=…)``: the deployed function with other parts of its policy, until the test ends."""
+    client = fresh.client("lambda")
+    code = lambda_backends[fresh.account][fresh.region].get_function(FUNCTION).code_bytes
 
-    def deploy(policy):
-        (folder / "policy.yml").write_text(yaml.safe_dump({"policies": [policy]}))
-        deploy_file(folder / "policy.yml")
+    def change(**parts):
+        changed = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(code)) as old, zipfile.ZipFile(changed, "w") as new:
+            for name in old.namelist():
+                content = old.read(name)
+                if name == "config.json":
+                    config = json.loads(content)
+                    config["policies"][0] |= parts
+                    content = json.dumps(config)
+                new.writestr(name, content)
+        client.update_function_code(FunctionName=FUNCTION, ZipFile=changed.getvalue())
 
-    def deploy_file(file):
-        done = stock(
-            "custodian", "run", "-s", folder, "-r", deployed.region, file, environ=deployed.environ()
-        )
-        assert done.returncode == 0, done.stderr
-
-    yield deploy
-    deploy_file(POLICIES / f"{REVOKE}.yml")
+    yield change
+    client.update_function_code(FunctionName=FUNCTION, ZipFile=code)
 
 
 NOT_ADMIN = SHIPPED["filters"][-1]
@@ -132,10 +136,8 @@ EXEMPTIONS = {
 @pytest.mark.parametrize("how", EXEMPTIONS)
 def test_an_exempt_user_is_not_revoked_and_others_are(fresh, exempting, user, how):
     """A break-glass user who is exempt by a stock filter keeps IAM; the same rule revokes everybody else."""
-    policy = {**copy.deepcopy(SHIPPED), "filters": [*EXEMPTIONS[how], NOT_ADMIN]}
-    if how == "by tag":
-        policy["source"] = "describe"
-    exempting(policy)
+    tags_are_read = {"source": "describe"} if how == "by tag" else {}
+    exempting(filters=[*EXEMPTIONS[how], NOT_ADMIN], **tags_are_read)
     user(
         "break-glass", path="/emergency/", tags=[{"Key": "iam-guard-exempt", "Value": "yes"}]
     ).iam.create_user(UserName=f"made-in-need-{how.split()[-1]}")
@@ -155,7 +157,7 @@ def test_an_exempt_user_is_not_revoked_and_others_are(fresh, exempting, user, ho
 
 def test_errors_of_the_describe_source_propagate(fresh, exempting):
     """With ``source: describe``, a throttled GetUser fails the event instead of dropping it."""
-    exempting({**copy.deepcopy(SHIPPED), "source": "describe"})
+    exempting(source="describe")
     fresh.faults.append(Fault("iam:GetUser", "AccessDenied", 403, caller="*/iam-guard/*"))
     (invocation,) = fresh.deliver(case("revoked-create-user"))
     assert invocation.dead_lettered
@@ -164,7 +166,7 @@ def test_errors_of_the_describe_source_propagate(fresh, exempting):
 
 def test_a_renamed_user_is_found_by_id_with_the_describe_source(fresh, exempting, user):
     """With ``source: describe``, a name that GetUser does not know any more is looked up by its id."""
-    exempting({**copy.deepcopy(SHIPPED), "source": "describe"})
+    exempting(source="describe")
     rex = user("rex")
     rex.iam.create_user(UserName="friend-of-rex")
     (event,) = fresh.pending
