@@ -7,12 +7,16 @@ flags, ``--query``, ``--output``, ``--region``, waiters, ``cloudformation deploy
 import json
 import re
 import shlex
+import socketserver
 import sys
+import threading
+import traceback
+from functools import partial
 from pathlib import Path
 
 import jmespath
 from botocore import xform_name
-from botocore.session import get_session
+from botocore.session import Session
 
 ANYWHERE = ("region", "output", "query")
 
@@ -149,13 +153,56 @@ def text(answer):
     return "\t".join(map(str, answer)) + "\n"
 
 
+#: The command itself. It has the process that made it run what it was given.
+COMMAND = """#!{python} -SEs
+import json, os, socket, sys
+words = ["file://" + os.path.abspath(word[7:]) if word.startswith("file://") else word for word in sys.argv[1:]]
+if "--template-file" in words:
+    at = words.index("--template-file") + 1
+    words[at] = os.path.abspath(words[at])
+environ = {{name: value for name, value in os.environ.items() if name.startswith("AWS_")}}
+with socket.create_connection({address!r}) as server:
+    server.sendall(json.dumps([words, environ]).encode())
+    server.shutdown(socket.SHUT_WR)
+    status, printed = json.load(server.makefile())
+(sys.stderr if status else sys.stdout).write(printed)
+sys.exit(status)
+"""
+
+
 def stand_in(folder):
-    """Put an executable ``aws`` into a folder, to stand in front of PATH."""
+    """Put an executable ``aws`` into a folder, to stand in front of PATH.
+
+    Python with botocore takes a quarter of a second to start, so the commands run in threads of this process.
+    """
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answer)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     command = Path(folder) / "aws"
-    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(__file__)} "$@"\n')
+    command.write_text(COMMAND.format(python=sys.executable, address=server.server_address))
     command.chmod(0o755)
     return command
 
 
-if __name__ == "__main__":
-    print(run(sys.argv[1:], get_session().create_client), end="")
+class Answer(socketserver.StreamRequestHandler):
+    """What one command answers: its exit status and what it prints, on stderr if it has failed."""
+
+    def handle(self):
+        words, environ = json.load(self.rfile)
+        try:
+            status, printed = 0, run(words, partial(client_of, environ))
+        except Exception:
+            status, printed = 1, traceback.format_exc()
+        self.wfile.write(json.dumps([status, printed]).encode())
+
+
+def client_of(environ, service, region):
+    """A client such as a process with these environment variables has."""
+    return Session().create_client(
+        service,
+        region_name=region or environ.get("AWS_REGION") or environ["AWS_DEFAULT_REGION"],
+        endpoint_url=environ["AWS_ENDPOINT_URL"],
+        aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environ["AWS_SECRET_ACCESS_KEY"],
+        aws_session_token=environ.get("AWS_SESSION_TOKEN"),
+    )

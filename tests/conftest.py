@@ -22,6 +22,7 @@ from helpers import (  # noqa: F401  some test modules import these from here
     policy,
     stock,
 )
+from hypothesis import HealthCheck, settings
 
 from c7n_iamguard import deny
 from sandbox import Sandbox, iam
@@ -36,6 +37,10 @@ def pytest_xdist_auto_num_workers():
 def pytest_sessionstart():
     """Load the plugin as custodian does, right after c7n's IAM resources, whichever module a test imports."""
     import c7n.resources.iam  # noqa: F401
+
+    # How long an example takes to make says how busy the machine is.
+    settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -157,7 +157,7 @@ def simulated(start, changes):
     return members, lawful
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(CHANGES, st.sets(st.sampled_from(PEOPLE)))
 @example([(1, "mallory", "add", "ada"), (2, "eve", "remove", "mallory")], {"eve"})
 def test_a_member_who_is_unlawful_in_some_order_is_never_taken_for_lawful(changes, start):

@@ -127,7 +127,7 @@ def worlds(next_second):
     return st.builds(world, st.sets(st.sampled_from(["ada", "eve"]), min_size=1), calls)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(worlds(st.just(1)))
 def test_with_a_second_for_each_call_the_records_tell_who_is_lawful(world):
     """Under whatever names, each unlawful member is found or doubted, and no lawful one is found."""
@@ -146,7 +146,7 @@ def _never_admins(world):
     return world.others - added
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(worlds(st.integers(0, 1)))
 def test_with_several_calls_in_a_second_no_unlawful_member_is_missed(world):
     """Where the order within a second is unknown, who is unlawful in the true one is found or doubted."""

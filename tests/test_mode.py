@@ -91,7 +91,7 @@ def test_an_error_code_that_is_no_text_changes_nothing(fresh):
     assert revoked(fresh, "bob") == ["managed"]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     path=st.sampled_from(PARTS),
     value=any_json,
