@@ -59,9 +59,9 @@ def an_hour_passes(sandbox, minutes=60):
 
 
 def alarms(sandbox, **later):
-    """The names of the alarms that are off in this minute or the next, as of now or later, without the prefix."""
+    """The alarms that go off from the last minute to the next, as of now or later, without their prefix."""
     minute = datetime.now(timezone.utc).replace(second=0, microsecond=0) + timedelta(**later)
-    states = [sandbox.alarms(minute + timedelta(minutes=number)) for number in range(3)]
+    states = [sandbox.alarms(minute + timedelta(minutes=number)) for number in range(-1, 3)]
     return {
         name.removeprefix("iam-guard-")
         for found in states
