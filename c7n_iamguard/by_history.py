@@ -146,14 +146,18 @@ class ByHistory(AdminCriterion):
 
     @staticmethod
     def records_about(kind, principal, records):
-        """The records, the newest first, of calls about a principal under any name that it has had."""
-        names, found = {principal[kind.name_key].lower()}, []
+        """The records, the newest first, of calls about a principal, under the name that it had at each time.
+
+        Whoever had its name before, or has its former name now, is somebody else.
+        """
+        name, found = principal[kind.name_key].lower(), []
         for record in sorted(records, key=lambda one: one["eventTime"], reverse=True):
             parameters = record.get("requestParameters")
-            target, new = text(parameters, f"{kind.name}Name"), text(parameters, f"new{kind.noun}Name")
-            if target and new and new.lower() in names:
-                names.add(target.lower())
-            if target and target.lower() in names:
+            target = (text(parameters, f"{kind.name}Name") or "").lower()
+            new = (text(parameters, f"new{kind.noun}Name") or "").lower()
+            if target and new == name:
+                name = target
+            if target == name:
                 found.append(record)
         return found
 

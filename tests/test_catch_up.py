@@ -210,6 +210,21 @@ def test_a_restoration_is_still_one_after_a_lawful_renaming(history, caught, use
     assert logged() == []
 
 
+def test_a_restoration_is_not_inherited_with_a_name(history, caught, fresh, user, attacker):
+    """An admin gives somebody IAM back; whoever takes that name afterwards is not forgiven."""
+    iam, ada, _ = fresh.client("iam"), user("ada", groups=["Admins"]), user("eve")
+    deny = {"UserName": "eve", "PolicyArn": f"arn:aws:iam::{fresh.account}:policy/DenyIAMAccess"}
+    attacker.iam.create_user(UserName="backdoor")
+    history.pass_by(30)
+    iam.attach_user_policy(**deny)
+    ada.iam.detach_user_policy(**deny)
+    history.pass_by(30)
+    iam.update_user(UserName="eve", NewUserName="eve2")
+    iam.update_user(UserName="mallory", NewUserName="eve")
+    history.pass_by(60)
+    assert "eve" in caught()
+
+
 @pytest.mark.parametrize("case", ["old", "recent", "before the span", "unread"])
 def test_a_tag_that_nobody_set_forgives_nothing(history, caught, fresh, attacker, logged, monkeypatch, case):
     """A setter can be missing: in the last hour and a half, before the span, and where reading stopped."""
