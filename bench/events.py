@@ -142,7 +142,7 @@ def table(data):
             "and as many policies.",
             growth_table(data["growth"]),
             target("processor time there, times that in the small account", grown(data["growth"]), 1.1),
-            "Where our time goes, by `python -m bench profile` (cProfile makes many small calls look dearer "
+            "`python -m bench profile` shows the time of each phase (cProfile makes many small calls look dearer "
             "than they are; some rows are parts of others):",
             shares.table(data["shares"]),
         ]

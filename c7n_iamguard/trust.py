@@ -1,6 +1,6 @@
 """Whether a managed policy still denies what it must. IAM is asked at most once a minute.
 
-Whoever may write policies can turn ``DenyIAMAccess`` into one that allows everything, and attaching it would
+An attacker who may write policies can turn ``DenyIAMAccess`` into one that allows everything. Attaching it would
 then help nobody. So its default version is read, and the answer is remembered for :data:`SECONDS`.
 """
 

@@ -37,7 +37,7 @@ def test_stock_custodian_knows_the_pack_right_after_pip_install(environment, tmp
 def test_stock_c7n_org_knows_the_pack_right_after_pip_install(environment, tmp_path):
     """``c7n-org validate`` knows the plugin where nothing but the wheel was installed.
 
-    It takes one file, and a second for each policy, hence those of one file for users and one for roles in one.
+    The command takes one file, so the test joins a policy for users and one for roles.
     """
     account = {"name": "a", "account_id": "111122223333", "role": "arn:aws:iam::111122223333:role/r"}
     (tmp_path / "accounts.yml").write_text(yaml.safe_dump({"accounts": [account]}))
