@@ -3,7 +3,6 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from bench import callers
 from bench.clock import Clock
 from bench.common import LATENCY, milliseconds, sandbox, say
 from bench.functions import BURST, FUNCTIONS, of
@@ -48,8 +47,8 @@ def burst(box, clock, function, limit):
     kind, account = function.kind, function.account
     box.functions.cool()
     name = kind.new(box, account)
-    events = [callers.event(box, kind, account, name) for _ in range(CALLS)]
-    clock.watch(lambda: callers.is_denied(kind, account, name))
+    events = [kind.event(box, account, name) for _ in range(CALLS)]
+    clock.watch(lambda: kind.is_denied(account, name))
     begun = time.perf_counter()
     with ThreadPoolExecutor(limit) as pool:
         handled = []

@@ -1,20 +1,23 @@
 """Who calls IAM in a measurement, written into moto directly, because calls would take minutes.
 
-Each kind of caller knows how to make one who is denied, one who is meant to use IAM, the event of their call, and
-how to see that they are denied.
+Each kind knows how to make one who is to be denied, the event by which the function hears of their call, and how to
+see that they are denied. The name ``admin`` is that of somebody who may use IAM.
 """
 
 import itertools
 import json
+import time
 
 from moto.iam.models import iam_backends
 
-from sandbox import cloudtrail
+from sandbox import cloudtrail, eventbridge
 from sandbox.principals import Principal
+from sandbox.server import DEPLOY
 
 ADMIN_GROUP = "admins"
 ADMIN = "admin"
-MANAGED_POLICY = "policy/DenyIAMAccess"
+#: How long ago a call was that a catch-up finds, in seconds: the first half hour is the event path's.
+CAUGHT_SECONDS = 45 * 60
 
 numbers = itertools.count()
 
@@ -27,7 +30,32 @@ def document(statement):
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-class Users:
+def created(account, who, name="somebody", **more):
+    """The record of a caller's CreateUser just now, of a user with a name."""
+    params = {"UserName": name}
+    return {**cloudtrail.record(who.identity(), "iam", "CreateUser", params, account, "us-east-1"), **more}
+
+
+class Kind:
+    """What all kinds have in common.
+
+    :cvar denial: how the ARN of the policy ends that denies them
+    """
+
+    denial = "policy/DenyIAMAccess"
+
+    @classmethod
+    def event(cls, box, account, name):
+        """EventBridge's event of a caller who has called CreateUser just now."""
+        return cloudtrail.envelope(created(account, cls.principal(account, name)))
+
+    @classmethod
+    def is_denied(cls, account, name):
+        """Whether a caller carries the policy that denies."""
+        return any(arn.endswith(cls.denial) for arn in cls.found(account, name).managed_policies)
+
+
+class Users(Kind):
     """Callers that are IAM users."""
 
     @staticmethod
@@ -60,7 +88,41 @@ class Users:
         return backend(account).users[name]
 
 
-class Roles:
+class CaughtUsers(Users):
+    """Users whose call the event path has missed: the history has that one, and a schedule starts the function."""
+
+    @classmethod
+    def event(cls, box, account, name):
+        """The schedule's event, with a call of the user in the history."""
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - CAUGHT_SECONDS))
+        box.history.clear()
+        box.history.append(created(account, cls.principal(account, name), eventTime=moment))
+        return eventbridge.envelope("aws.events", "Scheduled Event", {}, account, box.region, [])
+
+
+class CreatedUsers(Users):
+    """Users whom somebody has made who must not use IAM. They are quarantined, whatever happens to their maker."""
+
+    denial = "policy/iam-guard-quarantine"
+    MAKER = "maker"
+
+    @classmethod
+    def prepare(cls, box, account):
+        """Make the quarantine, the admin group, and the user who makes others."""
+        super().prepare(box, account)
+        box.deploy(DEPLOY / "contain.yml", stack="iam-guard-contain", account=account)
+        cls.add(box, account, [cls.MAKER])
+
+    @classmethod
+    def event(cls, box, account, name):
+        """EventBridge's event of the call that has made a user just now."""
+        who = cls.principal(account, ADMIN if name == ADMIN else cls.MAKER)
+        user = cls.found(account, name)
+        answer = {"user": {"userName": name, "userId": user.id, "arn": user.arn, "path": "/"}}
+        return cloudtrail.envelope(created(account, who, name, responseElements=answer))
+
+
+class Roles(Kind):
     """Callers that are sessions of IAM roles."""
 
     @staticmethod
@@ -88,14 +150,3 @@ class Roles:
     @staticmethod
     def found(account, name):
         return next(role for role in backend(account).roles.values() if role.name == name)
-
-
-def event(box, kind, account, name):
-    """EventBridge's event of a caller who has called CreateUser just now."""
-    identity, params = kind.principal(account, name).identity(), {"UserName": "somebody"}
-    return cloudtrail.envelope(cloudtrail.record(identity, "iam", "CreateUser", params, account, box.region))
-
-
-def is_denied(kind, account, name):
-    """Whether a caller carries the managed deny policy."""
-    return any(arn.endswith(MANAGED_POLICY) for arn in kind.found(account, name).managed_policies)

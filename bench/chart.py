@@ -4,7 +4,7 @@ from html import escape
 
 from bench.burst import CALLS, ENVIRONMENTS
 
-WIDTH, LABELS, RIGHT = 760, 190, 70
+WIDTH, LABELS, RIGHT = 820, 250, 70
 BAR, GAP, TITLE, BETWEEN = 18, 6, 30, 22
 FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 #: Colours for light pages, and for dark ones. Ours, the others, text, lines.

@@ -4,7 +4,6 @@ import threading
 import time
 from dataclasses import dataclass
 
-from bench import callers
 from bench.callers import ADMIN
 
 
@@ -76,11 +75,11 @@ def once(box, clock, function, name):
     :raises RuntimeError: if it comes out differently
     """
     kind, account = function.kind, function.account
-    event = callers.event(box, kind, account, name)
-    clock.watch(lambda: callers.is_denied(kind, account, name))
+    event = kind.event(box, account, name)
+    clock.watch(lambda: kind.is_denied(account, name))
     handed_over = time.perf_counter()
     attempt = box.functions.attempt(function.name, event, account)
-    if attempt.outcome != "succeeded" or callers.is_denied(kind, account, name) != (name != ADMIN):
+    if attempt.outcome != "succeeded" or kind.is_denied(account, name) != (name != ADMIN):
         raise RuntimeError(f"{function.name} has not done its work on {name}: {attempt}")
     environment = function.environment(box)
     begun = max(handed_over, environment.started + attempt.init_seconds)

@@ -7,6 +7,7 @@ import io
 import json
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,11 +17,13 @@ from pathlib import Path
 import yaml
 from moto.awslambda.models import lambda_backends
 
-from bench.callers import ADMIN, Roles, Users
+from bench.callers import ADMIN, CaughtUsers, CreatedUsers, Roles, Users
 from bench.common import ROOT, command
+from c7n_iamguard.deployment import SINCE_TAG
 
 HERE = Path(__file__).parent
 REVOKE, REVOKE_ROLES = "revoke-unintended-iam-access", "revoke-unintended-iam-access-of-roles"
+CATCH_UP, CONTAIN = "catch-up-unintended-iam-access", "contain-unintended-iam-calls"
 #: The parts of the bench that a function may be in.
 STARTS, EVENTS, BURST = "starts", "events", "burst"
 #: The runtime whose bytecode custodian makes here, and one whose it does not make. The functions run on the
@@ -48,8 +51,7 @@ class Function:
     def prepare(self, box):
         """Deploy it to its account, after all that it needs there."""
         prepare(box, self.account)
-        Users.prepare(box, self.account)
-        Roles.prepare(box, self.account)
+        self.kind.prepare(box, self.account)
         self.deploy(box, self.account)
 
     def uploaded(self, box):
@@ -102,6 +104,20 @@ def deploy_policy(text, box, account):
         command(box, "custodian", "run", path, "-r", box.region, AWS_ACCESS_KEY_ID=key)
 
 
+def catch_up(**how):
+    """A deployment of the catch-up of users as it is a month later: it judges no call from before the first one."""
+    return partial(deploy_twice, policy_text(CATCH_UP, file=ROOT / "policies" / f"{REVOKE}.yml", **how))
+
+
+def deploy_twice(text, box, account):
+    deploy_policy(text, box, account)
+    client = box.client("lambda", account=account)
+    arn = client.get_function(FunctionName=f"iam-guard-{CATCH_UP}")["Configuration"]["FunctionArn"]
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 30 * 24 * 3600))
+    client.tag_resource(Resource=arn, Tags={SINCE_TAG: moment})
+    deploy_policy(text, box, account)
+
+
 def module(file, name):
     """A deployment of a Python file, as one does it with boto3. Its function ``run`` is the handler."""
     return partial(deploy_module, HERE / file, name)
@@ -140,14 +156,30 @@ def tells_nobody(policy):
     policy["actions"].remove("put-event")
 
 
+def acts_and_tells_nobody(policy):
+    acts(policy)
+    tells_nobody(policy)
+
+
 FUNCTIONS = {
     "ours": Function(f"iam-guard-{REVOKE}", policy(REVOKE)),
     "ours, without bytecode": Function(f"iam-guard-{REVOKE}", policy(REVOKE, runtime=OTHER), parts=(STARTS,)),
     "ours, for roles": Function(
         f"iam-guard-{REVOKE_ROLES}", policy(REVOKE_ROLES, edit=acts), Roles, (STARTS, EVENTS)
     ),
+    "ours, for roles, without put-event": Function(
+        f"iam-guard-{REVOKE_ROLES}", policy(REVOKE_ROLES, edit=acts_and_tells_nobody), Roles, (STARTS,)
+    ),
     "ours, without put-event": Function(
         f"iam-guard-{REVOKE}", policy(REVOKE, edit=tells_nobody), parts=(STARTS, EVENTS)
+    ),
+    "ours, containment": Function(f"iam-guard-{CONTAIN}", policy(CONTAIN), CreatedUsers, (STARTS, EVENTS)),
+    "ours, containment, without put-event": Function(
+        f"iam-guard-{CONTAIN}", policy(CONTAIN, edit=tells_nobody), CreatedUsers, (STARTS, EVENTS)
+    ),
+    "ours, catch-up": Function(f"iam-guard-{CATCH_UP}", catch_up(), CaughtUsers, (STARTS,)),
+    "ours, catch-up, without put-event": Function(
+        f"iam-guard-{CATCH_UP}", catch_up(edit=tells_nobody), CaughtUsers, (STARTS,)
     ),
     "floor": Function("bench-floor", module("floor.py", "bench-floor")),
     "blog post": Function("bench-blogpost", module("blogpost.py", "bench-blogpost")),

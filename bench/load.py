@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-from bench import callers
 from bench.callers import ADMIN_GROUP, Users
 from bench.common import sandbox, say
 from bench.functions import FUNCTIONS
@@ -52,7 +51,7 @@ def measure():
             "decisions": Counter(map(outcome, invocations)),
             "unaccounted": sum(outcome(i) == "unaccounted" for i in invocations),
             "non-admins": len(others),
-            "non-admins revoked": sum(callers.is_denied(Users, function.account, name) for name in others),
+            "non-admins revoked": sum(Users.is_denied(function.account, name) for name in others),
             "admins": len(admins),
             "admins touched": sum(is_touched(function.account, name) for name in admins),
         }
@@ -61,7 +60,7 @@ def measure():
 def deliveries(box, function, names):
     """Every event one to three times, shuffled; each caller has some."""
     chance = random.Random(SEED)  # noqa: S311  for a load, not for a secret
-    events = [callers.event(box, Users, function.account, names[i % len(names)]) for i in range(EVENTS)]
+    events = [Users.event(box, function.account, names[i % len(names)]) for i in range(EVENTS)]
     delivered = [event for event in events for _ in range(chance.randint(1, 3))]
     chance.shuffle(delivered)
     return delivered

@@ -7,7 +7,6 @@ handler's own thread only, and makes many small calls look dearer than they are.
 import re
 from dataclasses import replace
 
-from bench import callers
 from bench.callers import ADMIN
 from bench.functions import HERE, deploy_module
 from bench.report import markdown
@@ -78,7 +77,7 @@ def profiles(box, function):
 
 def run(box, function, name):
     """One event of a caller, which must succeed."""
-    event = callers.event(box, function.kind, function.account, name)
+    event = function.kind.event(box, function.account, name)
     attempt = box.functions.attempt(function.name, event, function.account)
     if attempt.outcome != "succeeded":
         raise RuntimeError(f"{function.name}: {attempt}")

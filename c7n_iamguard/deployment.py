@@ -58,7 +58,14 @@ class GuardedFunction:
                 settings.pin(self.policy, element.pin())
         if self.guarded:
             self.leave_out_own_calls()
+            settings.pin(self.policy, {"modules": self.own_modules()})
         return super().provision()
+
+    def own_modules(self):
+        """The modules of the plugin that the policy's function has to import, and no others at a cold start."""
+        manager = self.policy.resource_manager
+        parts = (self, manager.source, *manager.iter_filters(), *manager.actions)
+        return sorted({m for m in (type(part).__module__ for part in parts) if m.startswith("c7n_iamguard.")})
 
     @property
     def function_name(self):

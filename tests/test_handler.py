@@ -56,8 +56,8 @@ def seen(deployed, tmp_path_factory):
 
 
 def test_what_the_function_needs_is_imported_while_it_starts(seen):
-    """The plugin and c7n's IAM resources are there before the first event."""
-    assert {"c7n_iamguard.plugin", "c7n.resources.iam", "c7n.policy"} <= set(seen["start"])
+    """The policy's action and c7n's IAM resources are there before the first event."""
+    assert {"c7n_iamguard.revoke", "c7n.resources.iam", "c7n.policy"} <= set(seen["start"])
     ours = [name for name in seen["event"] if name.split(".")[0] in ("c7n", "c7n_iamguard", "boto3")]
     assert ours == []
 
@@ -72,12 +72,15 @@ def test_what_the_function_needs_is_imported_while_it_starts(seen):
         "c7n.commands",
         "c7n.mu",
         "c7n.resources.ec2",
+        "c7n_iamguard.contain",
+        "c7n_iamguard.catch_up",
+        "c7n_iamguard.restore",
         "unittest",
         "asyncio",
     ],
 )
 def test_what_the_function_does_not_need_is_never_imported(seen, name):
-    """Validation, provisioning, the command line and other services' resources stay out of the function."""
+    """Validation, provisioning, other services' resources and other policies' actions stay out of the function."""
     imported = {*seen["start"], *seen["event"]}
     assert not [module for module in imported if module == name or module.startswith(f"{name}.")]
 
