@@ -3,13 +3,14 @@
 import logging
 import time
 
-from c7n.exceptions import PolicyExecutionError
+from botocore.exceptions import ClientError, NoCredentialsError
 from c7n.utils import get_partition
 
 from c7n_iamguard import __version__, settings
 from c7n_iamguard.checks import HANDLER
-from c7n_iamguard.client import client_of
+from c7n_iamguard.client import client_of, error_code
 from c7n_iamguard.event import IAM_REGIONS
+from c7n_iamguard.refusal import Refusal, logged_once
 
 log = logging.getLogger("c7n_iamguard")
 
@@ -17,6 +18,8 @@ log = logging.getLogger("c7n_iamguard")
 FUNCTION_ROLES = ("iam-guard", "iam-guard-contain")
 #: The tag of a function that says which version of the plugin it carries.
 VERSION_TAG = "iam-guard-version"
+#: The tag of a function that says whether it observes: ``yes`` or ``no``.
+OBSERVES_TAG = "iam-guard-observes"
 #: The tag of a catch-up's function that says since when it judges calls, and whether it observed since then.
 SINCE_TAG = "iam-guard-since"
 OBSERVED = " observed"
@@ -38,28 +41,53 @@ class GuardedFunction:
         return CompiledPolicyLambda if self.guarded else super().policy_lambda
 
     def provision(self):
-        """Deploy the policy's function, with the ids of the admins that it has to know.
+        """Deploy the policy's function; if it is guarded, with the ids of the admins that it has to know.
 
-        :raises c7n.exceptions.PolicyExecutionError: if nobody in the account would be an admin, or the
-            region gets no IAM events
+        :raises c7n_iamguard.refusal.Refusal: if nobody in the account would be an admin, the region gets no IAM
+            events, or what the function needs is not there
+        :raises botocore.exceptions.ClientError: whatever else AWS answers
         """
-        if self.guarded:
-            self.check_region()
-            tags = self.policy.data["mode"].setdefault("tags", {})
-            tags[VERSION_TAG] = __version__
-            deployed = self.deployed_tags()
-            if self.policy.execution_mode == "periodic":
-                tags[SINCE_TAG] = self.judged_since((deployed or {}).get(SINCE_TAG))
-            if deployed is not None:
-                self.warn_of_a_dead_rule()
+        if not self.guarded:
+            return super().provision()
+        try:
+            with logged_once():
+                return self.provision_function()
+        except NoCredentialsError as error:
+            mend = "set AWS_PROFILE, or whatever else your AWS CLI finds its credentials by"
+            raise Refusal(f"policy:{self.policy.name}: there are no AWS credentials; {mend}") from error
+        except ClientError as error:
+            if error_code(error) != "InvalidParameterValueException":
+                raise
+            role = self.policy.data["mode"]["role"].rpartition("/")[2]
+            template = "contain.yml" if role == FUNCTION_ROLES[1] else "account.yml"
+            raise Refusal(
+                f"policy:{self.policy.name} mode: Lambda does not take the function with the role {role}: "
+                f"{error.response['Error']['Message']} Deploy deploy/{template} first, which makes its role and "
+                "queue, or mend role; if you have just deployed it, run this again"
+            ) from error
+
+    def provision_function(self):
+        """Deploy a guarded function."""
+        self.check_region()
+        tags = self.policy.data["mode"].setdefault("tags", {})
+        tags[VERSION_TAG], tags[OBSERVES_TAG] = __version__, "yes" if self.observes else "no"
+        deployed = self.deployed_tags()
+        if self.policy.execution_mode == "periodic":
+            tags[SINCE_TAG] = self.judged_since((deployed or {}).get(SINCE_TAG))
+        if deployed is not None:
+            self.warn_of_a_dead_rule()
         manager = self.policy.resource_manager
         for element in (*manager.iter_filters(), *manager.actions):
             if hasattr(element, "pin"):
                 settings.pin(self.policy, element.pin())
-        if self.guarded:
-            self.leave_out_own_calls()
-            settings.pin(self.policy, {"modules": self.own_modules()})
+        self.leave_out_own_calls()
+        settings.pin(self.policy, {"modules": self.own_modules()})
         return super().provision()
+
+    @property
+    def observes(self):
+        """Whether one of the policy's actions decides and changes nothing."""
+        return any(action.data.get("observe") for action in self.policy.resource_manager.actions)
 
     def own_modules(self):
         """The modules of the plugin that the policy's function has to import, and no others at a cold start."""
@@ -75,12 +103,12 @@ class GuardedFunction:
     def check_region(self):
         """Refuse to deploy where the function would never be invoked.
 
-        :raises c7n.exceptions.PolicyExecutionError: naming the right region
+        :raises c7n_iamguard.refusal.Refusal: naming the right region
         """
         region = self.policy.options.region
         right = IAM_REGIONS.get(get_partition(region))
         if region != right:
-            raise PolicyExecutionError(
+            raise Refusal(
                 f"policy:{self.policy.name} region: IAM's events do not reach {region}, so the function would "
                 f"see nothing; deploy it with -r {right}"
             )
@@ -115,7 +143,7 @@ class GuardedFunction:
         :param mark: the mark of the function that is deployed now; None if there is none
         """
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        if any(action.data.get("observe") for action in self.policy.resource_manager.actions):
+        if self.observes:
             return (mark or now).removesuffix(OBSERVED) + OBSERVED
         return now if mark is None or mark.endswith(OBSERVED) else mark
 

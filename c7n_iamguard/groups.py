@@ -44,8 +44,8 @@ class AdminGroups:
         :raises botocore.exceptions.ClientError: whatever else IAM answers
         """
         mend = (
-            "every user there would be revoked; name the right group under groups, or add "
-            "allow-missing-group: true if nobody there is meant to be an admin"
+            "every user there would be revoked; name the right group as admin-group at the top of the file (or "
+            "under groups), or add allow-missing-group: true if nobody there is meant to be an admin"
         )
         found = {name: self.find_group(name) for name in self.written}
         if not self.may_be_missing:

@@ -18,7 +18,7 @@ class GuardHealth(Filter):
     - ``target``, ``permission``: whether the rule has the function as its target, and may invoke it;
     - ``concurrency``: how many may run at once, if that is reserved;
     - ``last-run``: when it last wrote into its log;
-    - ``problem``: a sentence if nothing can invoke the function.
+    - ``problem``: why nothing can invoke the function; ``none`` if all is well.
 
     :example:
 
@@ -72,7 +72,7 @@ class GuardHealth(Filter):
             "its rule may not invoke it": not found["permission"],
             "its reserved concurrency is 0": found["concurrency"] == 0,
         }
-        return {**found, "problem": "; ".join(text for text, holds in problems.items() if holds) or "-"}
+        return {**found, "problem": "; ".join(text for text, holds in problems.items() if holds) or "none"}
 
     @staticmethod
     def rule_of(client, name):

@@ -2,10 +2,11 @@
 
 import re
 
-from c7n.exceptions import PolicyExecutionError, PolicyValidationError
+from c7n.exceptions import PolicyValidationError
 from c7n.utils import get_partition
 
 from c7n_iamguard import deny
+from c7n_iamguard.refusal import Refusal
 
 GROUP_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
 ROLE_NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
@@ -35,15 +36,30 @@ def filled_in(policy, where, value):
 
     :param policy: c7n's policy
     :param where: the element and key, such as ``filter:admin-group-member groups``
-    :raises PolicyValidationError: if neither c7n-org's vars nor the policy's metadata say
+    :raises PolicyValidationError: if neither c7n-org's vars nor the policy's metadata say, or the metadata has
+        the key misspelt
     """
-    if not isinstance(value, str) or value not in VARIABLES or is_template(policy):
+    if not isinstance(value, str) or value not in VARIABLES:
         return value
     key = VARIABLES[value]
     metadata = policy.data.get("metadata") or {}
     if metadata.get(key) is None:
-        refuse(policy, where, f"{value} has no value", f"add metadata: {{{key}: …}}, or define it in vars")
+        check_spelling(policy, metadata, key)
+    if is_template(policy):
+        return value
+    if metadata.get(key) is None:
+        mend = f"add {key} to the policy's metadata, or {value[1:-1]} to the account's vars in c7n-org's file"
+        refuse(policy, where, f"{value} has no value", mend)
     return metadata[key]
+
+
+def check_spelling(policy, metadata, key):
+    """Refuse a key of the metadata that is a misspelt form of a key that is not there."""
+    from difflib import get_close_matches  # functions have the key
+
+    names = {str(name).lower(): name for name in metadata}
+    for found in get_close_matches(key, names, cutoff=0.85):
+        refuse(policy, f"metadata {names[found]}", "there is no such key", f"write {key}")
 
 
 def name_list(policy, where, value):
@@ -68,10 +84,10 @@ def stop(element, problem, mend):
     """Raise the error for an account in which a policy would deny people who are meant to use IAM.
 
     :param element: c7n's filter or action
-    :raises PolicyExecutionError: always
+    :raises Refusal: always
     """
     manager = element.manager
-    raise PolicyExecutionError(
+    raise Refusal(
         f"policy:{manager.ctx.policy.name} filter:{element.type}: {problem} in account "
         f"{manager.config.account_id}; {mend}"
     )

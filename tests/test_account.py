@@ -4,7 +4,6 @@ import csv
 from datetime import datetime, timedelta, timezone
 
 import pytest
-import yaml
 from botocore.exceptions import ClientError
 from helpers import (
     LIST,
@@ -12,6 +11,7 @@ from helpers import (
     PREVIEW,
     RESTORE,
     RESTORE_TAG,
+    REVOKE,
     REVOKED,
     deny_user,
     fill_inline,
@@ -124,12 +124,11 @@ def test_the_preview_asks_for_last_use_of_those_who_are_left(fresh, people, cust
     assert asked == {"bea", "lou", "nev", "bob", "paul"}
 
 
-def test_the_commented_exemption_of_the_preview_is_a_filter(fresh, people, custodian):
-    """Taking the ``#`` off the preview's example leaves a valid policy that exempts tagged users."""
-    text = (POLICIES / f"{PREVIEW}.yml").read_text()
-    assert "# - tag:iam-guard-exempt" in text
-    fresh.client("iam").tag_user(UserName="ina", Tags=[{"Key": "iam-guard-exempt", "Value": "yes"}])
-    (policy,) = yaml.safe_load(text.replace("# - tag:iam-guard-exempt", "- tag:iam-guard-exempt"))["policies"]
+def test_who_is_exempt_by_id_is_not_in_the_preview(fresh, people, custodian):
+    """The preview has the main policy's list of exempt ids, and leaves those users out."""
+    policy = shipped(PREVIEW)
+    policy["filters"][0]["value"] = [fresh.client("iam").get_user(UserName="ina")["User"]["UserId"]]
+    assert policy["filters"][0] == shipped(REVOKE)["filters"][0] | {"value": policy["filters"][0]["value"]}
     assert set(custodian(policy).users) == {"mia", "bea"}
 
 

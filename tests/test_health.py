@@ -33,7 +33,7 @@ def test_a_healthy_function_has_no_problem(report, fresh):
     """Rule, target and permission are in place, and the last run is what the log says."""
     found = report()
     assert (found["rule"], found["target"], found["permission"]) == ("ENABLED", True, True)
-    assert found["problem"] == "-"
+    assert found["problem"] == "none"
     logs, group = fresh.client("logs"), f"/aws/lambda/{FUNCTION}"
     logs.create_log_stream(logGroupName=group, logStreamName="health")
     now = int(time.time() * 1000)

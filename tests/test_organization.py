@@ -31,31 +31,16 @@ FAILING = {
 }
 
 DEPLOYED = "policies/revoke-unintended-iam-access.yml policies/protect-admin-group.yml"
-RUN_ALL = (
-    f"for file in {DEPLOYED}; do c7n-org run -c accounts.yml -u $file -s output; done 2>&1 | tee run.log;"
-    " ! grep -E ':(WARNING|ERROR) |Error' run.log"
-)
-DRY_RUN_ALL = RUN_ALL.replace("-s output;", "-s output --dryrun --cache-period 0;").replace(
-    DEPLOYED, "policies/revoke-unintended-iam-access.yml"
-)
-REPORT_DRY_RUN = "c7n-org report -c accounts.yml -u policies/revoke-unintended-iam-access.yml -s output"
+#: The pages' own commands over an organization. Each is run here.
+COMMANDS = [
+    line.strip().removeprefix("$ ")
+    for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
+    for line in page.read_text().splitlines()
+    if line.strip().startswith("$ ") and "c7n-org " in line
+]
+DRY_RUN_ALL, REPORT_DRY_RUN, RUN_ALL, RUN_VERSIONS, REPORT_VERSIONS, REMOVE_ALL = COMMANDS
 RUN_REVOKED = RUN_ALL.replace(DEPLOYED, "policies/list-revoked-iam-access.yml")
-REPORT_REVOKED = "c7n-org report -c accounts.yml -u policies/list-revoked-iam-access.yml -s output"
-RUN_VERSIONS = RUN_ALL.replace("-s output;", "-s output --cache-period 0;").replace(
-    DEPLOYED, "policies/list-iam-guard-functions.yml"
-)
-REPORT_VERSIONS = (
-    "c7n-org report -c accounts.yml -u policies/list-iam-guard-functions.yml -s output"
-    " --no-default-fields --field function=FunctionName --field version=tag:iam-guard-version"
-)
-REMOVE_ALL = (
-    "c7n-org run-script -c accounts.yml -s output -- sh -c '"
-    'for name in $(aws lambda list-functions --query "Functions[].FunctionName" --output text'
-    ' | tr "\\t" "\\n" | grep "^iam-guard-"); do'
-    " aws events remove-targets --rule $name --ids $name"
-    " && aws events delete-rule --name $name"
-    " && aws lambda delete-function --function-name $name || exit 1; done'"
-)
+REPORT_REVOKED = REPORT_DRY_RUN.replace("revoke-unintended", "list-revoked")
 
 
 def config_in(account, name, region="us-east-1"):
@@ -223,7 +208,8 @@ def test_the_report_over_accounts_says_who_runs_which_version(organization, shel
     for account in EXAMPLE:
         for name in (FUNCTION, PROTECT_FUNCTION):
             assert (
-                f'"{account["name"]}","us-east-1","list-iam-guard-functions","{name}","{__version__}"' in rows
+                f'"{account["name"]}","us-east-1","list-iam-guard-functions","{name}","{__version__}","no","none"'
+                in rows
             )
 
 

@@ -163,6 +163,15 @@ def test_custodian_validates_the_pack_offline():
     assert run.returncode == 0, run.stderr
 
 
+def test_every_policy_that_acts_by_itself_has_the_line_that_makes_it_observe():
+    """Without the ``#`` before ``observe: true``, every policy of the pack that has a function observes."""
+    texts = [file.read_text().replace("# observe: true", "observe: true") for file in POLICIES.glob("*.yml")]
+    acting = [policy for text in texts for policy in yaml.safe_load(text)["policies"] if "mode" in policy]
+    assert len(acting) == 8
+    for policy in acting:
+        assert [action["observe"] for action in policy["actions"] if isinstance(action, dict)] == [True]
+
+
 @pytest.mark.parametrize("file", sorted(POLICIES.glob("*.yml")), ids=lambda file: file.stem)
 def test_a_policy_file_holds_what_its_name_says(file):
     """A file's first policy has the file's name; the keys of each are in the house's order."""

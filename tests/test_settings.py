@@ -5,7 +5,7 @@ import json
 import zipfile
 
 import pytest
-from helpers import FUNCTION, REVOKE, case, guards_calls, revoked, shipped
+from helpers import FUNCTION, REVOKE, case, guards_calls, revoked, shipped, stock
 from moto.awslambda.models import lambda_backends
 from variants import with_action, with_groups
 
@@ -38,11 +38,55 @@ def test_an_account_without_admins_is_not_deployed_to(sandbox, custodian, accoun
     functions = sandbox.client("lambda", account=account).list_functions()["Functions"]
     rules = sandbox.client("events", account=account).list_rules()["Rules"]
     if message:
+        assert "Traceback" not in done.stderr
         assert message in done.stderr
         assert REVOKE in done.stderr
         assert functions == rules == []
     else:
         assert [function["FunctionName"] for function in functions] == [FUNCTION]
+
+
+@pytest.mark.parametrize(
+    ("operator", "change", "sentence"),
+    [
+        ({}, {}, "with the role iam-guard: The role defined for the function cannot be assumed by Lambda. Deploy "
+         "deploy/account.yml first"),
+        ({}, {"role": "iam-guard-contain"}, "Deploy deploy/contain.yml first"),
+        ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, {}, "there are no AWS credentials; set AWS_"),
+    ],
+    ids=["no-stack", "no-stack-of-the-containment", "no-credentials"],
+)  # fmt: skip
+def test_what_a_deployment_lacks_is_said_in_one_sentence(sandbox, tmp_path, operator, change, sentence):
+    """Without stack or credentials, ``custodian run`` says what to do once, with no traceback around it."""
+    if not sandbox.client("iam", account=(account := "222222222204")).list_groups()["Groups"]:
+        sandbox.client("iam", account=account).create_group(GroupName="admins")
+        sandbox.create_user("ada", groups=["admins"], account=account)
+    policy = {**SHIPPED, "mode": {**SHIPPED["mode"], **change}}
+    (tmp_path / "policy.json").write_text(json.dumps({"policies": [policy]}))
+    environ = sandbox.environ(account=account) | operator
+    run = stock(
+        "custodian", "run", "-s", tmp_path, "-r", sandbox.region, tmp_path / "policy.json", environ=environ
+    )
+    assert run.returncode == 2
+    assert run.stderr.count(sentence) == 1
+    assert "Traceback" not in run.stderr
+
+
+def test_an_error_of_aws_keeps_its_one_traceback(sandbox, deployed, custodian):
+    """What nobody foresaw is logged with its traceback, once."""
+    deployed.faults.append(Fault("lambda:CreateFunction*", "ServiceException"))
+    done = custodian({**SHIPPED, "name": "unforeseen"}, fails=True)
+    assert done.stderr.count("Traceback") == 1
+
+
+@pytest.mark.parametrize("key", ["admin-groups", "admin_group", "Admin-Group"])
+def test_a_misspelt_key_of_the_metadata_is_named(sandbox, tmp_path, key):
+    """``custodian validate`` names the key that is wrong and the one that is meant."""
+    policy = {**SHIPPED, "metadata": {key: "admins", "admin-roles": ["app"]}}
+    (tmp_path / "policy.json").write_text(json.dumps({"policies": [policy]}))
+    run = stock("custodian", "validate", tmp_path / "policy.json", environ=sandbox.environ())
+    assert run.returncode == 1
+    assert f"policy:{REVOKE} metadata {key}: there is no such key; write admin-group" in run.stderr
 
 
 def test_a_policy_of_another_account_is_not_deployed(deployed, custodian):
