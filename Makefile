@@ -33,6 +33,9 @@ else
 	@$(BIN)/python -m sandbox demo
 endif
 
+sandbox: $(READY) ## An AWS account on this machine, to try the commands of README and docs in, until Ctrl-C
+	@$(BIN)/python -m sandbox serve
+
 test: $(READY) ## All tests; nothing reaches AWS
 	@$(BIN)/python -m pytest
 
@@ -61,4 +64,4 @@ clean: ## Remove all that make has made
 	@rm -rf .venv .venv-oldest .venv-audit dist .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: FORCE help demo test oldest lint audit validate bench clean
+.PHONY: FORCE help demo sandbox test oldest lint audit validate bench clean

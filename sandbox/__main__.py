@@ -1,11 +1,11 @@
-"""``python -m sandbox demo`` and ``python -m sandbox replay``."""
+"""``python -m sandbox demo``, ``python -m sandbox replay`` and ``python -m sandbox serve``."""
 
 import argparse
 import logging
 import sys
 from pathlib import Path
 
-from sandbox import demo, replay
+from sandbox import demo, replay, serve
 from sandbox.guard import POLICY, ROLES_POLICY, DeploymentFailed
 
 
@@ -16,9 +16,15 @@ def parser():
     parsers = {
         "demo": commands.add_parser("demo", help="show what the guard does, on an embedded AWS account"),
         "replay": commands.add_parser("replay", help="tell what the guard would have done with your logs"),
+        "serve": commands.add_parser(
+            "serve", help="keep an AWS account running, to try the guard in by hand"
+        ),
     }
     policy = {"type": policy_file, "metavar": "FILE"}
     parsers["demo"].add_argument("--policy", **policy, help="the policy file; the pack's own if left out")
+    parsers["serve"].add_argument(
+        "--port", type=int, default=0, help="the port on the loopback address; a free one if left out"
+    )
     replaying = parsers["replay"]
     replaying.add_argument(
         "files", nargs="+", metavar="FILE", help="CloudTrail logs or EventBridge events; a folder of them"
@@ -67,10 +73,17 @@ def run(options):
     try:
         if options.command == "demo":
             return demo.run(options.policy or POLICY)
+        if options.command == "serve":
+            return serve.run(options.port)
         policies = options.policy or [POLICY, *([] if options.admin_role is None else [ROLES_POLICY])]
         return replay.run(options.files, options.admin, options.json, policies, options.admin_role or ())
     except DeploymentFailed as failure:
         print(f"{options.command}: the guard was not deployed: {failure}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if options.command != "serve":
+            raise
+        print(f"serve: port {options.port}: {error.strerror}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

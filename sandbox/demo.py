@@ -67,16 +67,11 @@ class Story:
 
         :returns: the decision, as the function logged it
         """
-        record = event["detail"]
-        identity = record["userIdentity"]
-        issuer = identity.get("sessionContext", {}).get("sessionIssuer", {})
-        name, call = identity.get("userName") or issuer["userName"], record["eventName"] + note
+        name, call = caller_of(event), event["detail"]["eventName"] + note
         invocations = self.sandbox.deliver(event)
         found = decided(invocations)
-        detail = found.get("how") or found.get("reason")
-        verdict = found["decision"] + (f" ({detail})" if detail else "")
         functions = ", ".join(invocation.function for invocation in invocations)
-        say(f"   EventBridge invokes {functions or 'no function'}", f"     -> {name}: {verdict}")
+        say(f"   EventBridge invokes {functions or 'no function'}", f"     -> {name}: {verdict(found)}")
         self.check(f"{name}'s event is delivered to the function", len(invocations) == 1)
         self.rows.append((name, call, found["decision"], found.get("how") or "-"))
         return found
@@ -115,6 +110,18 @@ def decided(invocations):
         if invocation.decisions:
             return invocation.decisions[-1]
     return {"decision": "none"}
+
+
+def verdict(found):
+    """A decision in words, with how or why."""
+    detail = found.get("how") or found.get("reason")
+    return found["decision"] + (f" ({detail})" if detail else "")
+
+
+def caller_of(event):
+    """The name of the user or role who made an event's call."""
+    identity = event["detail"]["userIdentity"]
+    return identity.get("userName") or identity["sessionContext"]["sessionIssuer"]["userName"]
 
 
 def run(policy=guard.POLICY):

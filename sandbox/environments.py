@@ -83,6 +83,7 @@ class Environment:
                 env=environ,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the sandbox, which ends its functions itself
             )
         self.read = 0
 

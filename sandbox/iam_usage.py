@@ -1,6 +1,6 @@
-"""When users and roles last used a service: IAM's jobs, whose findings a test makes up.
+"""When users and roles last used a service: IAM's jobs, answered from the calls that the sandbox has seen.
 
-The sandbox keeps no such book. It answers what a test has written into :data:`sandbox.iam.last_used`.
+A test may also write into :data:`sandbox.iam.last_used`. On AWS it takes hours until a call shows up there.
 """
 
 from moto.core.responses import ActionResult
@@ -23,8 +23,13 @@ def patches():
     ]
 
 
+def note(arn, service):
+    """Remember that a user or a role has just called a service."""
+    last_used.setdefault(arn, {})[service] = utcnow()
+
+
 def generate_service_last_accessed_details(self):
-    """A job about a user or a role that is done at once. What it found is made up, from :data:`last_used`."""
+    """A job about a user or a role that is done at once. What it found is in :data:`last_used`."""
     arn = self._get_param("Arn")
     if arn not in [one.arn for one in (*self.backend.users.values(), *self.backend.roles.values())]:
         raise exceptions.NoSuchEntity(f"ARN {arn} does not exist.")

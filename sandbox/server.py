@@ -23,7 +23,7 @@ from moto.utilities.utils import get_partition
 from waitress import wasyncore
 from waitress.server import create_server
 
-from sandbox import alarms, cloudtrail, organization, principals, requests, rooms, sessions, sns
+from sandbox import alarms, cloudtrail, iam_usage, organization, principals, requests, rooms, sessions, sns
 from sandbox.eventbridge import EventBridge
 from sandbox.faults import Fault, fault_for
 from sandbox.functions import Functions
@@ -42,11 +42,13 @@ class Sandbox:
 
     :param account: the 12-digit id of the account that is used where none is named
     :param region: the region that is used where none is named
+    :param port: the port to listen on; a free one by default
     """
 
-    def __init__(self, account=ACCOUNT, region=REGION):
+    def __init__(self, account=ACCOUNT, region=REGION, port=0):
         self.account = account
         self.region = region
+        self.port = port
         self.calls = []
         self.faults = []
         self.scps = []
@@ -73,7 +75,7 @@ class Sandbox:
             self.stack.enter_context(patch.object(owner, name, replacement, create=True))
         app = DomainDispatcherApplication(create_backend_app)
         self.server = create_server(
-            self.counting(app), host=HOST, port=0, threads=16, asyncore_loop_timeout=1
+            self.counting(app), host=HOST, port=self.port, threads=16, asyncore_loop_timeout=1
         )
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
@@ -264,6 +266,7 @@ class Sandbox:
         called = Call(caller, request.service, request.action, params, error and error[0])
         with self.lock:
             self.calls.append(called)
+            iam_usage.note(request.principal.policy_arn, request.service)
             if request.service == "iam":
                 region = cloudtrail.IAM_REGION[request.partition]
                 detail = cloudtrail.record(

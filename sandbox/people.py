@@ -1,0 +1,56 @@
+"""An account with people, roles and a trail, as README and docs presuppose it: what ``serve`` starts with."""
+
+import json
+
+from moto.iam.aws_managed_policies import aws_managed_policies_data
+from moto.iam.models import AWSManagedPolicy, iam_backends
+
+BUCKET = "trail-of-this-account"
+SSO_ROLE = "AWSReservedSSO_AdministratorAccess_0123456789abcdef"
+#: Those of AWS's own policies that people attach here, the smoke test among them.
+POLICIES_OF_AWS = (
+    "AdministratorAccess",
+    "AWSDenyAll",
+    "IAMFullAccess",
+    "IAMSelfManageServiceSpecificCredentials",
+    "PowerUserAccess",
+    "ReadOnlyAccess",
+)
+
+
+def populate(sandbox):
+    """Put people, roles, a trail and what the docs' commands name into an account.
+
+    :returns: the people's access keys, by name
+    """
+    iam, backend = sandbox.client("iam"), iam_backends[sandbox.account]["aws"]
+    known = json.loads(aws_managed_policies_data)
+    for name in POLICIES_OF_AWS:
+        # The sandbox knows no policy variables, so that what is for oneself is for all.
+        data = json.loads(json.dumps(known[name]).replace("${aws:username}", "*"))
+        policy = AWSManagedPolicy.from_data(name, sandbox.account, sandbox.region, data)
+        backend.managed_policies[policy.arn] = policy
+    for group in ("admins", "developers", "data"):
+        iam.create_group(GroupName=group)
+    keys = {
+        "ada": sandbox.create_user("ada", groups=["admins"]),
+        "bob": sandbox.create_user("bob", groups=["developers", "data"]),
+        "carol": sandbox.create_user("carol", groups=["developers"]),
+    }
+    pipeline = sandbox.create_role("pipeline")["Arn"]
+    sso = {"Service": "sso.amazonaws.com"}
+    administrators = sandbox.create_role(SSO_ROLE, trust=sso, path="/aws-reserved/sso.amazonaws.com/")["Arn"]
+    allowed = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    iam.create_policy(PolicyName="iam-guard-actions", PolicyDocument=document)
+    sandbox.client("sns").create_topic(Name="pager")
+    sandbox.client("s3").create_bucket(Bucket=BUCKET)
+    cloudtrail, trail = sandbox.client("cloudtrail"), "management-events"
+    cloudtrail.create_trail(Name=trail, S3BucketName=BUCKET, IsMultiRegionTrail=True)
+    selector = {"ReadWriteType": "All", "IncludeManagementEvents": True, "DataResources": []}
+    cloudtrail.put_event_selectors(TrailName=trail, EventSelectors=[selector])
+    cloudtrail.start_logging(Name=trail)
+    # The preview tells who has called IAM: somebody has to.
+    for key in (keys["bob"], keys["carol"], sandbox.session(pipeline, "ci"), sandbox.session(administrators)):
+        sandbox.client("iam", key).list_account_aliases()
+    return keys

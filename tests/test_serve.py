@@ -1,0 +1,132 @@
+"""``python -m sandbox serve``: what a person has who pastes its lines into a shell."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import aws_cli
+import pytest
+from helpers import PREVIEW, REVOKE, ROOT, ok
+
+COMMAND = [sys.executable, "-m", "sandbox", "serve"]
+LAST_LINE = "Ctrl-C ends the account"
+#: What a person's shell may hold before: it would lead elsewhere.
+BEFORE = {"AWS_PROFILE": "production", "AWS_ENDPOINT_URL_IAM": "http://192.0.2.1:9", "AWS_SESSION_TOKEN": "t"}
+SECONDS = 60
+
+
+def start():
+    """Start an account, and read what it says until it is ready."""
+    process = subprocess.Popen(
+        COMMAND, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if LAST_LINE in line:
+            return process, lines
+    raise AssertionError("".join(lines))
+
+
+def end(process):
+    process.send_signal(signal.SIGINT)
+    return process.wait(timeout=SECONDS)
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory):
+    """A running account: ``run`` is a command in a shell with its lines pasted, ``said`` what it prints since."""
+    process, lines = start()
+    folder, said = tmp_path_factory.mktemp("serve"), []
+    aws_cli.stand_in(folder)
+    threading.Thread(target=lambda: said.extend(process.stdout), daemon=True).start()
+    pasted = re.search(r"^unset .*?(?=^$)", "".join(lines), re.M | re.S)[0]
+
+    def run(command):
+        environ = {"PATH": f"{folder}:/usr/bin:/bin", **BEFORE}
+        shell = ["bash", "-euo", "pipefail", "-c", f"{pasted}\n{command}"]
+        return subprocess.run(shell, cwd=ROOT, env=environ, capture_output=True, text=True)
+
+    yield SimpleNamespace(run=run, said=said, folder=folder, process=process)
+    end(process)
+
+
+@pytest.fixture(scope="module")
+def guarded(account):
+    """The account with the guard, deployed by the commands of README."""
+    stack = "aws cloudformation deploy --stack-name iam-guard --template-file deploy/account.yml"
+    ok(account.run(f"{stack} --capabilities CAPABILITY_NAMED_IAM --parameter-overrides AdminGroup=admins"))
+    ok(account.run(f"custodian run -s {account.folder} -r us-east-1 policies/{REVOKE}.yml"))
+    return account
+
+
+def test_a_shell_in_which_the_lines_are_pasted_knows_no_other_account(account):
+    """What the shell had of AWS is gone, and all that is there now is the account's."""
+    found = dict(line.split("=", 1) for line in ok(account.run("env | grep ^AWS_")).splitlines())
+    assert not set(BEFORE) & set(found)
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", found["AWS_ENDPOINT_URL"])
+
+
+@pytest.mark.parametrize(("prefix", "who"), [("", "root"), ("bob ", "user/bob"), ("ada ", "user/ada")])
+def test_a_command_is_the_operators_unless_a_persons_name_stands_before_it(account, prefix, who):
+    """The operator is root; a person's name in front of a command runs it with that person's key."""
+    assert f"arn:aws:iam::111122223333:{who}" in ok(account.run(f"{prefix}aws sts get-caller-identity"))
+
+
+def test_the_preview_names_who_has_called_iam(account):
+    """It says bob and carol, with their groups, and not the admin."""
+    ok(account.run(f"custodian run -s {account.folder} -r us-east-1 policies/{PREVIEW}.yml"))
+    found = json.loads((account.folder / PREVIEW / "resources.json").read_text())
+    assert {one["UserName"]: one["GroupList"] for one in found} == {
+        "bob": ["developers", "data"],
+        "carol": ["developers"],
+    }
+
+
+def test_somebody_who_calls_iam_is_denied_without_anybody_delivering_the_event(guarded):
+    """Soon after bob's call he is denied, and a line says which function decided so."""
+    ok(guarded.run("bob aws iam create-user --user-name backdoor"))
+    expected = f"CreateUser  iam-guard-{REVOKE} -> bob: revoked (managed)"
+    deadline = time.monotonic() + SECONDS
+    while not any(expected in line for line in guarded.said):
+        assert time.monotonic() < deadline, guarded.said
+        time.sleep(0.2)
+    assert "AccessDenied" in guarded.run("bob aws iam create-user --user-name backdoor-2").stderr
+
+
+def test_nothing_listens_on_another_address_than_the_loopback_one(guarded):
+    """All sockets of the process that listen are bound to 127.0.0.1, those of its functions' runtimes too."""
+    handles = Path(f"/proc/{guarded.process.pid}/fd").iterdir()
+    mine = {
+        found[1] for handle in handles if (found := re.match(r"socket:\[(\d+)\]", str(handle.readlink())))
+    }
+    rows = [
+        line.split()
+        for name in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()
+    ]
+    listening = [row[1].split(":")[0] for row in rows if row[3] == "0A" and row[9] in mine]
+    assert set(listening) == {"0100007F"}
+
+
+def test_ctrl_c_ends_it_without_a_complaint():
+    """After SIGINT the last line says that the account is gone, and the exit status is 0."""
+    process, _ = start()
+    assert end(process) == 0
+    assert process.stdout.read().strip() == "The account is gone. Close the shells that used it."
+
+
+def test_a_port_that_is_taken_is_said_in_one_line():
+    """With ``--port`` of somebody else, nothing starts, and the exit status is 1."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = subprocess.run([*COMMAND, "--port", str(port)], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"serve: port {port}: Address already in use\n"
