@@ -33,7 +33,8 @@ def run(line, client_factory):
     service, operation, *rest = words
     if operation == "wait":
         operation, rest = rest[0], rest[1:]
-        client, options = client_factory(service, None), options_of(rest)
+        options = options_of(rest)
+        client = client_factory(service, options.pop("region", [None])[0])
         waiter = client.get_waiter(operation.replace("-", "_"))
         model = client.meta.service_model.operation_model(
             waiter.config.operation if hasattr(waiter, "config") else waiter._operation_method.operation_name

@@ -25,6 +25,7 @@ ORDER = (
 ELSEWHERE = {
     "make ": "test_make.py, test_demo.py and test_replay.py",
     "pip install": "test_package.py",
+    "python3 -m venv": "test_package.py",
     "custodian validate": "test_plugin.py",
     "deploy/smoke-test": "test_smoke.py",
     "c7n-org ": "test_organization.py",
@@ -123,7 +124,7 @@ def account(sandbox, shell, tmp_path_factory):
     account.call()
     for page in pages[3:]:
         account.follow(commands(page))
-    *operating, deletion = commands(last)
+    *operating, deletion, wait = commands(last)
     way_out = next(i for i, command in enumerate(operating) if command.startswith("for name in "))
     account.follow(operating[:way_out])
     account.iam.delete_user(UserName="backdoor")
@@ -135,7 +136,7 @@ def account(sandbox, shell, tmp_path_factory):
     account.done.pop(deletion)
     account.stopped = sandbox.client("cloudformation", account=ACCOUNT).describe_stacks()["Stacks"]
     account.iam.detach_user_policy(**denied)
-    account.follow([deletion])
+    account.follow([deletion, wait])
     account.iam.delete_policy(PolicyArn=f"arn:aws:iam::{ACCOUNT}:policy/iam-guard-actions")
     account.after = everything(sandbox)
     return account

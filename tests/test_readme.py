@@ -36,9 +36,12 @@ def commands(program):
 @pytest.mark.parametrize("command", commands("aws"), ids=lambda command: " ".join(command.split()[1:3]))
 def test_an_aws_command_has_the_options_of_its_operation(command):
     """Each ``aws`` command of README names an operation and parameters of AWS's own model."""
-    words = shlex.split(command, comments=True)[1:]
-    service, operation, options = words[0], words[1], aws_cli.options_of(words[2:])
+    service, operation, *words = shlex.split(command, comments=True)[1:]
     client = boto3.client(service, region_name="us-east-1", config=Config(signature_version=UNSIGNED))
+    if operation == "wait":
+        assert words.pop(0).replace("-", "_") in client.waiter_names
+        operation = "describe-stacks"
+    options = aws_cli.options_of(words)
     for option in ("region", "query", "output"):  # the command line's own
         options.pop(option, None)
     if (service, operation) == ("cloudformation", "deploy"):
