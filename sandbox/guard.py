@@ -1,5 +1,6 @@
 """The guard in a sandbox, deployed as operators do it: CloudFormation, then stock ``custodian run``."""
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,10 +18,12 @@ POLICY = ROOT / "policies" / "revoke-unintended-iam-access.yml"
 ROLES_POLICY = ROOT / "policies" / "revoke-unintended-iam-access-of-roles.yml"
 FILTER = "admin-group-member"
 GROUPS = ["admins"]  # if the policy file names none
+#: Lines of custodian that tell no reason.
+SUMMARY = re.compile(r":INFO | had errors while |:ERROR Found \d+ errors")
 
 
 class DeploymentFailed(Exception):
-    """The guard could not be deployed. Its text is what ``custodian`` said."""
+    """The guard could not be deployed. Its text is what ``custodian`` said, headed by the line that tells why."""
 
 
 def admin_groups(sandbox, policies=(POLICY,)):
@@ -77,11 +80,19 @@ def deploy_policies(sandbox, policies, show=lambda line: None):
         )
     said = run.stdout + run.stderr
     if run.returncode:
-        raise DeploymentFailed(f"custodian run ended with status {run.returncode}\n{said}".rstrip())
+        status = f"custodian run ended with status {run.returncode}, and said:"
+        raise DeploymentFailed(f"{reason_in(said)}\n{status}\n{said}".rstrip())
     if not sandbox.client("events").list_rules()["Rules"]:
         raise DeploymentFailed(f"custodian run deployed no rule\n{said}".rstrip())
     for line in said.splitlines():
         show(line.partition(":INFO ")[2] or line)
+
+
+def reason_in(said):
+    """The last line of what custodian said that tells why it failed."""
+    lines = [line for line in said.splitlines() if line.strip() and not line.startswith((" ", "Traceback "))]
+    lines = [line.split(":ERROR ")[-1] for line in lines if not SUMMARY.search(line)]
+    return lines[-1] if lines else "custodian said nothing"
 
 
 def shown_path(policy):

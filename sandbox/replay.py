@@ -5,10 +5,8 @@ The logs' calls to IAM are kept on the disk, and only their callers in memory.
 
 import json
 import sqlite3
-import sys
-import time
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from tempfile import TemporaryDirectory
 
@@ -16,6 +14,7 @@ from moto.iam.models import iam_backends
 from moto.utilities.utils import get_partition
 
 from sandbox import callers, cloudtrail, eventbridge, guard, logs
+from sandbox.rows import SETTLED, Progress, print_json, print_table, printable, progress
 from sandbox.server import ACCOUNT, Sandbox
 
 LET_PASS, FAILED = "let-pass", "failed"
@@ -32,9 +31,6 @@ DECISIONS = (
     "would-revoke",
     "revoked",
 )
-#: The guard decides this way on all further events of a caller, so its functions need not be asked again.
-SETTLED = ("revoked", "would-revoke", "cannot-revoke")
-PROGRESS_SECONDS = 5
 
 
 @dataclass
@@ -134,18 +130,22 @@ class Account:
 
     :param principals: its users and roles who called IAM, by kind and name in lower case
     :param partitions: the partitions that calls name: those of users and roles, and those of regions
+    :param roles: the names of the roles that have an id, in lower case, by the id
     """
 
     id: str
     calls: int = 0
     principals: dict = field(default_factory=dict)
     partitions: tuple = (None, None)
+    roles: dict = field(default_factory=dict)
 
     def add(self, call):
         self.calls += 1
         if call.principal:
             key = (call.principal.kind, call.principal.name.lower())
             self.principals.setdefault(key, call.principal)
+            if call.principal.kind == "role" and call.principal.id:
+                self.roles.setdefault(call.principal.id, set()).add(key[1])
         if None in self.partitions:
             named, by_region = self.partitions
             found = callers.partition_of(call)
@@ -272,17 +272,40 @@ def deliver(sandbox, call, principals, row, region):
         return
     if call.principal:
         give_id(iam_backends[event["account"]][get_partition(region)], principals, call.principal)
+        made = principals[call.principal.kind, call.principal.name.lower()]
+        if call.principal.kind == "role" and call.principal.id not in (None, made.id):
+            event["detail"] = with_id(detail, made.id)
     row.add(sandbox.deliver(event, region=region))
 
 
 def give_id(backend, principals, principal):
-    """Let the one who has a caller's name have the id that the caller had, if it is known."""
+    """Let the one who has a caller's name have the id that the caller had, if it is known.
+
+    The id of another role, be it the guard's own, stays that role's: logs that hide ids give all roles one.
+    """
     if not principal.id:
         return
     made = principals[principal.kind, principal.name.lower()]
     if principal.kind == "role" and made.id != principal.id:
+        if principal.id in backend.roles:
+            return
         backend.roles[principal.id] = backend.roles.pop(made.id)
     made.id = principal.id
+
+
+def with_id(detail, unique_id):
+    """The record of a role's session, as if the role had another id."""
+    identity = detail["userIdentity"]
+    issuer = {**identity["sessionContext"]["sessionIssuer"], "principalId": unique_id}
+    session = str(identity.get("principalId")).partition(":")[2]
+    return {
+        **detail,
+        "userIdentity": {
+            **identity,
+            "principalId": f"{unique_id}:{session}",
+            "sessionContext": {**identity["sessionContext"], "sessionIssuer": issuer},
+        },
+    }
 
 
 def run(paths, admins=(), as_json=False, policies=(guard.POLICY,), admin_roles=()):
@@ -306,8 +329,17 @@ def run(paths, admins=(), as_json=False, policies=(guard.POLICY,), admin_roles=(
         meant[kind] = set(names)
         for name in sorted(meant[kind] - calls.names[kind]):
             progress(f"replay: warning: no {kind} named {printable(names[name])} appears in these files")
+    ids = [one for found in calls.accounts.values() for one, roles in found.roles.items() if len(roles) > 1]
+    if ids:
+        progress(
+            f"replay: warning: several roles have the id {printable(ids[0])} in these files; "
+            "each is known by its name alone"
+        )
     rows = [row for found in calls.accounts.values() for row in replay(found, calls, meant, policies)]
-    (print_json if as_json else print_table)(rows)
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, guard.ROLES_POLICY in policies)
     failed = [row for row in rows if row.failure]
     for row in failed:
         progress(f"replay: the function failed on an event of {printable(f'{row.caller}: {row.failure}')}")
@@ -318,48 +350,3 @@ def names_in(words, known):
     """The names in words such as ``alice,bob``. IAM allows commas in names, so a known name is one."""
     for word in words:
         yield from [word] if word.lower() in known else filter(None, map(str.strip, word.split(",")))
-
-
-# Printing
-
-
-def print_json(rows):
-    for row in rows:
-        print(json.dumps(asdict(row)))
-
-
-def print_table(rows):
-    """The rows for people, and what they come to."""
-    if not rows:
-        print("These files hold no call to IAM.")
-        return
-    cells = [["-" if v is None else printable(str(v)) for v in asdict(row).values()] for row in rows]
-    print(*guard.table([list(asdict(rows[0])), *cells]), sep="\n")
-    revoked, observed, immune = (sum(row.strongest == decision for row in rows) for decision in SETTLED)
-    print(f"\nThe guard would have revoked IAM access of {revoked} of these {len(rows)} callers.")
-    if observed:
-        print(f"It would have logged would-revoke for {observed}, and denied them nothing: observe is true.")
-    if immune:
-        print(f"It could not have revoked {immune}, because AWS lets nobody change these roles.")
-    print("Not delivered are reads (Get*, List*, Describe*), and callers whom the policy's rule leaves out.")
-
-
-def printable(text):
-    """Text from a log, or from a command line, without what a terminal would act on."""
-    return "".join(character if character.isprintable() else "?" for character in text)
-
-
-class Progress:
-    """Says how far a long run is, every few seconds."""
-
-    def __init__(self):
-        self.next = time.monotonic() + PROGRESS_SECONDS
-
-    def __call__(self, line):
-        if time.monotonic() >= self.next:
-            self.next = time.monotonic() + PROGRESS_SECONDS
-            progress(f"replay: {line}")
-
-
-def progress(line):
-    print(line, file=sys.stderr, flush=True)

@@ -70,11 +70,13 @@ def test_the_demo_fails_where_a_claim_does_not_hold(edited):
 
 
 def test_the_demo_says_why_custodian_refuses_a_policy(edited):
-    """Where ``custodian run`` fails, its words are shown and the exit status is 1."""
+    """Where ``custodian run`` fails, the reason stands in the first line, its words follow, and the status is 1."""
     shown = run("--policy", edited("- type: revoke-iam-access", "- type: no-such-action"))
     assert shown.returncode == 1
-    assert shown.stderr.startswith("demo: the guard was not deployed: custodian run ended with status")
-    assert "no-such-action" in shown.stderr
+    first, second, *_ = shown.stderr.splitlines()
+    assert first.startswith("demo: the guard was not deployed: {'type': 'no-such-action'} is not valid")
+    assert second == "custodian run ended with status 1, and said:"
+    assert "invalid policy file" in shown.stderr
 
 
 def test_the_demo_calls_nothing_but_the_loopback_address(monkeypatch):

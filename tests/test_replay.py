@@ -275,6 +275,30 @@ def test_roles_are_judged_where_somebody_says_which_are_meant_to_use_iam(tmp_pat
     assert "no role named gone appears" in done.stderr
 
 
+def test_roles_whose_ids_are_masked_are_known_by_their_names(tmp_path):
+    """If several roles have one id in the logs, the guard's own among them, each is judged, and one line warns."""
+    names = ("iam-guard", "ci", "app")
+    log = written(tmp_path / "log", lines(record(role(name, unique_id="AROAEXAMPLE")) for name in names))
+    command = [sys.executable, "-m", "sandbox", "replay", "--json", log, "--admin-role", "ci"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    rows = {row["caller"]: row["decision"] for row in map(json.loads, done.stdout.splitlines())}
+    assert rows == {"iam-guard/ci": "not-delivered", "ci/ci": "let-pass", "app/ci": "would-revoke"}, (
+        done.stderr
+    )
+    (warning,) = [line for line in done.stderr.splitlines() if "warning" in line]
+    assert "several roles have the id AROAEXAMPLE" in warning
+
+
+def test_who_names_no_role_is_told_how_roles_are_judged(capsys):
+    """The last line names ROLES if roles called and their policy was not deployed, and only then."""
+    rows = [replay.Row(ACCOUNT, "bob", "IAMUser", 1), replay.Row(ACCOUNT, "ci/ci", "AssumedRole", 1)]
+    told = []
+    for shown, judged in ((rows, False), (rows, True), (rows[:1], False)):
+        replay.print_table(shown, judged)
+        told.append("ROLES=" in capsys.readouterr().out.splitlines()[-1])
+    assert told == [True, False, False]
+
+
 # Other policies
 
 
