@@ -127,7 +127,8 @@ def outcome(found, decided):
     target = decided.get("target") or ""
     gave = f"what the call gave{f' ({target})' if PLAIN_TARGET.fullmatch(target) else ''}"
     if decision == "contained":
-        return f"iam-guard took back {gave}"
+        result = found["containment"]["result"]
+        return f"iam-guard took back {gave}{result and f': {result}'}"
     if decision == "left":
         return f"iam-guard did not take back {gave}: somebody has to look"
     would = {

@@ -183,7 +183,11 @@ def test_a_removed_member_can_be_added_again_to_each_group():
             {"groups": ["admins"]},
             "removed bob from the admin group admins",
         ),
-        ("contained", {}, "took back what the call gave"),
+        (
+            "contained",
+            {"containment": "the access key is inactive", "target": "user ada"},
+            "took back what the call gave (user ada): the access key is inactive.",
+        ),
         ("left", {}, "did not take back what the call gave"),
         ("would-contain", {}, "it would have taken back what the call gave"),
     ],
