@@ -1,6 +1,7 @@
-"""What moto's Lambda lacks: dead-letter queues, conflicts of permissions, a role that may not log."""
+"""What moto's Lambda lacks: dead-letter queues, conflicts of permissions, the functions' log groups."""
 
 import json
+from datetime import datetime, timezone
 
 from moto.awslambda.exceptions import FunctionAlreadyExists
 from moto.awslambda.models import LambdaFunction
@@ -12,6 +13,9 @@ from moto.utilities.utils import get_partition
 from sandbox import authorization
 from sandbox.principals import Principal
 from sandbox.requests import request_of
+
+#: So many lines of a function's log are kept.
+LINES = 1000
 
 
 def patches():
@@ -80,6 +84,20 @@ def may_log(function, account, region):
         logs_backends[account][region].create_log_group(group, {})
     stream = f"{arn}:log-stream:lambda"
     return group in groups and may("CreateLogStream", stream) and may("PutLogEvents", stream)
+
+
+def write_log(function, account, region, attempt):
+    """Write what a function has printed in one attempt into its log group, and Lambda's own line at the end."""
+    now = datetime.now(timezone.utc)
+    group, stream = f"/aws/lambda/{function.function_name}", f"{now:%Y/%m/%d}/[$LATEST]sandbox"
+    logs = logs_backends[account][region]
+    if stream not in logs.groups[group].streams:
+        logs.create_log_stream(group, stream)
+    lines = [line for line in attempt.log.splitlines() if line]
+    lines.append(f"REPORT Duration: {attempt.seconds * 1000:.2f} ms")
+    events = [{"timestamp": int(now.timestamp() * 1000), "message": line} for line in lines]
+    logs.put_log_events(group, stream, events)
+    del logs.groups[group].streams[stream].events[:-LINES]
 
 
 originals = {name: getattr(owner, name) for owner, name, _ in patches()}

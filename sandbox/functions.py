@@ -14,7 +14,7 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 from moto.awslambda.models import lambda_backends
 
-from sandbox.awslambda import may_log
+from sandbox.awslambda import may_log, write_log
 from sandbox.environments import Attempt, Environment, runtime_files
 from sandbox.principals import service_key
 
@@ -100,7 +100,9 @@ class Functions:
         self.sandbox.metrics.of_function(account, region, name, "Invocations")
         if attempt.outcome != "succeeded":
             self.sandbox.metrics.of_function(account, region, name, "Errors")
-        if not may_log(function, account, region):
+        if may_log(function, account, region):
+            write_log(function, account, region, attempt)
+        else:
             attempt.log = ""
         self.sandbox.metrics.of_log(account, region, f"/aws/lambda/{name}", attempt.log)
         if environment.alive:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 import zipfile
 from datetime import datetime, timedelta, timezone
 
@@ -145,6 +146,24 @@ def test_a_function_that_takes_too_long_says_so_in_its_log(sandbox, work):
     attempt = sandbox.functions.attempt("work", {"sleep": 5}, ACCOUNT)
     assert attempt.outcome == "timed out"
     assert "Task timed out after 1.00 seconds" in attempt.log
+
+
+def test_an_attempt_leaves_a_log_stream_if_the_role_may_write_it(sandbox, work):
+    """The function's log group has a stream with what it printed, as of now; without the right, it has none."""
+    logs, group = sandbox.client("logs", account=ACCOUNT), "/aws/lambda/work"
+    rights = work["iam"].get_role_policy(RoleName="work", PolicyName="access")["PolicyDocument"]
+    work["iam"].delete_role_policy(RoleName="work", PolicyName="access")
+    sandbox.functions.attempt("work", {}, ACCOUNT)
+    before = logs.describe_log_streams(logGroupName=group)["logStreams"]
+    work["iam"].put_role_policy(RoleName="work", PolicyName="access", PolicyDocument=json.dumps(rights))
+    sandbox.functions.attempt("work", {"decision": "left"}, ACCOUNT)
+    (stream,) = logs.describe_log_streams(logGroupName=group)["logStreams"]
+    found = logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"])["events"]
+    assert before == []
+    assert abs(stream["lastEventTimestamp"] / 1000 - time.time()) < 60
+    printed, report = [event["message"] for event in found]
+    assert printed == '{"decision": "left"}'
+    assert report.startswith("REPORT Duration: ")
 
 
 def test_an_alarm_goes_off_and_mails_once(sandbox, work):
