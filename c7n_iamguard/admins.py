@@ -14,7 +14,7 @@ from c7n_iamguard import source
 from c7n_iamguard.client import iam, map_threaded
 from c7n_iamguard.event import notes
 from c7n_iamguard.groups import AdminGroups
-from c7n_iamguard.settings import GROUP_NAME, check_boolean, check_keys, check_names, filled_in, name_list
+from c7n_iamguard.settings import GroupsOption, check_boolean, check_keys, filled_in
 
 
 class AdminCriterion(Filter):
@@ -49,7 +49,7 @@ class AdminCriterion(Filter):
 
 
 @User.filter_registry.register("admin-group-member")
-class AdminGroupMember(AdminCriterion):
+class AdminGroupMember(GroupsOption, AdminCriterion):
     """Users who are in one of the admin groups.
 
     ``groups`` names the groups, ``admins`` by default; names match without regard to case, as in IAM.
@@ -88,12 +88,6 @@ class AdminGroupMember(AdminCriterion):
     permissions = ("iam:ListGroupsForUser", "iam:GetGroup", "iam:ListGroups")
     annotation = "c7n:AdminGroups"
 
-    @property
-    def group_names(self):
-        """The admin groups' names, as the policy or its variables give them."""
-        where = f"filter:{self.type} groups"
-        return name_list(self.manager.ctx.policy, where, self.data.get("groups", ["admins"]))
-
     @cached_property
     def groups(self):
         """The :class:`~c7n_iamguard.groups.AdminGroups` of the filter."""
@@ -106,8 +100,7 @@ class AdminGroupMember(AdminCriterion):
         """
         policy, where = self.manager.ctx.policy, f"filter:{self.type}"
         check_keys(policy, where, set(self.data) - {"type"}, ("groups", "allow-missing-group"))
-        mend = "use the name alone, without path, ARN or wildcards"
-        check_names(policy, f"{where} groups", self.group_names, "group", GROUP_NAME, "admins", mend)
+        self.check_groups()
         self.check_allow("allow-missing-group")
 
     def pin(self):

@@ -12,7 +12,7 @@ from c7n_iamguard.decisions import DecidingAction
 from c7n_iamguard.event import MalformedEvent, caller, detail, is_fresh, notes, text
 from c7n_iamguard.groups import AdminGroups, explains
 from c7n_iamguard.principals import USER
-from c7n_iamguard.settings import GROUP_NAME, check_names, name_list
+from c7n_iamguard.settings import GroupsOption
 
 #: Events come in any order. How many seconds to wait before an addition by an admin counts as lawful: by then, the
 #: event that made the admin one has been handled, too.
@@ -144,7 +144,7 @@ class UnintendedAdminGroupMember(AdminGroupMember):
 
 
 @User.action_registry.register("remove-from-admin-group")
-class RemoveFromAdminGroup(DecidingAction):
+class RemoveFromAdminGroup(GroupsOption, DecidingAction):
     """Takes users out of the admin groups, and makes sure that they are out.
 
     ``groups`` names the groups, as for ``admin-group-member``; in a function they are known by the ids that
@@ -179,20 +179,12 @@ class RemoveFromAdminGroup(DecidingAction):
     )
     permissions = ("iam:RemoveUserFromGroup", "iam:ListGroupsForUser", "iam:GetGroup", "iam:ListGroups")
 
-    @property
-    def group_names(self):
-        """The admin groups' names, as the policy or its variables give them."""
-        where = f"action:{self.type} groups"
-        return name_list(self.manager.ctx.policy, where, self.data.get("groups", ["admins"]))
-
     def validate(self):
         """Check the groups' names.
 
         :raises PolicyValidationError: naming the policy, the key and the mend
         """
-        mend = "use the name alone, without path, ARN or wildcards"
-        where = f"action:{self.type} groups"
-        check_names(self.manager.ctx.policy, where, self.group_names, "group", GROUP_NAME, "admins", mend)
+        self.check_groups()
 
     def process(self, resources, event=None):
         """Take every user in ``resources`` out of the admin groups.

@@ -2,7 +2,7 @@
 
 from c7n_iamguard import deny, principals, settings, trust
 from c7n_iamguard.groups import AdminGroups
-from c7n_iamguard.settings import GROUP_NAME
+from c7n_iamguard.settings import GroupsOption
 
 #: A deployed policy keeps the ids of the groups whose members are never quarantined under this key of its pins.
 PINS = "never-quarantine"
@@ -10,30 +10,13 @@ PINS = "never-quarantine"
 EVERYTHING = ("*",)
 
 
-class Quarantine:
-    """The managed policy ``iam-guard-quarantine``, and the option ``groups`` of an action. A mixin."""
+class Quarantine(GroupsOption):
+    """The managed policy ``iam-guard-quarantine``, and whom an action never puts it on. A mixin."""
 
     @property
     def quarantine(self):
         """The ARN of the managed policy that denies everything."""
         return self.arn_of(deny.QUARANTINE_POLICY)
-
-    @property
-    def group_names(self):
-        """The names of the admin groups, as the policy or its variables give them."""
-        where = f"action:{self.type} groups"
-        return settings.name_list(self.manager.ctx.policy, where, self.data.get("groups", ["admins"]))
-
-    def check_groups(self):
-        """Check the groups' names.
-
-        :raises PolicyValidationError: naming the policy, the key and the mend
-        """
-        mend = "use the name alone, without path, ARN or wildcards"
-        where = f"action:{self.type} groups"
-        settings.check_names(
-            self.manager.ctx.policy, where, self.group_names, "group", GROUP_NAME, "admins", mend
-        )
 
     def pin(self):
         """The ids of the admin groups; a group that does not exist has none."""

@@ -3,6 +3,7 @@
 import re
 
 from c7n.exceptions import PolicyValidationError
+from c7n.filters import Filter
 from c7n.utils import get_partition
 
 from c7n_iamguard import deny
@@ -177,6 +178,29 @@ def check_policy(policy, where, value):
             f"{value!r} is of another account than {policy.options.account_id}",
             "write its name alone",
         )
+
+
+class GroupsOption:
+    """The option ``groups`` of a filter or action: the names of the admin groups. A mixin."""
+
+    @property
+    def group_names(self):
+        """The admin groups' names, as the policy or its variables give them."""
+        return name_list(self.manager.ctx.policy, self.groups_key, self.data.get("groups", ["admins"]))
+
+    @property
+    def groups_key(self):
+        """The element and key, for messages."""
+        return f"{'filter' if isinstance(self, Filter) else 'action'}:{self.type} groups"
+
+    def check_groups(self):
+        """Refuse names that are no groups' names.
+
+        :raises PolicyValidationError: naming the policy, the key and the mend
+        """
+        mend = "use the name alone, without path, ARN or wildcards"
+        policy, where = self.manager.ctx.policy, self.groups_key
+        check_names(policy, where, self.group_names, "group", GROUP_NAME, "admins", mend)
 
 
 class PolicyOption:
