@@ -27,7 +27,6 @@ RESPONSES = allowed(RESPONSE, inline(ACCESS["Response"]))
 
 load_resources(("aws.iam-role", "aws.iam-user", "aws.lambda"))
 
-
 REVOKE, PROTECT, PREVIEW, CALLS = map(
     shipped,
     (
@@ -131,6 +130,11 @@ def without_roles(data, **options):
     return looking(json.loads(text), **options)
 
 
+def find_stopped(sandbox, run, environ):
+    """CI asks which rules are disabled, before it deploys or says what it would deploy."""
+    sandbox.client("events", session(environ), ACCOUNT).list_rules(NamePrefix="iam-guard-")
+
+
 def quickly(data):
     """A preview that asks IAM again at once until the data is there."""
     *filters, usage = data["filters"]
@@ -147,6 +151,7 @@ LOOKS = {
     "list the revoked": looking(shipped("list-revoked-iam-access")),
     "report calls": looking({**CALLS, "filters": CALLS["filters"][-1:]}),
     "list the functions": looking(shipped("list-iam-guard-functions")),
+    "find stopped rules": find_stopped,
 }
 WORK = {**LOOKS, "deploy": deploy_update_and_remove, "go on to a member": go_on}
 
