@@ -8,6 +8,7 @@ from c7n.utils import type_schema
 from c7n_iamguard import principals
 from c7n_iamguard.by_history import PERIOD_SECONDS, SETTLED_SECONDS, ByHistory, seconds_of
 from c7n_iamguard.calls import Calls, IAMCalls
+from c7n_iamguard.decisions import observes
 from c7n_iamguard.deployment import OBSERVED, SINCE_TAG
 from c7n_iamguard.principals import kind_of
 
@@ -93,10 +94,9 @@ class UnintendedIAMCalls(ByHistory):
 
     def is_never_stopped(self, kind, principal):
         """Whether no denial will keep a principal from calling again, and from matching in each run."""
-        observes = any(action.data.get("observe") for action in self.manager.actions)
         # With full quotas, somebody's own boundary may be all that denies them IAM, and nothing shows that.
         bound = "PermissionsBoundary" in principal and len(principal["AttachedManagedPolicies"]) >= FULL
-        return observes or bound or kind.is_unmodifiable(principal)
+        return observes(self.manager) or bound or kind.is_unmodifiable(principal)
 
     def made_by_a_non_admin(self, kind, principal, calls, admins):
         """The calls among ``calls`` that a principal made while they were no admin."""

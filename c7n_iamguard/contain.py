@@ -83,7 +83,7 @@ class UndoIAMCall(Quarantine, DecidingAction):
     schema = type_schema(
         "undo-iam-call",
         groups={"type": "array", "items": {"type": ["string", "array"]}},
-        observe={"type": "boolean"},
+        observe={"type": ["boolean", "string"]},
     )
     permissions = (
         "iam:AttachRolePolicy", "iam:AttachUserPolicy", "iam:DeleteGroupPolicy", "iam:DeleteLoginProfile",
@@ -107,6 +107,7 @@ class UndoIAMCall(Quarantine, DecidingAction):
             problem = f"mode {policy.execution_mode} does not tell which calls to take back"
             refuse(policy, f"action:{self.type}", problem, 'use mode: cloudtrail with event: "*"')
         self.check_groups()
+        self.check_observe()
 
     def prepare(self):
         """Look, while the function starts, at the quarantine and at the policy that callers like best."""
@@ -187,7 +188,7 @@ class UndoIAMCall(Quarantine, DecidingAction):
         found = {"containment": plan.containment, "target": text_of(plan.target)}
         if plan.look == "principal":
             self.check_quarantine(client)
-        if self.data.get("observe"):
+        if self.observes:
             return "would-contain", {**found, "commands": [plan.call.command]}
         try:
             looks.settled(getattr(client, plan.call.method), **plan.call.parameters)

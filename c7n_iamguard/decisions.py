@@ -9,7 +9,7 @@ from c7n.exceptions import PolicyExecutionError
 from c7n_iamguard.client import map_threaded
 from c7n_iamguard.event import MalformedEvent, caller, notes, seconds_since, text
 from c7n_iamguard.principals import kind_of
-from c7n_iamguard.settings import PolicyOption
+from c7n_iamguard.settings import PolicyOption, check_boolean, filled_in
 
 log = logging.getLogger("c7n_iamguard")
 
@@ -19,6 +19,14 @@ ANNOTATION = "c7n:IAMGuard"
 
 #: IAM's limits are shared by all callers of an account; more threads only meet more throttles.
 BULK_WORKERS = 5
+
+
+def observes(manager):
+    """Whether one of a policy's actions decides, and changes nothing.
+
+    :param manager: c7n's resource manager
+    """
+    return any(action.observes for action in manager.actions if isinstance(action, DecidingAction))
 
 
 def facts(event):
@@ -56,6 +64,19 @@ def line(verdict, event, **fields):
 
 class DecidingAction(PolicyOption, EventAction):
     """An action that decides about each principal, and logs each decision."""
+
+    @property
+    def observes(self):
+        """Whether the action decides, and changes nothing: its option ``observe``."""
+        where = f"action:{self.type} observe"
+        return filled_in(self.manager.ctx.policy, where, self.data.get("observe", False))
+
+    def check_observe(self):
+        """Refuse an option ``observe`` that says neither yes nor no.
+
+        :raises PolicyValidationError: naming the policy, the key and the mend
+        """
+        check_boolean(self.manager.ctx.policy, f"action:{self.type} observe", self.observes)
 
     @property
     def kind(self):

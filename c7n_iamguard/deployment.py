@@ -9,6 +9,7 @@ from c7n.utils import get_partition
 from c7n_iamguard import __version__, settings
 from c7n_iamguard.checks import HANDLER
 from c7n_iamguard.client import client_of, error_code
+from c7n_iamguard.decisions import observes
 from c7n_iamguard.event import IAM_REGIONS
 from c7n_iamguard.refusal import Refusal, logged_once
 
@@ -70,7 +71,10 @@ class GuardedFunction:
         """Deploy a guarded function."""
         self.check_region()
         tags = self.policy.data["mode"].setdefault("tags", {})
-        tags[VERSION_TAG], tags[OBSERVES_TAG] = __version__, "yes" if self.observes else "no"
+        tags[VERSION_TAG], tags[OBSERVES_TAG] = (
+            __version__,
+            "yes" if observes(self.policy.resource_manager) else "no",
+        )
         deployed = self.deployed_tags()
         if self.policy.execution_mode == "periodic":
             tags[SINCE_TAG] = self.judged_since((deployed or {}).get(SINCE_TAG))
@@ -83,11 +87,6 @@ class GuardedFunction:
         self.leave_out_own_calls()
         settings.pin(self.policy, {"modules": self.own_modules()})
         return super().provision()
-
-    @property
-    def observes(self):
-        """Whether one of the policy's actions decides and changes nothing."""
-        return any(action.data.get("observe") for action in self.policy.resource_manager.actions)
 
     def own_modules(self):
         """The modules of the plugin that the policy's function has to import, and no others at a cold start."""
@@ -143,7 +142,7 @@ class GuardedFunction:
         :param mark: the mark of the function that is deployed now; None if there is none
         """
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        if self.observes:
+        if observes(self.policy.resource_manager):
             return (mark or now).removesuffix(OBSERVED) + OBSERVED
         return now if mark is None or mark.endswith(OBSERVED) else mark
 

@@ -175,16 +175,17 @@ class RemoveFromAdminGroup(GroupsOption, DecidingAction):
     schema = type_schema(
         "remove-from-admin-group",
         groups={"type": "array", "items": {"type": ["string", "array"]}},
-        observe={"type": "boolean"},
+        observe={"type": ["boolean", "string"]},
     )
     permissions = ("iam:RemoveUserFromGroup", "iam:ListGroupsForUser", "iam:GetGroup", "iam:ListGroups")
 
     def validate(self):
-        """Check the groups' names.
+        """Check the options.
 
         :raises PolicyValidationError: naming the policy, the key and the mend
         """
         self.check_groups()
+        self.check_observe()
 
     def process(self, resources, event=None):
         """Take every user in ``resources`` out of the admin groups.
@@ -211,7 +212,7 @@ class RemoveFromAdminGroup(GroupsOption, DecidingAction):
             if not found:  # as in a second try, after a first one that told nobody
                 self.decide("acted", user, event, groups=[], reason="no member of the admin group any more")
                 return {"UserName": name, "groups": []}
-            if self.data.get("observe"):
+            if self.observes:
                 self.decide("would-revoke", user, event, groups=found)
                 return {"UserName": name, "groups": found}
             for group in found:

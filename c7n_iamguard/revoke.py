@@ -91,7 +91,7 @@ class RevokeIAMAccess(DecidingAction):
         policy={"type": "string"},
         deny={"type": "array", "items": {"type": "string"}, "minItems": 1},
         bulk={"type": "boolean"},
-        observe={"type": "boolean"},
+        observe={"type": ["boolean", "string"]},
     )
 
     def get_permissions(self):
@@ -107,6 +107,7 @@ class RevokeIAMAccess(DecidingAction):
         """
         policy = self.manager.ctx.policy
         self.check_policy_option("action")
+        self.check_observe()
         for pattern in self.denied_actions:
             if not ACTION.fullmatch(pattern):
                 refuse(
@@ -155,7 +156,7 @@ class RevokeIAMAccess(DecidingAction):
         if notes(event).get("gone"):
             return None  # a filter has found that the name is nobody's: whoever takes it now has not called
         name, rungs, how, reason = principal[self.kind.name_key], {}, None, None
-        verdict = "would-revoke" if self.data.get("observe") else "revoked"
+        verdict = "would-revoke" if self.observes else "revoked"
         try:
             if verdict == "revoked":
                 how = self.revoke(client, name, rungs)

@@ -29,6 +29,7 @@ VARIABLES = {
     "{admin_group}": "admin-group",
     "{admin_roles}": "admin-roles",
     "{allow_missing_group}": "allow-missing-group",
+    "{observe}": "observe",
 }
 
 

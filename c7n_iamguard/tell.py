@@ -13,6 +13,7 @@ from c7n.utils import chunks, get_partition, type_schema
 
 from c7n_iamguard import principals
 from c7n_iamguard.client import CONFIG, client_of, error_code, iam
+from c7n_iamguard.decisions import observes
 from c7n_iamguard.notice import Teller, detail, title
 from c7n_iamguard.quiet import Quiet
 from c7n_iamguard.settings import check_variables, refuse
@@ -205,7 +206,7 @@ class PutEvent(EventAction):
             partition=get_partition(config.region),
             alias=self.alias,
             runbook=(policy.data.get("metadata") or {}).get("runbook"),
-            observes=any(action.data.get("observe") for action in self.manager.actions),
+            observes=observes(self.manager),
             late=self.late,
         )
         found = detail(principal, self.kind, event, teller)

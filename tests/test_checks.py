@@ -42,6 +42,7 @@ MISTAKES = {
     "a group with a wildcard": (with_groups(["admin*"]), "groups", "use the name alone"),
     "an empty name": (with_groups([""]), "groups", "no group's name"),
     "an unknown key of the filter": (with_groups(["a"], group="b"), "admin-group-member group", "use groups or allow-missing-group"),
+    "observe as a text": (with_action(observe="yes"), "revoke-iam-access observe", "write true or false"),
     "allow-missing-group as a text": (with_groups(["a"], **{"allow-missing-group": "yes"}), "allow-missing-group", "write true or false"),
     "an unknown key of the action": (with_action(polcy="x"), "polcy", "'polcy' was unexpected"),
     "a policy that is a number": (with_action(policy=7), "policy", "7 is not of type 'string'"),
@@ -96,6 +97,7 @@ SOUND = {
         filters=[{"UserName": "bob"}, {"type": "value", "key": "Path", "value": "/"}, *SHIPPED["filters"]]
     ),
     "variables, filled in later": with_groups(["{admins}"]),
+    "observing by account": with_action(observe="{observe}"),
     "a policy's path and name": with_action(policy="security/DenyIAMAccess"),
     "a policy's ARN": with_action(policy="arn:aws-us-gov:iam::111122223333:policy/DenyIAMAccess"),
     "more than IAM denied": with_action(deny=["iam:*", "sts:Assume*", "*", "s3:Get?bject"]),

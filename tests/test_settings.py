@@ -100,6 +100,11 @@ def test_a_variable_that_nothing_fills_in_is_not_deployed(deployed, custodian):
     for policy in (with_groups(["{my_admins}"]), with_action(policy="{deny}")):
         done = custodian(policy, fails=True)
         assert "has no value; define it" in done.stderr
+    done = custodian(with_action(observe="{observe}"), fails=True)
+    assert (
+        "{observe} has no value; add observe to the policy's metadata, or observe to the account's vars"
+        in done.stderr
+    )
 
 
 def test_a_dry_run_lists_who_would_be_revoked(deployed, custodian):
@@ -133,6 +138,16 @@ def test_bulk_on_purpose_revokes_every_match_and_no_admin(deployed, custodian, u
     assert all(revoked(deployed, f"contractor-{number}") == ["managed"] for number in range(7))
     assert revoked(deployed, "contractor-admin") == []
     assert [decision["decision"] for decision in done.decisions] == ["revoked"] * 7
+
+
+@pytest.mark.parametrize("says", [True, False])
+def test_the_metadata_says_whether_a_policy_observes(deployed, custodian, user, says):
+    """``observe: "{observe}"`` is what the policy's metadata has under that key, where no account's vars say."""
+    user("contractor-0", path="/contractors/")
+    action = {**BULK["actions"][0], "observe": "{observe}"}
+    done = custodian({**BULK, "metadata": {"observe": says}, "actions": [action]}, *UNCACHED)
+    assert revoked(deployed, "contractor-0") == ([] if says else ["managed"])
+    assert [decision["decision"] for decision in done.decisions] == ["would-revoke" if says else "revoked"]
 
 
 def test_max_resources_stops_a_bulk_revocation(deployed, custodian, user):
