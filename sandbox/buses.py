@@ -1,11 +1,13 @@
-"""What moto's event buses lack: policies as they were written, with all that a statement may say.
+"""What moto's event buses lack: policies as they were written, and that a bus with rules cannot be deleted.
 
 https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutPermission.html
+https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_DeleteEventBus.html
 """
 
 import json
 
-from moto.events.models import EventBus
+from moto.events.exceptions import ValidationException
+from moto.events.models import EventBus, EventsBackend, events_backends
 
 
 def patches():
@@ -15,6 +17,8 @@ def patches():
         (EventBus, "policy", property(policy)),
         (EventBus, "add_policy", add_policy),
         (EventBus, "add_permission", add_permission),
+        (EventBus, "delete", delete_from_stack),
+        (EventsBackend, "delete_event_bus", delete_event_bus),
     ]
 
 
@@ -42,3 +46,18 @@ def add_permission(self, statement_id, action, principal, condition):
         "Resource": self.arn,
         **({"Condition": condition} if condition else {}),
     }
+
+
+def delete_event_bus(self, name):
+    """Delete a bus without rules."""
+    if name != "default" and name in self.event_buses and self.event_buses[name].rules:
+        raise ValidationException("EventBus can't be deleted since it has rules.")
+    originals["delete_event_bus"](self, name)
+
+
+def delete_from_stack(self, account_id, region_name):
+    """A stack deletes a bus as everybody does: its own rules go first, and those of others are in its way."""
+    events_backends[account_id][region_name].delete_event_bus(self.name)
+
+
+originals = {name: getattr(owner, name, None) for owner, name, _ in patches()}

@@ -1,10 +1,12 @@
-"""What moto's CloudFormation lacks: lists without ``AWS::NoValue``, policies that refuse to be deleted.
+"""What moto's CloudFormation lacks: lists without ``AWS::NoValue``, policies and buses that refuse to be deleted.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeletePolicy.html
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cfn-console-delete-stack.html
 """
 
 from moto.cloudformation import parsing
 from moto.cloudformation.models import CloudFormationBackend
+from moto.events.exceptions import ValidationException
 from moto.iam.exceptions import DeleteConflictException
 from moto.sns.models import Topic
 from moto.utilities.utils import get_partition
@@ -82,9 +84,9 @@ def delete_stack(self, name_or_stack_id):
     stacks = [stack for stack in self.stacks.values() if name_or_stack_id in (stack.stack_id, stack.name)]
     try:
         originals["delete_stack"](self, name_or_stack_id)
-    except DeleteConflictException as error:
+    except (DeleteConflictException, ValidationException) as error:
         for stack in stacks:
-            stack.status, stack.status_reason = "DELETE_FAILED", str(error)
+            stack.status, stack.status_reason = "DELETE_FAILED", error.message
             self.stacks[stack.stack_id] = stack
 
 

@@ -180,6 +180,26 @@ def test_a_stack_that_changes_keeps_bus_policy_and_subscription(sandbox, account
     assert (len(account.mails()), len(account.queue()), account.failed()) == (1, 1, 0)
 
 
+def test_a_bus_with_a_rule_cannot_be_deleted_and_neither_can_its_stack(sandbox, account):
+    """Somebody else's rule is in the way of the bus and of its stack, whose own rules are not."""
+    stacks = sandbox.client("cloudformation", account=ACCOUNT)
+    account.events.put_rule(Name="pager", EventBusName="told", EventPattern='{"source": ["guard"]}')
+    with pytest.raises(
+        ClientError, match=r"ValidationException.* EventBus can't be deleted since it has rules"
+    ):
+        account.events.delete_event_bus(Name="told")
+    stacks.delete_stack(StackName="told")
+    (stack,) = stacks.describe_stacks()["Stacks"]
+    assert (stack["StackStatus"], stack["StackStatusReason"]) == (
+        "DELETE_FAILED",
+        "EventBus can't be deleted since it has rules.",
+    )
+    assert [r["Name"] for r in account.events.list_rules(EventBusName="told")["Rules"]] == ["pager"]
+    account.events.delete_rule(Name="pager", EventBusName="told")
+    stacks.delete_stack(StackName="told")
+    assert stacks.describe_stacks()["Stacks"] == []
+
+
 EVENT = {"time": "2026-01-01T00:00:00Z", "account": "1", "detail": {"who": 'a "b"', "list": [1], "n": 5}}
 RULE = SimpleNamespace(arn="arn:rule", name="rule")
 
