@@ -43,8 +43,10 @@ class AdminGroups:
         :raises PolicyExecutionError: if a group does not exist, or none of them has a member
         :raises botocore.exceptions.ClientError: whatever else IAM answers
         """
+        spares = getattr(self.element, "spares_admins", False)
+        risk = "every user there would be revoked" if spares else "nobody would be an admin"
         mend = (
-            "every user there would be revoked; name the right group as admin-group at the top of the file (or "
+            f"{risk}; name the right group as admin-group at the top of the file (or "
             "under groups), or add allow-missing-group: true if nobody there is meant to be an admin"
         )
         found = {name: self.find_group(name) for name in self.written}
