@@ -1,6 +1,5 @@
 """deploy/ci.py and deploy/switch: the steps of the workflow for CI, over an organization and over one account."""
 
-import json
 import os
 import re
 import subprocess
@@ -37,21 +36,6 @@ FAILING = {
 MISSPELT = {"admin_group": 7}
 
 
-RULES = "arn:aws:events:*:*:rule/iam-guard-*"
-#: What access.yml does not give yet: to look at rules and switch them, and to go on to the members' roles.
-RIGHTS = {
-    "iam-guard-reader": [
-        {"Effect": "Allow", "Action": ["events:DescribeRule", "events:ListTargetsByRule"], "Resource": RULES},
-        {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "arn:aws:iam::*:role/iam-guard-reader"},
-    ],
-    "iam-guard-deployer": [
-        {"Effect": "Allow", "Action": ["events:DisableRule", "events:EnableRule"], "Resource": RULES},
-        {"Effect": "Allow", "Action": "events:ListRules", "Resource": "*"},
-        {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "arn:aws:iam::*:role/iam-guard-deployer"},
-    ],
-}
-
-
 def account_of(name, account, **more):
     role = f"arn:aws:iam::{account}:role/iam-guard-deployer"
     return {"name": name, "account_id": account, "role": role, "regions": ["us-east-1"], **more}
@@ -67,19 +51,22 @@ ALL = SOUND + [
 ]
 
 
-def deploy_access(sandbox, account, central):
-    sandbox.deploy(DEPLOY / "access.yml", "iam-guard-access", account=account, CentralAccount=central)
-    iam = sandbox.client("iam", account=account)
-    for role, rights in RIGHTS.items():
-        document = {"Version": "2012-10-17", "Statement": rights}
-        iam.put_role_policy(RoleName=role, PolicyName="ci", PolicyDocument=json.dumps(document))
+def deploy_access(sandbox, account):
+    """The roles: of an account that CI comes to from GitHub, or of a member that CI goes on to."""
+    trusted = {"CentralAccount": CENTRAL}
+    if account in (CENTRAL, ALONE):
+        trusted = {
+            "OidcProviderArn": f"arn:aws:iam::{account}:oidc-provider/token.actions.githubusercontent.com",
+            "OidcSubject": "repo:example/guard:ref:refs/heads/main",
+            "OidcPreviewSubject": "repo:example/guard:pull_request",
+        }
+    sandbox.deploy(DEPLOY / "access.yml", "iam-guard-access", account=account, **trusted)
 
 
 def prepare(sandbox, account, group="admins"):
-    """An account with the stacks, an admin ada and a user bob. CI comes from the central account."""
+    """An account with the stacks, an admin ada and a user bob."""
     sandbox.deploy(account=account, AdminGroup=group)
-    central = account if account == ALONE else CENTRAL
-    deploy_access(sandbox, account, central)
+    deploy_access(sandbox, account)
     iam = sandbox.client("iam", account=account)
     iam.create_group(GroupName=group)
     sandbox.create_user("ada", groups=[group], account=account)
@@ -94,7 +81,7 @@ def accounts(sandbox):
     for name, (account, _) in FAILING.items():
         if name != "no-role":
             prepare(sandbox, account, "others" if name == "no-admins" else "admins")
-    deploy_access(sandbox, CENTRAL, CENTRAL)
+    deploy_access(sandbox, CENTRAL)
 
 
 @pytest.fixture(scope="module")
@@ -138,10 +125,8 @@ def job(sandbox, accounts):
 
 
 def session(sandbox, account, role):
-    """The environment of a session of an account's role."""
-    arn = f"arn:aws:iam::{account}:role/{role}"
-    sts = sandbox.client("sts", account=account)
-    keys = sts.assume_role(RoleArn=arn, RoleSessionName="GitHubActions")["Credentials"]
+    """The environment of a CI job that has taken an account's role."""
+    keys = sandbox.session(f"arn:aws:iam::{account}:role/{role}", "GitHubActions")
     return sandbox.environ(keys, account)
 
 
