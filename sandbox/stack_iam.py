@@ -78,7 +78,12 @@ def create_role(cls, resource_name, cloudformation_json, account_id, region_name
     )
     role.tags = [{"Key": tag["Key"], "Value": tag["Value"]} for tag in properties.get("Tags", ())]
     role.of_stack = {}
-    hang(role, properties)
+    try:
+        hang(role, properties)
+    except Exception:  # the stack does not know the role yet, and would leave it behind
+        role.of_stack = {"managed": list(role.managed_policies)}
+        cls.delete_from_cloudformation_json(role.name, cloudformation_json, account_id, region_name)
+        raise
     return role
 
 
