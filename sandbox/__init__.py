@@ -1,15 +1,18 @@
-"""An AWS account in one process, for the demo and the end-to-end tests. Never shipped in a Lambda.
+"""An AWS account in one process: for the demo, the end-to-end tests, and trying by hand. Never shipped in a Lambda.
 
 It stands on moto's server, and adds what the guard relies on and moto lacks:
 
 - requests: authorization of every call by the policies of identities and resources, permissions boundaries and
   service control policies (:mod:`.authorization`, :mod:`.conditions`); injected faults (:mod:`.faults`);
-- IAM and STS: quotas, ids, pages, protected roles, sessions of all kinds (:mod:`.iam`, :mod:`.sessions`);
+- IAM and STS: quotas, ids, pages, protected roles, sessions of all kinds, who last used which service
+  (:mod:`.iam`, :mod:`.sessions`, :mod:`.iam_usage`);
 - CloudTrail: records of IAM calls, and the event history of them (:mod:`.cloudtrail`, :mod:`.history`);
 - EventBridge: rules and schedules, custom buses, and what targets let in (:mod:`.eventbridge`, :mod:`.inputs`);
-- Lambda: the uploaded code, run by AWS's own runtime client (:mod:`.functions`, :mod:`.environments`);
+- Lambda: the uploaded code, run by AWS's own runtime client, and its log (:mod:`.functions`,
+  :mod:`.environments`, :mod:`.awslambda`);
 - SQS, SNS, CloudWatch: dead-letter queues, mails, metrics, alarms (:mod:`.sqs`, :mod:`.sns`, :mod:`.alarms`);
-- CloudFormation: the resources of all these (:mod:`.stacks`, :mod:`.stack_resources`, :mod:`.stack_iam`).
+- CloudFormation: the resources of all these, and rollbacks (:mod:`.stacks`, :mod:`.stack_resources`,
+  :mod:`.stack_iam`).
 
 What it does not do: the seconds that IAM takes to make a change act everywhere, EventBridge's delays and
 retries, and any service but those that a test of the guard calls.

@@ -73,6 +73,11 @@ def test_the_files_of_a_replay_reach_it_as_they_were_written():
     )
 
 
+def test_make_sandbox_keeps_an_account_running_although_there_is_a_folder_of_that_name():
+    """``make sandbox`` runs the command that serves an account."""
+    assert make("--dry-run", "sandbox").stdout.splitlines()[-1] == ".venv/bin/python -m sandbox serve"
+
+
 def test_an_old_python_is_refused_before_anything_is_made(venv, tmp_path):
     """One line says which Python is needed and how to name it, and there is no folder afterwards."""
     old = tmp_path / "old"
