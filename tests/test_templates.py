@@ -274,7 +274,11 @@ def test_the_security_account_hears_of_its_own_organization_alone():
 
 # Is the guard itself well?
 
-ALARMS = of_type("alarms.yml", "AWS::CloudWatch::Alarm") + of_type("contain.yml", "AWS::CloudWatch::Alarm")
+ALARMS = [
+    alarm
+    for name in ("alarms.yml", "contain.yml", "central.yml")
+    for alarm in of_type(name, "AWS::CloudWatch::Alarm")
+]
 
 
 def metrics(alarm):
@@ -312,7 +316,8 @@ def test_an_alarm_watches_what_there_is(alarm):
         for transformation in found["MetricTransformations"]
     }
     own = {"!GetAtt DeadLetters.QueueName", "!GetAtt RolesDeadLetters.QueueName"}
-    known = {*FUNCTIONS, *own, "iam-guard", mail("notify.yml")[0]["Name"]}
+    buses = {"iam-guard", "iam-guard-central"}
+    known = {*FUNCTIONS, *own, *buses, *(mail(name)[0]["Name"] for name in ("notify.yml", "central.yml"))}
     for namespace, name, dimensions in metrics(alarm):
         assert dimensions or (namespace, name) in made
         assert {dimension["Value"] for dimension in dimensions} <= known
