@@ -1,10 +1,11 @@
 """From one account to many: stacks, c7n-org, upgrade, uninstall, other partitions, by the stock commands.
 
-The commands stand here as the documentation has them, and run in a shell, ``aws`` being ``aws_cli.py``.
+The commands are the documentation's own, and run in a shell, ``aws`` being ``aws_cli.py``.
 """
 
 import io
 import json
+import re
 import shutil
 import zipfile
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from moto.awslambda.models import lambda_backends
 from moto.iam.models import iam_backends
 
 from c7n_iamguard import __version__
+from sandbox import iam_usage
 from sandbox.server import DEPLOY
 
 DEPLOYER = "iam-guard-deployer"
@@ -30,6 +32,15 @@ FAILING = {
     "mistaken": ("888899990000", "is no group's name"),
 }
 
+#: One account of its own kind, and one that is like most.
+OTHER, PLAIN = "999900001111", "999900002222"
+#: What docs/deploy.md has somebody write for them, by what stands there.
+EDITS = {
+    r"( +)admin-group: admins\b.*": r"\1admin-group: admins\n\1allow-missing-group: false\n\1observe: false",
+    r"(admin-group-member\n( +)groups: .*)": r'\1\n\2allow-missing-group: "{allow_missing_group}"',
+    r"# observe: true": 'observe: "{observe}"',
+}
+
 DEPLOYED = "policies/revoke-unintended-iam-access.yml policies/protect-admin-group.yml"
 #: The pages' own commands over an organization. Each is run here.
 COMMANDS = [
@@ -38,9 +49,9 @@ COMMANDS = [
     for line in page.read_text().splitlines()
     if line.strip().startswith("$ ") and "c7n-org " in line
 ]
-DRY_RUN_ALL, REPORT_DRY_RUN, RUN_ALL, RUN_VERSIONS, REPORT_VERSIONS, REMOVE_ALL = COMMANDS
+PREVIEW_ALL, REPORT_PREVIEW, DRY_RUN_ALL, RUN_ALL, RUN_VERSIONS, REPORT_VERSIONS, REMOVE_ALL = COMMANDS
 RUN_REVOKED = RUN_ALL.replace(DEPLOYED, "policies/list-revoked-iam-access.yml")
-REPORT_REVOKED = REPORT_DRY_RUN.replace("revoke-unintended", "list-revoked")
+REPORT_REVOKED = REPORT_PREVIEW.replace("preview-unintended", "list-revoked")
 
 
 def config_in(account, name, region="us-east-1"):
@@ -70,6 +81,9 @@ def organization(sandbox, shell, workplace):
         sandbox.client("iam", account=account["account_id"]).create_group(GroupName=group)
         sandbox.create_user("ada", groups=[group], account=account["account_id"])
         keys[account["account_id"]] = sandbox.create_user("bob", account=account["account_id"])
+        sandbox.create_user("eve", account=account["account_id"])
+        for user in ("ada", "bob"):
+            iam_usage.note(f"arn:aws:iam::{account['account_id']}:user/{user}", "iam")
     for name, (account, _) in FAILING.items():
         if name != "no-role":
             stacks(sandbox, account, CentralAccount=central, AdminGroup="admins")
@@ -84,16 +98,17 @@ def organization(sandbox, shell, workplace):
         entry = {"name": name, "account_id": account, "role": role, "regions": ["us-east-1"]}
         accounts.append(entry | ({"vars": {"admin_group": 7}} if name == "mistaken" else {}))
     (workplace / "accounts.yml").write_text(yaml.safe_dump({"accounts": accounts}))
+    shell(PREVIEW_ALL)
+    preview = shell(REPORT_PREVIEW)
     dry = shell(DRY_RUN_ALL)
     deployed_by_dry_run = [function_names(sandbox, account) for account in MEMBERS]
-    would_be_revoked = shell(REPORT_DRY_RUN)
     sandbox.calls.clear()
     run = shell(RUN_ALL)
     return SimpleNamespace(
         run=run,
         dry=dry,
         deployed_by_dry_run=deployed_by_dry_run,
-        would_be_revoked=would_be_revoked,
+        preview=preview,
         calls=list(sandbox.calls),
         keys=keys,
     )
@@ -182,12 +197,11 @@ def test_a_dry_run_over_all_accounts_deploys_nothing_and_names_failing_accounts(
         assert name in summary
 
 
-def test_the_report_of_a_dry_run_says_who_would_be_revoked_where(organization):
-    """Users in no admin group are listed with their account's name, and admins are not."""
-    rows = ok(organization.would_be_revoked)
-    for account in EXAMPLE:
-        assert f'"{account["name"]}","us-east-1","{REVOKE}","bob"' in rows
-    assert '"ada"' not in rows
+def test_the_preview_over_accounts_says_who_used_iam_where(organization):
+    """Users in no admin group who used IAM are listed with their account's name; nobody else is."""
+    rows = ok(organization.preview).splitlines()
+    found = {tuple(row.replace('"', "").split(",")[:4:3]) for row in rows[1:]}
+    assert found == {(account["name"], "bob") for account in EXAMPLE}
 
 
 def test_the_report_over_accounts_says_who_is_revoked(sandbox, organization, shell):
@@ -220,6 +234,60 @@ def test_deployments_run_as_the_deployer_role(organization):
     }
     assert {caller.split(":")[4] for caller in callers} >= set(MEMBERS)
     assert all(f":assumed-role/{DEPLOYER}/" in caller for caller in callers)
+
+
+# Accounts that differ
+
+
+@pytest.fixture(scope="module")
+def different(sandbox, organization, shell, workplace):
+    """Two accounts after a deployment of files with the edits of docs/deploy.md: one has ``vars``, one has none."""
+    entries = []
+    given = {"allow_missing_group": True, "observe": True, "admin_roles": ["pipeline"]}
+    for name, account, variables in (("other", OTHER, given), ("plain", PLAIN, {})):
+        stacks(sandbox, account, CentralAccount=sandbox.account, AdminGroup="admins")
+        role = f"arn:aws:iam::{account}:role/{DEPLOYER}"
+        entry = {"name": name, "account_id": account, "role": role, "regions": ["us-east-1"]}
+        entries.append(entry | {"vars": variables})
+    trust = {"Version": "2012-10-17", "Statement": []}
+    pipeline = {"RoleName": "pipeline", "AssumeRolePolicyDocument": json.dumps(trust)}
+    sandbox.client("iam", account=OTHER).create_role(**pipeline)
+    sandbox.client("iam", account=PLAIN).create_group(GroupName="admins")
+    sandbox.create_user("ada", groups=["admins"], account=PLAIN)
+    (workplace / "different.yml").write_text(yaml.safe_dump({"accounts": entries}))
+    (workplace / "edited").mkdir()
+    files = [*DEPLOYED.split(), f"policies/{REVOKE}-of-roles.yml"]
+    for file in files:
+        text = (workplace / file).read_text()
+        for wanted, edited in EDITS.items():
+            text = re.sub(wanted, edited, text)
+        (workplace / file.replace("policies", "edited")).write_text(text)
+    command = RUN_ALL.replace("accounts.yml", "different.yml")
+    ok(shell(command.replace(DEPLOYED, " ".join(files).replace("policies", "edited"))))
+
+
+@pytest.mark.parametrize("account", [OTHER, PLAIN])
+def test_vars_let_one_account_be_without_an_admin_group(sandbox, different, account):
+    """Its functions are deployed, and so are those of an account that says nothing."""
+    assert {FUNCTION, PROTECT_FUNCTION} < set(function_names(sandbox, account))
+
+
+@pytest.mark.parametrize(("account", "decision"), [(OTHER, "would-revoke"), (PLAIN, "revoked")])
+def test_vars_let_one_account_observe(sandbox, different, account, decision):
+    """A user of that account keeps IAM, and one of an account that says nothing does not."""
+    key = sandbox.create_user("carol", account=account)
+    sandbox.pending.clear()
+    (invocation,) = call_iam(sandbox, account, key, "carols-friend")
+    assert invocation.decisions[0]["decision"] == decision, invocation.log
+
+
+def test_vars_name_the_roles_of_one_account(different):
+    """The roles' function of that account has pinned its own list, the other one no role of that name."""
+    pinned = {
+        account: "pipeline" in config_in(account, f"{FUNCTION}-of-roles")["metadata"]["iam-guard"]["roles"]
+        for account in (OTHER, PLAIN)
+    }
+    assert pinned == {OTHER: True, PLAIN: False}
 
 
 # Upgrade

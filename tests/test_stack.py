@@ -1,11 +1,15 @@
 """The stack of one account: what it holds, in other partitions and as a StackSet.
 
-The commands stand here as the documentation has them, and run in a shell, ``aws`` being ``aws_cli.py``.
+The commands are the documentation's own, and run in a shell, ``aws`` being ``aws_cli.py``.
 """
 
+import json
+
 import pytest
-from helpers import FUNCTION, POLICIES, attached, call_iam, ok
+from botocore.exceptions import ClientError
+from helpers import FUNCTION, POLICIES, ROOT, attached, call_iam, ok
 from moto.awslambda.models import lambda_backends
+from moto.iam.models import iam_backends
 
 from sandbox.server import DEPLOY
 
@@ -14,26 +18,25 @@ STACK = (
     "aws cloudformation deploy --stack-name iam-guard --template-file deploy/account.yml"
     " --capabilities CAPABILITY_NAMED_IAM"
 )
-STACK_SET = [
-    command
-    for name in ("account.yml", "access.yml")
-    for stack in (
-        "iam-guard" + name.removesuffix(".yml").removeprefix("account").replace("access", "-access"),
-    )
-    for more in (" --parameters ParameterKey=CentralAccount,{}" if "access" in stack else "",)
-    for command in (
-        f"aws cloudformation create-stack-set --stack-set-name {stack}"
-        f" --template-body file://deploy/{name} --capabilities CAPABILITY_NAMED_IAM"
-        " --permission-model SERVICE_MANAGED"
-        " --auto-deployment Enabled=true,RetainStacksOnAccountRemoval=true"
-        + more.format("ParameterValue=111122223333"),
-        f"aws cloudformation create-stack-instances --stack-set-name {stack}"
-        " --deployment-targets OrganizationalUnitIds=ou-abcd-12345678 --regions us-east-1",
-        f"aws cloudformation update-stack-set --stack-set-name {stack}"
-        f" --template-body file://deploy/{name} --capabilities CAPABILITY_NAMED_IAM"
-        + more.format("UsePreviousValue=true"),
-    )
+#: The commands of docs/deploy.md for an organization, in its order, with prompt and without; moto lacks one.
+ORGANIZATION = [
+    line.strip().removeprefix("$ ")
+    for line in (ROOT / "docs/deploy.md")
+    .read_text()
+    .split("## An organization")[1]
+    .split("## CI")[0]
+    .splitlines()
+    if line.strip().removeprefix("$ ").startswith("aws cloudformation ")
+    and "activate-organizations-access" not in line
 ]
+MANAGEMENT, CENTRAL = "171717171717", "161616161616"
+ROLES = f"arn:aws:iam::{CENTRAL}:role/"
+ANYBODY, TAKES_ROLES = (
+    json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", **whom}]}
+    )
+    for whom in ({"Principal": {"AWS": CENTRAL}}, {"Resource": "*"})
+)
 DEPLOY_ONE = (
     "custodian run -s output policies/revoke-unintended-iam-access.yml policies/protect-admin-group.yml"
 )
@@ -74,24 +77,86 @@ def test_the_stack_says_no_partition_region_or_account():
     assert len(text.encode()) < 51200
 
 
-def test_a_stack_set_deploys_the_stack_to_the_accounts_of_an_organization(sandbox, shell):
-    """The commands of a service-managed StackSet make the roles in a member account, and update them."""
-    management = "171717171717"
-    environ = sandbox.environ(account=management)
-    organizations = sandbox.client("organizations", account=management)
+@pytest.fixture(scope="module")
+def member(sandbox, shell):
+    """A member account of an organization, after all commands of the page in their order.
+
+    Its central account is not in the organizational unit, because moto knows no ``AccountFilterType``.
+    """
+    environ = sandbox.environ(account=MANAGEMENT)
+    organizations = sandbox.client("organizations", account=MANAGEMENT)
     organizations.create_organization(FeatureSet="ALL")
     (root,) = organizations.list_roots()["Roots"]
-    unit = organizations.create_organizational_unit(ParentId=root["Id"], Name="all")["OrganizationalUnit"][
-        "Id"
-    ]
+    ids = {"ParentId": root["Id"], "Name": "all"}
+    unit = organizations.create_organizational_unit(**ids)["OrganizationalUnit"]["Id"]
     made = organizations.create_account(Email="a@example.com", AccountName="member")["CreateAccountStatus"]
     organizations.move_account(
         AccountId=made["AccountId"], SourceParentId=root["Id"], DestinationParentId=unit
     )
-    for command in STACK_SET:
-        ok(shell(command.replace("ou-abcd-12345678", unit), environ))
-    roles = sandbox.client("iam", account=made["AccountId"]).list_roles()["Roles"]
-    assert {"iam-guard", DEPLOYER, "iam-guard-reader"} < {role["RoleName"] for role in roles}
+    iam = sandbox.client("iam", account=CENTRAL)
+    for name in ("platform", "somebody"):
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=ANYBODY)
+        iam.put_role_policy(RoleName=name, PolicyName="take", PolicyDocument=TAKES_ROLES)
+    for command in ORGANIZATION:
+        by_hand = sandbox.environ(account=CENTRAL) if "cloudformation deploy" in command else environ
+        ok(shell(command.replace("ou-abcd-12345678", unit).replace("111122223333", CENTRAL), by_hand))
+    return made["AccountId"]
+
+
+def test_stack_sets_deploy_all_stacks_to_the_accounts_of_an_organization(sandbox, member):
+    """The page's commands make roles, rules and alarms of a member account, and nothing for roles at first."""
+    roles = {role["RoleName"] for role in sandbox.client("iam", account=member).list_roles()["Roles"]}
+    assert {"iam-guard", DEPLOYER, "iam-guard-reader", "iam-guard-forward", "iam-guard-contain"} < roles
+    alarms = sandbox.alarms(account=member)
+    assert "iam-guard-untold" in alarms
+    assert "iam-guard-cannot-revoke" not in alarms
+    queues = sandbox.client("sqs", account=member).list_queues()["QueueUrls"]
+    assert not any(url.endswith("revoke-unintended-iam-access-of-roles") for url in queues)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("iam-guard", "AdminGroup=admins"), ("iam-guard-alarms", "AlarmEmail=security@example.com")],
+)
+def test_the_parts_for_roles_can_be_turned_on_later(sandbox, member, name, kept):
+    """The page's update of a StackSet sets Roles, and keeps what else was given; moto updates no instance."""
+    client = sandbox.client("cloudformation", account=MANAGEMENT)
+    found = client.describe_stack_set(StackSetName=name)["StackSet"]["Parameters"]
+    assert {f"{one['ParameterKey']}={one['ParameterValue']}" for one in found} == {"Roles=yes", kept}
+
+
+def take(sandbox, role, account, keys=None):
+    """The keys of a role, taken with other keys."""
+    sts = sandbox.client("sts", keys, CENTRAL)
+    arn = f"arn:aws:iam::{account}:role/{role}"
+    return sts.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+
+
+@pytest.mark.parametrize("role", [DEPLOYER, "iam-guard-reader"])
+def test_only_the_central_accounts_own_roles_get_into_other_accounts(sandbox, member, role):
+    """Whom the central account's stack names takes its role, and with that the member's; nobody else does."""
+    for name in ("platform", "somebody"):
+        person = take(sandbox, name, CENTRAL)
+        with pytest.raises(ClientError, match="AccessDenied"):
+            take(sandbox, role, member, person)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        take(sandbox, role, CENTRAL, person)
+    central = take(sandbox, role, CENTRAL, take(sandbox, "platform", CENTRAL))
+    assert take(sandbox, role, member, central)
+    assert take(sandbox, role, CENTRAL, central)
+
+
+@pytest.mark.parametrize(("parameters", "readers"), [({}, {"a"}), ({"ReaderRoles": f"{ROLES}b"}, {"b"})])
+def test_the_reader_lets_in_its_own_list_or_else_the_deployers(sandbox, parameters, readers):
+    """ReaderRoles says who may look, without a say in who may deploy."""
+    account = "151515151515"
+    lists = {"CentralAccount": CENTRAL, "DeployerRoles": f"{ROLES}a", **parameters}
+    sandbox.deploy(DEPLOY / "access.yml", "iam-guard-access", account=account, **lists)
+    for role, wanted in ((DEPLOYER, {"a"}), ("iam-guard-reader", readers)):
+        trust = iam_backends[account]["aws"].get_role(role).assume_role_policy_document
+        (statement,) = json.loads(trust)["Statement"]
+        allowed = statement["Condition"]["ArnLike"]["aws:PrincipalArn"]
+        assert {arn.removeprefix(ROLES) for arn in allowed} == wanted
 
 
 def test_the_stack_can_be_a_stack_set():
