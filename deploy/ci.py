@@ -4,9 +4,9 @@
     python deploy/ci.py preview FILE ...    who would be revoked, and which functions would change
     python deploy/ci.py deploy FILE ...     deploy, except to accounts whose guard was stopped
 
-The accounts are those of accounts.yml. Without that file, it is the one account whose credentials CI has. The
-summary goes to the job's page, where there is one. The exit status is 1 if anything failed in any account.
-c7n-org's own exit status does not always say so, and it says nothing of the accounts that went well.
+The accounts are those of accounts.yml, or with --this-account the one whose credentials CI has. The summary goes to
+the job's page, where there is one. The exit status is 1 if anything failed in any account, and 2 if nothing was
+started. c7n-org's own exit status does not always say so, and it says nothing of the accounts that went well.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
@@ -25,9 +26,11 @@ import botocore.session
 import click
 import jsonschema
 import yaml
+from botocore.exceptions import BotoCoreError, ClientError
 from c7n import mu
 from c7n_org import cli
 
+ACCOUNTS = "accounts.yml"
 REVOKE = "revoke-iam-access"
 VERSION_TAG = "iam-guard-version"
 SHOWN = 20  # names in a cell
@@ -36,7 +39,7 @@ RUN_ACCOUNT, PUBLISH = cli.run_account, mu.LambdaManager.publish
 
 
 class Stopped(Exception):
-    """The function's rule is disabled. Deploying the function would enable it."""
+    """Somebody has stopped the guard in an account. A deployment there would start it, or a part of it."""
 
 
 class Problem(Exception):
@@ -60,12 +63,13 @@ class Notes(logging.Handler):
         if record.getMessage() not in self.found["said"]:
             self.found["said"].append(record.getMessage())
 
-    def run_account(self, account, region, *options):
+    def run_account(self, account, *options):
         """c7n-org's function of this name, with what came of it written down."""
+        mu.LambdaManager.publish = lambda *arguments, **more: self.publish(*arguments, **more)
         self.found = {"policies": {}, "functions": {}, "said": []}
         logging.getLogger().addHandler(self)
         try:
-            counts, success = RUN_ACCOUNT(account, region, *options)
+            counts, success = RUN_ACCOUNT(account, *options)
             self.found["policies"] = counts
             return counts, success
         except Exception as error:
@@ -73,17 +77,13 @@ class Notes(logging.Handler):
             raise
         finally:
             logging.getLogger().removeHandler(self)
-            file = self.folder / f"{account['account_id']}-{region}.json"
-            file.write_text(json.dumps(self.found))
+            (self.folder / account["account_id"]).write_text(json.dumps(self.found))
 
     def publish(self, manager, function, *options, **more):
-        """c7n's method of this name, which refuses where the guard was stopped. A preview only looks."""
-        rules = rules_of(manager, function)
-        changes = changes_of(manager, function, rules)
-        if any(rule and rule["State"] == "DISABLED" for _, rule in rules):
-            if self.deploying:
-                raise Stopped(f"{function.name} was stopped. Start it by deploy/switch on, and deploy again")
-            changes.append("stopped: it would not be deployed")
+        """c7n's method of this name. A preview only looks; a deployment ends if the guard was stopped meanwhile."""
+        if self.deploying:
+            refuse_if_stopped(manager.session_factory())
+        changes = changes_of(manager, function)
         result = PUBLISH(manager, function, *options, **more) if self.deploying else None
         self.found["functions"][function.name] = ", ".join(changes) or "nothing"
         return result
@@ -97,18 +97,8 @@ def run_account(*arguments):
     return notes.run_account(*arguments)
 
 
-def publish(*arguments, **more):
-    """What c7n calls to deploy a function."""
-    return notes.publish(*arguments, **more)
-
-
-def changes_of(manager, function, rules):
-    """What a deployment would change about a function, as c7n itself finds out.
-
-    :param manager: c7n's LambdaManager
-    :param function: c7n's PolicyLambda
-    :param rules: what :func:`rules_of` returned
-    """
+def changes_of(manager, function):
+    """What a deployment by c7n's LambdaManager would change about a PolicyLambda, as c7n itself finds out."""
     deployed, archive, settings = manager.get(function.name), function.get_archive(), function.get_config()
     function.get_archive = lambda: archive  # c7n asks for it again, and it can be made only once
     tags = settings.pop("Tags", {})
@@ -121,51 +111,119 @@ def changes_of(manager, function, rules):
     changes += ["code"] if archive.get_checksum() != before["CodeSha256"] else []
     old = deployed.get("Tags", {}).get(VERSION_TAG)
     changes += [f"version {old} to {new}"] if old != new else []
-    return changes + ["rule" for source, rule in rules if differs(source, rule)]
-
-
-def rules_of(manager, function):
-    """A function's sources of events, as c7n has them, each with its rule as EventBridge has it."""
-    sources = function.get_events(manager.session_factory)
-    return [(s, s.get(function.event_name)) for s in sources if isinstance(s, mu.CloudWatchEventSource)]
+    for source in function.get_events(manager.session_factory):
+        if isinstance(source, mu.CloudWatchEventSource) and differs(source, source.get(function.event_name)):
+            changes.append("rule")
+    return changes
 
 
 def differs(source, rule):
     """Whether a rule is not there, or has another pattern or schedule than its source of events."""
-    wanted = {
-        "EventPattern": source.render_event_pattern(),
-        "ScheduleExpression": source.data.get("schedule"),
-    }
-    return not rule or any(rule.get(key) != value for key, value in wanted.items())
+    pattern, schedule = source.render_event_pattern(), source.data.get("schedule")
+    return not rule or (rule.get("EventPattern"), rule.get("ScheduleExpression")) != (pattern, schedule)
 
 
-# Accounts
+# Accounts and policies
+
+
+def look(account):
+    """Whether CI can deploy to an account: the result for the summary, and the reason."""
+    region = account["regions"][0]
+    own = boto3.Session(region_name=region)
+    try:
+        taken = account.get("role") or account.get("profile")
+        refuse_if_stopped(cli.get_session(account, "iam-guard", region) if taken else own)
+    except Stopped as stopped:
+        return "stopped", str(stopped)
+    except (BotoCoreError, ClientError) as error:
+        if "(AccessDenied" not in str(error):
+            return "failed", str(error)
+        if error.operation_name != "AssumeRole":
+            return "failed", f"{error}. Is deploy/access.yml of this version deployed there?"
+        trusted = f"does it trust {own.client('sts').get_caller_identity()['Arn']}?"
+        return "failed", f"CI may not take {taken}: is deploy/access.yml deployed there, and {trusted}"
+    return "ok", ""
+
+
+def refuse_if_stopped(session):
+    """Raise :class:`Stopped` if any rule of the guard is disabled in the account and region of a session."""
+    pages = session.client("events").get_paginator("list_rules").paginate(NamePrefix="iam-guard-")
+    names = [rule["Name"] for page in pages for rule in page["Rules"] if rule["State"] == "DISABLED"]
+    if names:
+        mend = "run deploy/switch on, and then this again"
+        raise Stopped(f"nothing is deployed here while rules are disabled ({short(names)}): {mend}")
+
+
+def read(path):
+    """The data of a YAML file."""
+    try:
+        return yaml.safe_load(Path(path).read_bytes())
+    except OSError as error:
+        raise Problem(f"{path}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise Problem(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+
+
+def functions_in(path):
+    """The policies of a file that are deployed as functions."""
+    found = read(path)
+    policies = found.get("policies") if isinstance(found, dict) else None
+    policies = [p for p in policies or () if isinstance(p, dict) and isinstance(p.get("mode"), dict)]
+    if not policies:
+        raise Problem(f"{path} has no policy that is deployed as a function")
+    return policies
+
+
+def accounts_of(options):
+    """The accounts that the command line names, as c7n-org has them when it runs."""
+    path = options.config
+    if options.this_account:
+        if Path(path).exists():
+            raise Problem(f"--this-account would pass over the accounts of {path}: leave out one of the two")
+        return [this_account()]
+    if not Path(path).exists():
+        force = f"git add --force {path}"
+        raise Problem(f"{path} is not there: commit it with `{force}`, or pass --this-account")
+    return accounts_in(path, options.role)
+
+
+def this_account():
+    """The account whose credentials there are."""
+    region = os.environ.get("AWS_REGION") or boto3.Session().region_name
+    if not region:
+        raise Problem("AWS_REGION is not set: name the region that gets IAM's events, such as us-east-1")
+    account = boto3.client("sts", region_name=region).get_caller_identity()["Account"]
+    # Without a role, c7n-org takes the credentials that there are.
+    return {"name": account, "account_id": account, "role": [], "regions": [region]}
 
 
 def accounts_in(path, role=None):
-    """c7n-org's accounts file as data, or the one account whose credentials there are.
+    """The accounts of c7n-org's accounts file.
 
     :param role: the name of the role to take instead of those that the file names
     """
-    if not Path(path).exists():
-        region = os.environ["AWS_REGION"]
-        account = boto3.client("sts", region_name=region).get_caller_identity()["Account"]
-        # Without a role, c7n-org takes the credentials that there are.
-        return {"accounts": [{"name": account, "account_id": account, "role": [], "regions": [region]}]}
-    found = yaml.safe_load(Path(path).read_text())
+    found = read(path)
+    if not (found.get("accounts") if isinstance(found, dict) else None):
+        raise Problem(f"{path} names no account")
     try:
+        for number, account in enumerate(found["accounts"], 1):
+            if not isinstance(account, dict):
+                raise Problem(f"{path}: account {number} is no account, but {account!r}")
+            place = f"{path}: {account.setdefault('name', account.get('account_id', f'account {number}'))}"
+            if not account.get("role") and not account.get("profile"):
+                raise Problem(f"{place} has no role")
+            if len(account.get("regions") or ()) != 1:
+                raise Problem(f"{place} does not have one region: name the one that gets IAM's events")
+            jsonschema.validate(account, cli.CONFIG_SCHEMA["definitions"]["account"])
+            if role and not isinstance(account.get("role"), str):
+                raise Problem(f"{place} has no role, or a list of them: name one")
+            if role:  # in place of a name, or of an ARN's last part
+                account["role"] = "/".join([*account["role"].split("/")[:-1], role])
+        place = path
         jsonschema.validate(found, cli.CONFIG_SCHEMA)
     except jsonschema.ValidationError as error:
-        raise Problem(f"{path}: {error.message}") from None
-    for account in found.get("accounts", ()):
-        account.setdefault("name", account["account_id"])
-        if not account.get("regions"):
-            raise Problem(f"{path}: {account['name']} has no regions. Name the one that gets IAM's events")
-        if role and not isinstance(account.get("role"), str):
-            raise Problem(f"{path}: {account['name']} has no role, or a list of them. Name one by its ARN")
-        if role:
-            account["role"] = account["role"].rpartition("/")[0] + "/" + role
-    return found
+        raise Problem(": ".join([place, *map(str, error.absolute_path), error.message])) from None
+    return list(cli.accounts_iterator(found))
 
 
 # Running
@@ -174,53 +232,46 @@ def accounts_in(path, role=None):
 class Run:
     """c7n-org over all accounts, a file at a time, and what came of each account.
 
-    :param accounts: what :func:`accounts_in` returned
+    :param accounts: what :func:`accounts_of` returned
     :param folder: an empty folder for this run's files
+    :param deploying: whether functions are deployed, or only compared
     """
 
-    def __init__(self, accounts, folder):
-        self.folder = Path(folder)
-        self.places = [(a, region) for a in accounts["accounts"] for region in a["regions"]]
-        self.said = {self.name(*place): [] for place in self.places}
-        self.failed = set()
-        self.config = self.folder / "accounts.yml"
-        self.config.write_text(yaml.safe_dump(accounts))
+    def __init__(self, accounts, folder, deploying):
+        self.folder, self.deploying = Path(folder), deploying
+        self.accounts = {place_of(account): account for account in accounts}
+        with ThreadPoolExecutor(cli.WORKER_COUNT) as pool:
+            looks = dict(zip(self.accounts, pool.map(look, self.accounts.values()), strict=True))
+        self.results = {name: result for name, (result, _) in looks.items()}
+        self.said = {name: [reason] if reason else [] for name, (_, reason) in looks.items()}
+        self.reached = [name for name, result in self.results.items() if result != "failed"]
+        self.running = [name for name, result in self.results.items() if result == "ok"]
 
-    def name(self, account, region):
-        name = (
-            account["name"]
-            if account["name"] == account["account_id"]
-            else "{name} ({account_id})".format(**account)
-        )
-        return f"{name} {region}" if len(account["regions"]) > 1 else name
-
-    def c7n_org(self, file, policies, deploying=False, dry=False):
-        """Run policies of a file over all accounts.
+    def c7n_org(self, names, file, policies, dry=False):
+        """Run policies of a file over accounts.
 
         :returns: the notes on each account, by its name; and the folder of c7n-org's output
         """
         global notes
         folder = Path(tempfile.mkdtemp(dir=self.folder))
-        output, notes = folder / "output", Notes(folder, deploying)
-        cli.run_account, mu.LambdaManager.publish = run_account, publish
-        arguments = ["run", "-c", str(self.config), "-u", file, "-s", str(output), "--cache-period", "0"]
+        output, config, notes = folder / "output", folder / ACCOUNTS, Notes(folder, self.deploying)
+        cli.run_account = run_account
+        config.write_text(yaml.safe_dump({"accounts": [self.accounts[name] for name in names]}))
+        arguments = ["run", "-c", str(config), "-u", file, "-s", str(output), "--cache-period", "0"]
         arguments += ["--dryrun"] if dry else []
         for policy in policies:
             arguments += ["-p", policy["name"]]
         with contextlib.suppress(SystemExit):  # of 1 where it has noticed a failure; the notes know of all
             cli.cli.main(arguments, standalone_mode=False)
-        found = {}
-        for account, region in self.places:
-            file = folder / f"{account['account_id']}-{region}.json"
-            found[self.name(account, region)] = json.loads(file.read_text()) if file.exists() else {}
-        return found, output
+        files = {name: folder / self.accounts[name]["account_id"] for name in names}
+        return {n: json.loads(f.read_text()) if f.exists() else {} for n, f in files.items()}, output
 
     def check(self, name, note, missing):
         """Keep the warnings about an account, and whether a policy or a function is missing there."""
         said = list(note.get("said", ()))
         if missing:
             said = said or ["nothing was said of " + ", ".join(missing)]
-            self.failed.add(name)
+            self.results[name] = "failed"
         self.said[name] += [line for line in said if line not in self.said[name]]
 
     def who(self, file, policies):
@@ -228,50 +279,47 @@ class Run:
         policies = [policy for policy in policies if revokes(policy)]
         if not policies:
             return []
-        found, output = self.c7n_org(file, policies, dry=True)
+        noted, output = self.c7n_org(self.reached, file, policies, dry=True)
         rows = []
-        for account, region in self.places:
-            name = self.name(account, region)
-            notes = found[name]
-            self.check(
-                name, notes, [p["name"] for p in policies if p["name"] not in notes.get("policies", ())]
-            )
+        for name, note in noted.items():
+            folder = output / self.accounts[name]["name"] / self.accounts[name]["regions"][0]
+            self.check(name, note, [p["name"] for p in policies if p["name"] not in note.get("policies", ())])
             for policy in policies:
-                resources = output / account["name"] / region / policy["name"] / "resources.json"
-                names = [names_of(r) for r in json.loads(resources.read_text())] if resources.exists() else []
-                if names:
-                    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-                    rows.append((name, policy["name"], ", ".join(sorted(names)[:SHOWN]) + more))
+                file = folder / policy["name"] / "resources.json"
+                found = json.loads(file.read_text()) if file.exists() else []
+                names = [r.get("UserName") or r.get("RoleName") or r.get("Arn", "?") for r in found]
+                rows += [(name, policy["name"], short(names))] if names else []
         return rows
 
-    def functions(self, file, policies, deploying):
+    def functions(self, file, policies):
         """Deploy a file's policies, or only compare; the changes, as rows of a table."""
-        found, _ = self.c7n_org(file, policies, deploying)
+        noted, _ = self.c7n_org(self.running, file, policies)
         rows = []
-        for name, note in found.items():
+        for name, note in noted.items():
             done = note.get("functions", {})
             rows += [(name, function, change) for function, change in done.items()]
-            wanted = {function_of(policy): policy["name"] for policy in policies}
+            wanted = {p["mode"].get("function-prefix", "custodian-") + p["name"]: p["name"] for p in policies}
             ran = note.get("policies", ())
             self.check(name, note, [w for w, policy in wanted.items() if w not in done or policy not in ran])
         return rows
 
 
+def place_of(account):
+    """An account as the summary calls it."""
+    name, number = account["name"], account["account_id"]
+    return name if name == number else f"{name} ({number})"
+
+
 def revokes(policy):
     """Whether a policy denies IAM to whoever calls it, so that its dry run lists who would be revoked."""
-    actions = [
-        action if isinstance(action, str) else action.get("type") for action in policy.get("actions", ())
-    ]
+    actions = [a if isinstance(a, str) else a.get("type") for a in policy.get("actions", ())]
     return policy["mode"]["type"] == "cloudtrail" and REVOKE in actions
 
 
-def function_of(policy):
-    """The name of a policy's function, as c7n makes it."""
-    return policy["mode"].get("function-prefix", "custodian-") + policy["name"]
-
-
-def names_of(resource):
-    return resource.get("UserName") or resource.get("RoleName") or resource.get("Arn", "?")
+def short(names):
+    """A list of names for a cell."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(sorted(names)[:SHOWN]) + more
 
 
 # The summary
@@ -285,7 +333,7 @@ def say(*lines):
             print(*lines, sep="\n", file=page)
 
 
-def table(title, head, rows, otherwise):
+def table(title, head, rows, otherwise=""):
     """Say rows as a Markdown table."""
     say(f"### {title}", "")
     if not rows:
@@ -298,53 +346,52 @@ def table(title, head, rows, otherwise):
 
 
 def summary(run, rows):
-    """The table of all accounts.
-
-    :returns: the exit status
-    """
+    """Say the table of all accounts, and return the exit status."""
     results = []
     for name, said in run.said.items():
-        functions = [f"{sum(row[0] == name for row in rows)} functions"] if name not in run.failed else []
-        results.append((name, "ok" if functions else "**failed**", "; ".join(functions + said)))
-    table("Accounts", ("account", "result", ""), results, "accounts.yml names no account.")
-    return 1 if run.failed or not results else 0
+        result = run.results[name]
+        count = [f"{sum(row[0] == name for row in rows)} functions"] if result == "ok" else []
+        results.append((name, result if count else f"**{result}**", "; ".join(count + said)))
+    table("Accounts", ("account", "result", ""), results)
+    bad = {"failed", "stopped"} if run.deploying else {"failed"}
+    return 1 if bad & set(run.results.values()) else 0
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    as_written = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
     parser.add_argument("what", choices=["preview", "deploy"])
     parser.add_argument("files", nargs="+", metavar="FILE", help="policy files")
-    parser.add_argument("-c", "--config", default="accounts.yml", help="c7n-org's accounts file")
-    parser.add_argument(
-        "--role", help="the role to take in each account, instead of the one in the accounts file"
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("-c", "--config", default=ACCOUNTS, help="c7n-org's accounts file")
+    where.add_argument(
+        "--this-account", action="store_true", help="deploy with the credentials that there are"
     )
+    parser.add_argument("--role", help="take this role in each account, not the one in the accounts file")
     options = parser.parse_args(arguments)
-    multiprocessing.set_start_method("fork", force=True)  # c7n-org's processes know what is replaced here
-    # c7n makes a session for each look, and each would read AWS's descriptions of its services anew.
-    botocore.session.create_loader = functools.cache(botocore.session.create_loader)
     deploying = options.what == "deploy"
     with tempfile.TemporaryDirectory(prefix="iam-guard-") as folder:
         try:
-            run = Run(accounts_in(options.config, options.role), folder)
+            files = {file: functions_in(file) for file in options.files}
+            accounts = accounts_of(options)
+            # c7n-org's processes know what is replaced here. c7n makes a session for each look, and each would read
+            # AWS's descriptions of its services anew.
+            multiprocessing.set_start_method("fork", force=True)
+            botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+            run = Run(accounts, folder, deploying)
             rows, who = [], []
-            for file in options.files:
-                policies = [p for p in yaml.safe_load(Path(file).read_text())["policies"] if "mode" in p]
-                if not policies:
-                    raise Problem(f"{file} has no policy that is deployed as a function")
+            for file, policies in files.items():
                 if not deploying:
                     who += run.who(file, policies)
-                rows += run.functions(file, policies, deploying)
-        except (Problem, click.ClickException) as problem:
+                rows += run.functions(file, policies)
+        except (Problem, click.ClickException, BotoCoreError, ClientError) as problem:
             say(f"**{problem}**")
             return 2
         if not deploying:
-            table(
-                "Who would be revoked at their next call to IAM", ("account", "policy", "who"), who, "Nobody."
-            )
-        title = "Functions" if deploying else "Which functions would change"
-        table(title, ("account", "function", "what changes"), rows, "None.")
+            head = "Who would be revoked at their next call to IAM"
+            table(head, ("account", "policy", "who"), who, "Nobody.")
+        head = "Functions" if deploying else "Which functions would change"
+        table(head, ("account", "function", "what changes"), rows, "None.")
         return summary(run, rows)
 
 

@@ -1,11 +1,18 @@
-"""The form of the workflow for CI, deploy/github-actions.yml. What its steps do is in test_ci."""
+"""The form of the workflow for CI, and what deploy/ci.py refuses. What they do to accounts is in test_ci."""
 
+import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import boto3
+import pytest
 import yaml
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.stub import Stubber
 
 from sandbox.server import DEPLOY
 
@@ -13,6 +20,9 @@ FILE = DEPLOY / "github-actions.yml"
 TEXT = FILE.read_text()
 WORKFLOW = yaml.load(TEXT, yaml.BaseLoader)  # noqa: S506  the key "on" stays a text
 JOBS = WORKFLOW["jobs"]
+SPEC = importlib.util.spec_from_file_location("ci", DEPLOY / "ci.py")
+ci = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(ci)
 
 
 def test_an_invalid_policy_ends_the_job_before_it_has_credentials():
@@ -60,3 +70,140 @@ def test_the_workflow_follows_its_schema():
     ]
     done = subprocess.run([*command, FILE], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+# What ci.py refuses before it starts anything
+
+PRODUCTION = {
+    "name": "production",
+    "account_id": "222233334444",
+    "role": "arn:aws:iam::222233334444:role/iam-guard-deployer",
+    "regions": ["us-east-1"],
+}
+
+
+@pytest.fixture
+def refused(tmp_path, monkeypatch, capsys):
+    """``refused("deploy", …)``: what ci.py says, in a folder of its own, of a command that it refuses."""
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    for name, text in {
+        "broken.yml": "policies: [",
+        "empty.yml": "",
+        "main.yml": "policies: [{name: a, mode: {type: cloudtrail}}]",
+        "pull.yml": "policies: [{name: a}]",
+    }.items():
+        Path(name).write_text(text)
+
+    def run_refused(*arguments):
+        assert ci.main(arguments) == 2
+        (line,) = capsys.readouterr().out.splitlines()
+        return line.strip("*")
+
+    return run_refused
+
+
+@pytest.mark.parametrize("config", ["accounts.yml", "acounts.yml"])
+def test_an_accounts_file_that_is_not_there_is_an_error(refused, config):
+    """Nothing is deployed to the account of the credentials instead, whether or not the file was named."""
+    named = [] if config == "accounts.yml" else ["-c", config]
+    force = f"commit it with `git add --force {config}`, or pass --this-account"
+    assert refused("deploy", *named, "main.yml") == f"{config} is not there: {force}"
+
+
+def test_this_account_is_refused_beside_an_accounts_file(refused):
+    """An account that becomes an organization does not go on to deploy to itself alone."""
+    Path("accounts.yml").write_text("accounts: []")
+    said = "--this-account would pass over the accounts of accounts.yml: leave out one of the two"
+    assert refused("deploy", "--this-account", "main.yml") == said
+
+
+def test_this_account_needs_a_region(refused):
+    """Without a region, one sentence names the variable."""
+    said = "AWS_REGION is not set: name the region that gets IAM's events, such as us-east-1"
+    assert refused("deploy", "--this-account", "main.yml") == said
+
+
+@pytest.mark.parametrize(
+    ("file", "problem"),
+    [
+        ("absent.yml", "absent.yml: No such file or directory"),
+        ("broken.yml", "broken.yml is not YAML: while parsing"),
+        ("empty.yml", "empty.yml has no policy that is deployed as a function"),
+        ("pull.yml", "pull.yml has no policy that is deployed as a function"),
+    ],
+)
+def test_a_file_without_functions_is_refused(refused, file, problem):
+    """Nothing of the files before it is deployed, either."""
+    assert refused("deploy", "--this-account", "main.yml", file).startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "other.yml names no account"),
+        ("accounts: []", "other.yml names no account"),
+        ("accounts: [", "other.yml is not YAML: while parsing"),
+        ("accounts: [production]", "other.yml: account 1 is no account, but 'production'"),
+    ],
+)
+def test_an_accounts_file_without_accounts_is_refused(refused, text, problem):
+    """The file is called by its own name."""
+    Path("other.yml").write_text(text)
+    assert refused("deploy", "-c", "other.yml", "main.yml").startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"regions": []}, " does not have one region: name the one that gets IAM's events"),
+        (
+            {"regions": ["us-east-1", "us-east-2"]},
+            " does not have one region: name the one that gets IAM's events",
+        ),
+        ({"role": ["arn:aws:iam::1:role/a"]}, " has no role, or a list of them: name one"),
+        ({"role": ""}, " has no role"),
+        ({"role": []}, " has no role"),
+        ({"role": "x"}, ": role: 'x' is too short"),
+        ({"account_id": 7}, ": account_id: 7 is not of type 'string'"),
+    ],
+)
+def test_an_account_that_c7n_org_would_misread_is_refused(refused, change, problem):
+    """One line names the account, and says what is wrong."""
+    Path("accounts.yml").write_text(yaml.safe_dump({"accounts": [PRODUCTION | change]}))
+    said = refused("preview", "--role", "iam-guard-reader", "main.yml")
+    assert said == f"accounts.yml: production{problem}"
+
+
+@pytest.mark.parametrize("role", ["iam-guard-deployer", PRODUCTION["role"]])
+def test_a_preview_takes_another_role_than_a_plain_name_or_an_arn(tmp_path, role):
+    """The reader's role is the account's, however the accounts file names the deployer's."""
+    (tmp_path / "accounts.yml").write_text(yaml.safe_dump({"accounts": [PRODUCTION | {"role": role}]}))
+    (account,) = ci.accounts_in(tmp_path / "accounts.yml", "iam-guard-reader")
+    assert account["role"] == f"arn:aws:iam::{PRODUCTION['account_id']}:role/iam-guard-reader"
+
+
+@pytest.fixture
+def stopped():
+    """A session of an account whose rules come in two pages, with the one that is disabled in the second."""
+    events = boto3.client("events", "us-east-1", config=Config(signature_version=UNSIGNED))
+    wanted, more = {"NamePrefix": "iam-guard-"}, {"NextToken": "more"}
+    first, second = ({"Rules": [{"Name": n, "State": s}]} for n, s in (("a", "ENABLED"), ("b", "DISABLED")))
+    with Stubber(events) as answers:
+        answers.add_response("list_rules", first | more, wanted)
+        answers.add_response("list_rules", second, wanted | more)
+        yield SimpleNamespace(client={"events": events}.get)
+
+
+def test_a_stop_is_found_on_every_page_of_rules(stopped):
+    """A disabled rule counts wherever it stands in the list."""
+    with pytest.raises(ci.Stopped, match=r"\(b\)"):
+        ci.refuse_if_stopped(stopped)
+
+
+def test_a_stop_in_the_middle_of_a_deployment_ends_it(stopped, tmp_path):
+    """CI looks again before each function."""
+    manager = SimpleNamespace(session_factory=lambda: stopped)
+    with pytest.raises(ci.Stopped):
+        ci.Notes(tmp_path, deploying=True).publish(manager, SimpleNamespace(name="a"))
