@@ -1,6 +1,7 @@
 """The form of the workflow for CI, and what deploy/ci.py refuses. What they do to accounts is in test_ci."""
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -52,6 +53,31 @@ def test_pull_requests_of_forks_are_skipped():
     """Code of strangers is not run with the reader's credentials."""
     condition = JOBS["preview"]["if"]
     assert "github.event.pull_request.head.repo.full_name == github.repository" in condition
+
+
+def test_a_deployment_is_started_by_a_push_or_by_hand_and_on_main_alone():
+    """After a stop ends, nobody has to make a commit. No other branch is deployed."""
+    assert WORKFLOW["on"] == {"pull_request": "", "push": {"branches": ["main"]}, "workflow_dispatch": ""}
+    assert JOBS["deploy"]["if"] == "github.ref == 'refs/heads/main'"
+
+
+@pytest.mark.parametrize("name", JOBS)
+@pytest.mark.parametrize("constraints", ["c7n==0.9.47\n", None])
+def test_versions_are_those_of_the_repositorys_constraints_if_it_has_any(tmp_path, name, constraints):
+    """A new release of c7n does not change the functions by itself. The file may be missing."""
+    python, file = tmp_path / "bin" / "python", tmp_path / "constraints.txt"
+    python.parent.mkdir()
+    python.write_text('#!/bin/sh\necho "$@"\ncat "$5"\n')
+    python.chmod(0o755)
+    if constraints:
+        file.write_text(constraints)
+    (step,) = (step for step in JOBS[name]["steps"] if step.get("name") == "Install")
+    environ = {"PATH": f"{python.parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-e", "-c", step["run"]], env=environ, cwd=tmp_path, capture_output=True, text=True
+    )
+    command = "-m pip install --constraint constraints.txt .[org]\n"
+    assert (done.returncode, done.stdout) == (0, command + (constraints or "")), done.stderr
 
 
 def test_the_workflow_has_no_finding_of_zizmor():
