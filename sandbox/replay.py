@@ -5,6 +5,7 @@ The logs' calls to IAM are kept on the disk, and only their callers in memory.
 
 import json
 import sqlite3
+import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -14,10 +15,11 @@ from moto.iam.models import iam_backends
 from moto.utilities.utils import get_partition
 
 from sandbox import callers, cloudtrail, eventbridge, guard, logs
-from sandbox.rows import SETTLED, Progress, print_json, print_table, printable, progress
+from sandbox.rows import SETTLED, print_json, print_table, printable, progress
 from sandbox.server import ACCOUNT, Sandbox
 
 LET_PASS, FAILED = "let-pass", "failed"
+PROGRESS_SECONDS = 5
 #: What a caller's events led to, the stronger the later: one of them is enough.
 DECISIONS = (
     "not-delivered",
@@ -350,3 +352,15 @@ def names_in(words, known):
     """The names in words such as ``alice,bob``. IAM allows commas in names, so a known name is one."""
     for word in words:
         yield from [word] if word.lower() in known else filter(None, map(str.strip, word.split(",")))
+
+
+class Progress:
+    """Says how far a long run is, every few seconds."""
+
+    def __init__(self):
+        self.next = time.monotonic() + PROGRESS_SECONDS
+
+    def __call__(self, line):
+        if time.monotonic() >= self.next:
+            self.next = time.monotonic() + PROGRESS_SECONDS
+            progress(f"replay: {line}")

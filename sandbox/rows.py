@@ -1,13 +1,11 @@
-"""What a replay prints: its rows for people or as JSON, and how far it is."""
+"""What a replay prints: its rows for people or as JSON, and lines on stderr."""
 
 import json
 import sys
-import time
 from dataclasses import asdict
 
 from sandbox import guard
 
-PROGRESS_SECONDS = 5
 #: The guard decides this way on all further events of a caller, so its functions need not be asked again.
 SETTLED = ("revoked", "would-revoke", "cannot-revoke")
 
@@ -43,18 +41,6 @@ def print_table(rows, roles_judged=True):
 def printable(text):
     """Text from a log, or from a command line, without what a terminal would act on."""
     return "".join(character if character.isprintable() else "?" for character in text)
-
-
-class Progress:
-    """Says how far a long run is, every few seconds."""
-
-    def __init__(self):
-        self.next = time.monotonic() + PROGRESS_SECONDS
-
-    def __call__(self, line):
-        if time.monotonic() >= self.next:
-            self.next = time.monotonic() + PROGRESS_SECONDS
-            progress(f"replay: {line}")
 
 
 def progress(line):

@@ -73,7 +73,7 @@ def test_the_files_of_a_replay_reach_it_as_they_were_written():
     )
 
 
-def test_make_sandbox_keeps_an_account_running_although_there_is_a_folder_of_that_name():
+def test_the_target_sandbox_keeps_an_account_running():
     """``make sandbox`` runs the command that serves an account."""
     assert make("--dry-run", "sandbox").stdout.splitlines()[-1] == ".venv/bin/python -m sandbox serve"
 
