@@ -29,12 +29,18 @@ def run(port=0):
     :returns: the exit status, 0
     :raises OSError: if the port is taken
     """
+    signals = []
+
+    def stop(number, frame):
+        signals.append(number)  # libraries swallow an exception here and there
+        raise KeyboardInterrupt
+
     with Sandbox(port=port) as sandbox:
         for number in SIGNALS:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, stop)
         with suppress(KeyboardInterrupt):
             demo.say(*welcome(sandbox, people.populate(sandbox)))
-            while True:
+            while not signals:
                 work(sandbox)
                 time.sleep(PAUSE)
         for number in SIGNALS:

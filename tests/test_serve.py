@@ -123,6 +123,26 @@ def test_ctrl_c_ends_it_without_a_complaint():
     assert process.stdout.read().strip() == "The account is gone. Close the shells that used it."
 
 
+SWALLOWED = """
+import os, signal
+from sandbox import serve
+def work(sandbox):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        pass
+serve.work = work
+raise SystemExit(serve.run())
+"""
+
+
+def test_ctrl_c_ends_it_even_if_something_swallows_the_interrupt():
+    """A library that catches KeyboardInterrupt while an event is delivered does not keep the account running."""
+    command = [sys.executable, "-c", SWALLOWED]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_port_that_is_taken_is_said_in_one_line():
     """With ``--port`` of somebody else, nothing starts, and the exit status is 1."""
     with socket.create_server(("127.0.0.1", 0)) as other:
