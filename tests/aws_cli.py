@@ -135,8 +135,13 @@ def deploy(client, options):
     }
     if options:
         raise ValueError(f"unknown options: {', '.join(options)}")
-    known = [found["StackName"] for found in client.describe_stacks()["Stacks"]]
-    (client.update_stack if stack in known else client.create_stack)(**arguments)
+    stacks = {found["StackName"]: found.get("Parameters", []) for found in client.describe_stacks()["Stacks"]}
+    given = [one["ParameterKey"] for one in arguments["Parameters"]]
+    kept = [one["ParameterKey"] for one in stacks.get(stack, []) if one["ParameterKey"] not in given]
+    arguments["Parameters"] += [{"ParameterKey": key, "UsePreviousValue": True} for key in kept]
+    kind = "UPDATE" if stack in stacks else "CREATE"
+    client.create_change_set(**arguments, ChangeSetName="aws-cli", ChangeSetType=kind)
+    client.execute_change_set(StackName=stack, ChangeSetName="aws-cli")
     return f"Successfully created/updated stack - {stack}\n"
 
 

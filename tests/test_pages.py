@@ -33,6 +33,9 @@ ELSEWHERE = {
     "aws cloudformation activate-organizations-access": "test_stack.py",
     "aws cloudformation create-stack-set": "test_stack.py",
     "aws cloudformation create-stack-instances": "test_stack.py",
+    "aws cloudformation list-stack-instances": "test_stack.py",
+    "aws cloudformation update-stack-instances": "test_stack.py",
+    "aws cloudformation update-stack-set": "test_stack.py",
     "sed -i.bak": "test_scp.py",
 }
 MAPPING = "a1b2c3d4-5678-90ab-cdef-11111EXAMPLE"
