@@ -149,7 +149,7 @@ def test_only_the_central_accounts_own_roles_get_into_other_accounts(sandbox, me
 @pytest.mark.parametrize(("parameters", "readers"), [({}, {"a"}), ({"ReaderRoles": f"{ROLES}b"}, {"b"})])
 def test_the_reader_lets_in_its_own_list_or_else_the_deployers(sandbox, parameters, readers):
     """ReaderRoles says who may look, without a say in who may deploy."""
-    account = "151515151515"
+    account = "141414141414"
     lists = {"CentralAccount": CENTRAL, "DeployerRoles": f"{ROLES}a", **parameters}
     sandbox.deploy(DEPLOY / "access.yml", "iam-guard-access", account=account, **lists)
     for role, wanted in ((DEPLOYER, {"a"}), ("iam-guard-reader", readers)):
