@@ -112,6 +112,17 @@ def test_text_that_a_caller_chose_reaches_no_mail_by_a_command(reverse):
 
 
 @pytest.mark.parametrize(
+    ("target", "said"),
+    [("user eve", " (user eve)"), ("user eve, see https://example.com", ""), ("user eve\nCall 555", "")],
+)
+def test_a_mail_names_a_target_that_is_a_name_and_nothing_else(target, said):
+    """What IAM would not take as a name is a caller's text, and stays in the event and in the log."""
+    detail = told_of(case("revoked-create-user"), "left", target=target)
+    assert f"did not take back what the call gave{said}: somebody has to look" in detail["text"]
+    assert detail["containment"]["target"] == target
+
+
+@pytest.mark.parametrize(
     ("path", "session", "name"),
     [
         ("/aws-service-role/x.amazonaws.com/", "x", "AWSServiceRoleForX"),

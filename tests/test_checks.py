@@ -73,6 +73,8 @@ MISTAKES = {
     "no filter for admins": (edited(filters=[]), "filters", "add - not: [admin-group-member]"),
     "admins revoked, and nobody else": (edited(filters=["admin-group-member"]), "filters", "add - not: [admin-group-member]"),
     "admins let pass only if they have a certain name": (edited(filters=[{"not": ["admin-group-member", {"UserName": "break-glass"}]}]), "filters", "with nothing else in that not"),
+    "somebody else let pass, and no admins": (edited(filters=[{"not": [{"UserName": "break-glass"}]}]), "filters", "add - not: [admin-group-member]"),
+    "admins revoked by another word": (edited(filters=[{"or": ["admin-group-member"]}]), "filters", "add - not: [admin-group-member]"),
     "a role of another account assumed": ({**SHIPPED, "mode": {**SHIPPED["mode"], "execution-options": {"assume_role": "arn:aws:iam::222222222222:role/r"}}}, "mode.execution-options", "leave out assume_role"),
     "bulk by accident": ({k: v for k, v in SHIPPED.items() if k not in ("mode", "conditions")}, "revoke-iam-access bulk", "add bulk: true"),
     "bulk on a schedule by accident": ({**SHIPPED, "mode": {"type": "periodic", "schedule": "rate(1 day)", "role": "iam-guard"}}, "revoke-iam-access bulk", "add bulk: true"),

@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 from contained import (
@@ -19,8 +20,10 @@ from contained import (
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from helpers import CONTAIN, made, outcomes, shipped
+from helpers import CONTAIN, edit, made, outcomes, shipped
 from told import DETAIL
+
+from c7n_iamguard.contain import UndoIAMCall
 
 
 def certificate():
@@ -156,6 +159,23 @@ def test_the_guards_own_calls_reach_neither_function(contained):
     assert [i.function for e in own for i in contained.sandbox.deliver(e)] == []
 
 
+@pytest.mark.parametrize(
+    ("path", "functions"),
+    [("aws-service-role/x.amazonaws.com/", []), ("", [f"iam-guard-{CONTAIN}-of-roles"])],
+)
+def test_calls_of_service_linked_roles_reach_no_function(contained, path, functions):
+    """They are AWS's own, and nobody can take such a role."""
+    role = contained.role()
+    role.iam.create_user(UserName=f"eve-{role.name}")
+    (event,) = contained.events()
+    edit(
+        event,
+        "detail.userIdentity.sessionContext.sessionIssuer.arn",
+        role.arn.replace("role/", f"role/{path}"),
+    )
+    assert [i.function for i in contained.sandbox.deliver(event)] == functions
+
+
 def test_what_was_done_is_told_with_the_command_that_reverses_it(contained):
     """The event on the guard's bus has the whole containment, and fits the schema."""
     sandbox, mallory = contained.sandbox, contained.person()
@@ -189,6 +209,34 @@ def test_a_changed_trust_is_left_with_a_repair_and_a_containment(contained):
     assert f"did not take back what the call gave (role {role.name})" in detail["text"]
 
 
+def test_a_provider_with_a_name_of_identity_center_is_left(contained):
+    """Deleting one that is Identity Center's would lock everybody out."""
+    parameters = {"Name": "AWSSSO_0123456789abcdef_DO_NOT_DELETE", "SAMLMetadataDocument": SAML}
+    answer, decision = once(contained, contained.person(), "create_saml_provider", **parameters)
+    assert decision["reason"] == "it has the name of a provider of Identity Center"
+    assert allowed(contained.iam.get_saml_provider, SAMLProviderArn=answer["SAMLProviderArn"])
+
+
+def test_a_changed_policy_is_left_with_the_names_of_its_carriers(contained):
+    """Users, groups and roles."""
+    mallory, role, arn = contained.person(), contained.role(), contained.policy(NOTHING)
+    group = contained.group(attached=[arn])
+    contained.iam.attach_user_policy(UserName=mallory.name, PolicyArn=arn)
+    contained.iam.attach_role_policy(RoleName=role.name, PolicyArn=arn)
+    change = {"PolicyArn": arn, "PolicyDocument": ANYTHING, "SetAsDefault": True}
+    _, decision = once(contained, mallory, "create_policy_version", **change)
+    assert decision["carriers"] == [f"user {mallory.name}", f"group {group}", f"role {role.name}"]
+
+
+@pytest.mark.parametrize(("more", "last"), [(True, "…"), (False, "user 99")])
+def test_a_hundred_carriers_are_named_and_further_ones_are_hinted_at(more, last):
+    """One call tells a hundred; the list says whether there are more."""
+    users = [{"UserName": str(number)} for number in range(100)]
+    answer = {"PolicyUsers": users, "PolicyGroups": [], "PolicyRoles": [], "IsTruncated": more}
+    client = SimpleNamespace(list_entities_for_policy=lambda **_: answer)
+    assert UndoIAMCall.carriers(client, ADMINISTRATOR)[-1] == last
+
+
 @pytest.mark.parametrize("denies", [True, False])
 @pytest.mark.parametrize("what", ["inline", "managed", "own", "group", "attached"])
 def test_nothing_that_denies_is_taken_off(contained, what, denies):
@@ -215,6 +263,24 @@ def test_policies_of_aws_are_read_once(contained):
     for expected in (4, 1):
         once(contained, mallory, "attach_user_policy", UserName=mallory.name, PolicyArn=arn)
         assert len(contained.calls) - 1 == expected
+
+
+def test_a_policy_of_the_company_is_read_each_time(contained):
+    """Somebody may have put a Deny into it since the last time: then it stays."""
+    mallory, arn = contained.person(), contained.policy(document("s3:*"))
+    gift = {"UserName": mallory.name, "PolicyArn": arn}
+    assert once(contained, mallory, "attach_user_policy", **gift)[1]["decision"] == "contained"
+    contained.iam.create_policy_version(PolicyArn=arn, PolicyDocument=document(DENIAL), SetAsDefault=True)
+    assert once(contained, mallory, "attach_user_policy", **gift)[1]["decision"] == "left"
+
+
+def test_a_denial_that_is_put_on_a_group_is_left_with_one_command(contained):
+    """The command deletes it; no runbook contains a group, and none is quarantined."""
+    group = contained.group()
+    parameters = {"GroupName": group, "PolicyName": "p", "PolicyDocument": document(DENIAL)}
+    _, decision = once(contained, contained.person(), "put_group_policy", **parameters)
+    assert decision["decision"] == "left"
+    assert decision["commands"] == [f"aws iam delete-group-policy --group-name {group} --policy-name p"]
 
 
 @pytest.mark.parametrize("age", [timedelta(minutes=16), timedelta(days=2)])

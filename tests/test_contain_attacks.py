@@ -19,6 +19,9 @@ from contained import (
 )
 from helpers import CONTAIN, PROTECT, made, outcomes
 
+from c7n_iamguard.looks import is_own
+from c7n_iamguard.plans import Target
+
 SCP = json.dumps(
     {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 )
@@ -85,6 +88,22 @@ def test_a_name_that_an_admin_has_taken_since_is_not_quarantined(contained):
     for event, kind in zip(events, ("user", "role"), strict=True):
         assert contained.contain(event)["containment"] == f"the new {kind} is gone already"
         assert not contained.quarantined(kind, name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "spared"),
+    [
+        ("role", "iam-guard-contain", True),
+        ("role", "IAM-Guard", True),
+        ("role", "stacksets-exec-0123", True),
+        ("role", "my-iam-guard", False),
+        ("role", "stacksets-exec-", False),
+        ("user", "iam-guard", False),
+    ],
+)
+def test_a_role_alone_is_spared_for_its_name(kind, name, spared):
+    """The guard's own roles and StackSets' are spared, however their names are written, and nobody else."""
+    assert is_own(Target(kind, name)) is spared
 
 
 def test_a_late_event_does_not_undo_what_an_admin_has_put_right(contained):
@@ -266,6 +285,14 @@ def test_a_user_who_is_made_an_admin_at_once_is_quarantined_when_they_are_out_ag
     assert PROTECT in "".join(i.function for i in contained.deliver(join))
     assert contained.contain(create)["decision"] == "contained"
     assert contained.quarantined("user", eve)
+
+
+def test_renaming_a_quarantined_user_gives_them_nothing(contained):
+    """The quarantine is looked for under the name that the call gave."""
+    mallory, eve = contained.person(), f"eve-{len(contained.backend.users)}"
+    once(contained, mallory, "create_user", UserName=eve)
+    _, decision = once(contained, mallory, "update_user", UserName=eve, NewUserName=f"{eve}-2")
+    assert (decision["decision"], decision["target"]) == ("contained", f"user {eve}-2")
 
 
 def test_taking_a_quarantine_off_is_left_with_the_command_that_puts_it_on_again(contained):

@@ -2,15 +2,29 @@
 
 import random
 from calendar import timegm
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import ClientError
-from contained import ADMINISTRATOR, ANYTHING, NOTHING, PASSWORD, QUARANTINE, SAML, allowed, decided, once
+from contained import (
+    ADMINISTRATOR,
+    ANYTHING,
+    DENIAL,
+    NOTHING,
+    PASSWORD,
+    QUARANTINE,
+    SAML,
+    allowed,
+    decided,
+    document,
+    once,
+)
 from helpers import CONTAIN, made, outcomes
 
-from c7n_iamguard.looks import Looks
+from c7n_iamguard import trust
+from c7n_iamguard.looks import Leave, Looks
+from c7n_iamguard.plans import Call, Target
 from sandbox.server import Fault
 
 GUARD = "*:assumed-role/iam-guard-contain/*"
@@ -43,11 +57,15 @@ def test_what_is_gone_already_is_fine(contained):
     member = {**me, "GroupName": contained.group()}
     group = next(g for g in contained.backend.groups.values() if g.name == member["GroupName"])
     group.create_date -= timedelta(minutes=1)
+    on_group = {"GroupName": member["GroupName"], "PolicyName": "p"}
+    on_role = {"RoleName": contained.role().name, "PolicyName": "p"}
     saml = {"Name": "gone", "SAMLMetadataDocument": SAML}
     provider = {"SAMLProviderArn": "arn:aws:iam::151515151515:saml-provider/gone"}
     password = {**me, "Password": PASSWORD}
     steps = [
         ("put_user_policy", {**inline, "PolicyDocument": ANYTHING}, "delete_user_policy", inline),
+        ("put_group_policy", {**on_group, "PolicyDocument": ANYTHING}, "delete_group_policy", on_group),
+        ("put_role_policy", {**on_role, "PolicyDocument": ANYTHING}, "delete_role_policy", on_role),
         ("attach_user_policy", attached, "detach_user_policy", attached),
         ("add_user_to_group", member, "remove_user_from_group", member),
         ("create_user", eve, "delete_user", eve),
@@ -58,6 +76,46 @@ def test_what_is_gone_already_is_fine(contained):
     assert [d["decision"] for d in found] == ["contained"] * len(steps), found
     done = [step[2] for step, decision in zip(steps, found, strict=True) if "did" in decision]
     assert done == ["remove_user_from_group"]  # which IAM answers the same, whether it was a member or not
+
+
+def test_a_policy_that_is_gone_takes_its_rights_along(contained):
+    """It was attached to the caller, and somebody has deleted it since."""
+    mallory, arn = contained.person(), contained.policy(ANYTHING)
+    attached = {"UserName": mallory.name, "PolicyArn": arn}
+    contained.events()
+    mallory.iam.attach_user_policy(**attached)
+    (event,) = contained.events()
+    contained.iam.detach_user_policy(**attached)
+    contained.iam.delete_policy(PolicyArn=arn)
+    contained.events()
+    decision = contained.contain(event)
+    assert (decision["decision"], decision["containment"]) == ("contained", "the policy is gone already")
+    assert decision["target"] == f"user {mallory.name}"
+
+
+def test_a_new_policy_that_is_gone_has_no_carriers(contained):
+    """IAM does not know it any more when it is asked who carries it: the call is left all the same."""
+    mallory, missing = (
+        contained.person(),
+        Fault("iam:ListEntitiesForPolicy", "NoSuchEntity", 404, caller=GUARD),
+    )
+    contained.sandbox.faults.append(missing)
+    policy = {"PolicyName": f"of-{mallory.name}", "PolicyDocument": ANYTHING}
+    _, decision = once(contained, mallory, "create_policy", **policy)
+    assert (decision["decision"], decision["carriers"]) == ("left", [])
+
+
+def test_a_key_whose_owner_iam_does_not_tell_is_left(contained, admin):
+    """The owner has another name by now, and the guard may not ask for it: nobody else's key is touched."""
+    mallory = contained.person()
+    key = mallory.iam.create_access_key(UserName=admin.name)["AccessKey"]
+    (event,) = contained.events()
+    contained.iam.update_user(UserName=admin.name, NewUserName=f"{admin.name}-2")
+    contained.events()
+    contained.sandbox.faults.append(Fault("iam:GetAccessKeyLastUsed", "AccessDenied", 403, caller=GUARD))
+    decision = contained.contain(made(event, timedelta(seconds=11)))
+    assert decision["reason"] == f"IAM does not say whose access key {key['AccessKeyId']} is now"
+    assert contained.status(f"{admin.name}-2", key) == "Active"
 
 
 def test_a_deleted_access_key_is_gone(contained, admin):
@@ -103,6 +161,31 @@ def test_iam_is_asked_again_when_the_call_is_ten_seconds_old(monkeypatch, age, m
     assert asked == moments
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "same"),
+    [("user", "BOB", True), ("user", "BOB-2", True), ("user", "eve", False), ("role", "Bob", False)],
+)
+def test_the_caller_is_known_by_both_names_in_any_case(kind, name, same):
+    """What Bob, who is Bob-2 by now, does to BOB he does to himself; a role of his name is somebody else."""
+    looks = Looks(None, None, SimpleNamespace(kind="user", name="Bob"), "Bob-2", ())
+    assert looks.is_caller(Target(kind, name)) is same
+    looks = Looks(None, None, SimpleNamespace(kind="role", name="Bob"), "Bob", ())
+    assert not looks.is_caller(Target(kind, name))
+
+
+def test_a_group_is_known_by_its_name_in_any_case():
+    """Joining DEVS is joining Devs, and what denies its members something is found."""
+    made_at = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    group = {"GroupName": "Devs", "CreateDate": made_at, "AttachedManagedPolicies": []}
+    pages = [{"GroupDetailList": [{**group, "GroupPolicyList": [{"PolicyDocument": document(DENIAL)}]}]}]
+    paginator = SimpleNamespace(paginate=lambda **_: pages)
+    client = SimpleNamespace(get_paginator=lambda _: paginator)
+    looks = Looks(client, {"detail": {"eventTime": "2026-11-25T12:00:00Z"}}, None, "bob", ())
+    call = Call("RemoveUserFromGroup", {"GroupName": "DEVS", "UserName": "bob"})
+    with pytest.raises(Leave, match="denies its members something"):
+        looks.group(SimpleNamespace(call=call))
+
+
 def test_what_cannot_be_taken_back_ends_loudly(contained):
     """IAM refuses: the event fails three times, and is dead-lettered."""
     mallory = contained.person()
@@ -126,6 +209,16 @@ def test_a_password_that_is_just_being_made_is_deleted_a_little_later(contained)
     assert not allowed(contained.iam.get_login_profile, UserName=mallory.name)
 
 
+def put_right(contained):
+    """Make the first version of the quarantine the only one again, for functions that know no other."""
+    contained.iam.set_default_policy_version(PolicyArn=QUARANTINE, VersionId="v1")
+    for version in contained.iam.list_policy_versions(PolicyArn=QUARANTINE)["Versions"]:
+        if not version["IsDefaultVersion"]:
+            contained.iam.delete_policy_version(PolicyArn=QUARANTINE, VersionId=version["VersionId"])
+    contained.sandbox.functions.cool()
+    contained.warm_up()
+
+
 def test_a_quarantine_that_denies_nothing_is_not_relied_on(contained):
     """If somebody has rewritten it, attaching it would help them: the event fails until it is put right."""
     mallory = contained.person()
@@ -134,13 +227,31 @@ def test_a_quarantine_that_denies_nothing_is_not_relied_on(contained):
     changed, made_user = contained.events()
     assert contained.contain(changed)["decision"] == "left"
     (invocation,) = [i for i in contained.sandbox.deliver(made_user) if CONTAIN in i.function]
-    contained.iam.set_default_policy_version(PolicyArn=QUARANTINE, VersionId="v1")
-    contained.iam.delete_policy_version(PolicyArn=QUARANTINE, VersionId="v2")
-    contained.sandbox.functions.cool()
-    contained.warm_up()
+    put_right(contained)
     assert outcomes(invocation) == "failed failed failed dead-lettered"
     assert f"{QUARANTINE}, version v2, does not deny *" in invocation.log
     assert not contained.quarantined("user", f"eve-{mallory.name}")
+
+
+def test_a_rewritten_quarantine_outweighs_nothing(contained):
+    """While it denies everything, what its carrier gets is contained; afterwards it is left, and told."""
+    mallory = contained.person()
+    eve = f"eve-{mallory.name}"
+    once(contained, mallory, "create_user", UserName=eve)
+    gift = {"UserName": eve, "PolicyArn": ADMINISTRATOR}
+    _, sound = once(contained, mallory, "attach_user_policy", **gift)
+    rewriting = {"PolicyArn": QUARANTINE, "PolicyDocument": ANYTHING, "SetAsDefault": True}
+    once(contained, mallory, "create_policy_version", **rewriting)
+    _, rewritten = once(contained, mallory, "attach_user_policy", **gift)
+    put_right(contained)
+    assert (sound["decision"], rewritten["decision"]) == ("contained", "left")
+
+
+@pytest.mark.parametrize(("error", "changed"), [({}, QUARANTINE), ({"errorCode": "LimitExceeded"}, None)])
+def test_only_a_call_that_succeeded_has_a_policy_read_again(error, changed):
+    """Whoever fails to rewrite the quarantine makes the guard ask for nothing."""
+    record = {"eventName": "CreatePolicyVersion", "requestParameters": {"policyArn": QUARANTINE}, **error}
+    assert trust.changed_policy({"detail": record}) == changed
 
 
 def test_no_event_is_lost_while_iam_throttles(contained):

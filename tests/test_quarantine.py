@@ -68,6 +68,28 @@ def test_a_function_that_does_not_know_the_admin_groups_ids_fails(contained, by_
         unpinned.get_execution_mode().run(event, None)
 
 
+@pytest.mark.parametrize(
+    ("options", "pinned"),
+    [({}, ["admins"]), ({"groups": ["nobody"]}, []), ({"groups": ["nobody", "Admins"]}, ["admins"])],
+)
+def test_the_groups_that_exist_are_pinned(contained, by_hand, options, pinned):
+    """Without names it is the group admins; that a group does not exist keeps nobody from deploying."""
+    (action,) = by_hand().resource_manager.actions
+    action.data = options
+    assert list(action.pin()["never-quarantine"]) == pinned
+
+
+def test_where_there_was_no_admin_group_every_new_user_is_quarantined(contained, by_hand):
+    """A function that was deployed without any group's id spares nobody, and does not fail."""
+    mallory = contained.person()
+    mallory.iam.create_user(UserName=f"eve-{mallory.name}")
+    (event,) = contained.events()
+    alone = by_hand()
+    alone.data["metadata"]["iam-guard"]["never-quarantine"] = {}
+    alone.get_execution_mode().run(event, None)
+    assert contained.quarantined("user", f"eve-{mallory.name}")
+
+
 # The policies that operators run
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from types import SimpleNamespace
 
 import aws_cli
 import pytest
@@ -339,11 +340,25 @@ def test_a_role_that_names_no_user_is_about_nobody():
     )
 
 
-@pytest.mark.parametrize("path", ["/aws-service-role/x.amazonaws.com/"])
-def test_a_service_linked_role_is_not_quarantined(path):
-    """Only AWS can change one."""
+@pytest.mark.parametrize(
+    ("path", "verdict"),
+    [
+        ("/aws-service-role/x.amazonaws.com/", Left),
+        ("/x/aws-service-role/", Undo),
+        ("/aws-service-roles/", Undo),
+    ],
+)
+def test_a_service_linked_role_alone_is_not_quarantined(path, verdict):
+    """Only AWS can change one, and make one; anybody may choose a path that looks like its own."""
     elements = {"role": {**ROLE["role"], "path": path}}
-    assert isinstance(plan("CreateRole", {"roleName": "door"}, elements), Left)
+    assert isinstance(plan("CreateRole", {"roleName": "door"}, elements), verdict)
+
+
+@pytest.mark.parametrize(("kind", "verdict"), [("user", Undo), ("role", Left)])
+def test_a_caller_is_a_user_of_the_name_in_any_case(kind, verdict):
+    """What Bob gives to bob he gives to himself; a role of this name gives it to somebody else."""
+    found = record("AttachUserPolicy", {"userName": "bob", "policyArn": ADMINISTRATOR})
+    assert isinstance(undo.plan(found, SimpleNamespace(kind=kind, name="Bob"), QUARANTINE), verdict)
 
 
 def test_a_document_in_a_command_cannot_leave_its_quotes():
