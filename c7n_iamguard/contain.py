@@ -166,6 +166,7 @@ class UndoIAMCall(Quarantine, DecidingAction):
             return "let-pass", {"reason": plan.reason}
         if isinstance(plan, Undo):
             looks = Looks(client, event, who, principal[self.kind.name_key], self.spared)
+            plan = looks.named(plan)
             try:
                 if gone or not is_fresh(event):
                     raise Leave(GONE if gone else OLD)

@@ -59,6 +59,10 @@ class Looks:
             "provider": self.provider,
         }
 
+    def named(self, plan):
+        """A plan, about the name that the caller has now if it is about the caller."""
+        return plan.about(self.name) if self.is_caller(plan.target) else plan
+
     def before(self, plan):
         """Look at what a plan is about.
 
@@ -67,8 +71,6 @@ class Looks:
         :raises Gone: if there is nothing to take back any more
         :raises botocore.exceptions.ClientError: whatever else IAM answers
         """
-        if self.is_caller(plan.target):
-            plan = plan.about(self.name)
         return self.by_name[plan.look](plan)
 
     def is_caller(self, target):

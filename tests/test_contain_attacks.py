@@ -245,6 +245,19 @@ def test_renaming_oneself_does_not_keep_what_one_took(contained):
     assert (list(user.managed_policies), list(user.policies)) == ([], ["access"])
 
 
+def test_what_is_left_of_a_renamed_caller_is_said_by_their_new_name(contained):
+    """The commands work, and reach nobody who takes the old name later."""
+    mallory = contained.person()
+    policy = {"UserName": mallory.name, "PolicyName": "mine"}
+    mallory.iam.put_user_policy(**policy, PolicyDocument=document("*", DENIAL))
+    mallory.iam.update_user(UserName=mallory.name, NewUserName=f"{mallory.name}-2")
+    decision = contained.contain(contained.events()[0])
+    assert (decision["decision"], decision["target"]) == ("left", f"user {mallory.name}-2")
+    repair, contain = decision["commands"]
+    assert repair == f"aws iam delete-user-policy --user-name {mallory.name}-2 --policy-name mine"
+    assert f",PrincipalName={mallory.name}-2," in contain
+
+
 def test_deleting_the_caller_hides_nothing(contained):
     """Nobody can tell whether somebody who is gone was an admin: the call is left, with the command."""
     mallory, admin = contained.person(), contained.person(name="admin", groups=["admins"])
