@@ -22,6 +22,8 @@ from c7n_iamguard.principals import ROLE, USER
 SETTLED_SECONDS = 10
 #: The clocks behind an event's time and behind a creation date may differ by this many seconds.
 SKEW_SECONDS = 5
+#: How far a password's creation may be from the call that made it.
+PASSWORD_SECONDS = 60
 #: Identity Center's own SAML providers have such names.
 IDENTITY_CENTER_PROVIDER = ":saml-provider/AWSSSO_"
 
@@ -52,6 +54,7 @@ class Looks:
         self.client, self.event, self.who, self.name, self.spared = client, event, who, name, spared
         self.by_name = {
             "credential": lambda plan: plan,
+            "password": self.password,
             "principal": self.principal,
             "inline": self.inline,
             "managed": self.managed,
@@ -153,6 +156,16 @@ class Looks:
                 "quarantined: look who added them"
             )
         return plan.about(name)
+
+    def password(self, plan):
+        """A new password: is it still the one that the call made, or that of somebody who has taken the name?"""
+        try:
+            found = self.settled(self.client.get_login_profile, UserName=plan.target.name)["LoginProfile"]
+        except self.client.exceptions.NoSuchEntityException:
+            self.missing(plan)
+        if abs(found["CreateDate"].timestamp() - self.time) > PASSWORD_SECONDS:
+            raise Leave(f"the password that {plan.target.name} has is another one than the call made")
+        return plan
 
     def inline(self, plan):
         """An inline policy: is it still the one that the call put, and does it deny anything?"""

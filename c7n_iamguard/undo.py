@@ -91,7 +91,7 @@ SERVICE_CREDENTIAL = Credential(
 
 def new_password(call, quarantine):
     """A password for the console that there was not before."""
-    return no_password(call.answered("loginProfile", "userName"))
+    return no_password(call.answered("loginProfile", "userName"), "password")
 
 
 def other_password(call, quarantine):
@@ -99,7 +99,7 @@ def other_password(call, quarantine):
     return no_password(call.asked("UserName"))
 
 
-def no_password(user):
+def no_password(user, look="credential"):
     """The plan to take a user's password for the console."""
     again = {"UserName": user, "Password": "NEW-PASSWORD", "PasswordResetRequired": True}
     return Undo(
@@ -107,7 +107,7 @@ def no_password(user):
         Call("DeleteLoginProfile", {"UserName": user}),
         Call("CreateLoginProfile", again),
         Target("user", user),
-        "credential",
+        look,
     )
 
 

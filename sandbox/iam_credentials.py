@@ -22,6 +22,7 @@ def patches():
         (IamResponse, "delete_service_specific_credential", delete_service_specific_credential),
         (IamResponse, "list_service_specific_credentials", list_service_specific_credentials),
         (IamResponse, "create_login_profile", create_login_profile),
+        (IamResponse, "get_login_profile", get_login_profile),
         (IamResponse, "change_password", change_password),
         (IAMBackend, "update_login_profile", update_login_profile),
         (IAMBackend, "delete_saml_provider", delete_saml_provider),
@@ -111,8 +112,21 @@ def credential_of(response):
 def create_login_profile(self):
     """A password for the console, that has to be changed at once or not."""
     answer = originals["create_login_profile"](self)
-    required = bool(self._get_bool_param("PasswordResetRequired"))
-    user_of(self).password_reset_required = answer.result["LoginProfile"]["PasswordResetRequired"] = required
+    user = user_of(self)
+    user.password_reset_required = bool(self._get_bool_param("PasswordResetRequired"))
+    user.password_created = utcnow()
+    return with_facts(answer, user)
+
+
+def get_login_profile(self):
+    """When a password was made, and whether it has to be changed."""
+    return with_facts(originals["get_login_profile"](self), user_of(self))
+
+
+def with_facts(answer, user):
+    """An answer about a password that has the password's own date; moto's has the user's."""
+    facts = {"CreateDate": user.password_created, "PasswordResetRequired": user.password_reset_required}
+    answer.result["LoginProfile"] |= facts
     return answer
 
 
