@@ -79,16 +79,6 @@ def test_an_error_of_aws_keeps_its_one_traceback(sandbox, deployed, custodian):
     assert done.stderr.count("Traceback") == 1
 
 
-@pytest.mark.parametrize("key", ["admin-groups", "admin_group", "Admin-Group"])
-def test_a_misspelt_key_of_the_metadata_is_named(sandbox, tmp_path, key):
-    """``custodian validate`` names the key that is wrong and the one that is meant."""
-    policy = {**SHIPPED, "metadata": {key: "admins", "admin-roles": ["app"]}}
-    (tmp_path / "policy.json").write_text(json.dumps({"policies": [policy]}))
-    run = stock("custodian", "validate", tmp_path / "policy.json", environ=sandbox.environ())
-    assert run.returncode == 1
-    assert f"policy:{REVOKE} metadata {key}: there is no such key; write admin-group" in run.stderr
-
-
 def test_a_policy_of_another_account_is_not_deployed(deployed, custodian):
     """An ARN of another account's policy is refused before anything is done."""
     done = custodian(with_action(policy="arn:aws:iam::999999999999:policy/DenyIAMAccess"), fails=True)
@@ -141,13 +131,14 @@ def test_bulk_on_purpose_revokes_every_match_and_no_admin(deployed, custodian, u
 
 
 @pytest.mark.parametrize("says", [True, False])
-def test_the_metadata_says_whether_a_policy_observes(deployed, custodian, user, says):
+def test_the_metadata_says_whether_a_policy_observes(deployed, in_process, user, says):
     """``observe: "{observe}"`` is what the policy's metadata has under that key, where no account's vars say."""
     user("contractor-0", path="/contractors/")
     action = {**BULK["actions"][0], "observe": "{observe}"}
-    done = custodian({**BULK, "metadata": {"observe": says}, "actions": [action]}, *UNCACHED)
+    policy = in_process(**{**BULK, "metadata": {"observe": says}, "actions": [action]})
+    (revoke,) = policy.resource_manager.actions
+    revoke.process([{"UserName": "contractor-0"}])
     assert revoked(deployed, "contractor-0") == ([] if says else ["managed"])
-    assert [decision["decision"] for decision in done.decisions] == ["would-revoke" if says else "revoked"]
 
 
 def test_max_resources_stops_a_bulk_revocation(deployed, custodian, user):
