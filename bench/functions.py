@@ -175,7 +175,7 @@ FUNCTIONS = {
     ),
     "ours, containment": Function(f"iam-guard-{CONTAIN}", policy(CONTAIN), CreatedUsers, (STARTS, EVENTS)),
     "ours, containment, without put-event": Function(
-        f"iam-guard-{CONTAIN}", policy(CONTAIN, edit=tells_nobody), CreatedUsers, (STARTS, EVENTS)
+        f"iam-guard-{CONTAIN}", policy(CONTAIN, edit=tells_nobody), CreatedUsers, (STARTS,)
     ),
     "ours, catch-up": Function(f"iam-guard-{CATCH_UP}", catch_up(), CaughtUsers, (STARTS,)),
     "ours, catch-up, without put-event": Function(

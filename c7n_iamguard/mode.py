@@ -210,13 +210,15 @@ class AnyCallMode(GuardedFunction, CloudTrailMode):
             return []
         with self.policy.ctx as ctx:
             ctx.metrics.put_metric("ResourceCount", len(found), "Count", Scope="Policy", buffer=False)
-            ctx.output.write_file("resources.json", dumps(found, indent=2))
-            for action in manager.actions:
-                by_event = (event,) if isinstance(action, EventAction) else ()
-                results = action.process(found, *by_event)
-                ctx.output.write_file(f"action-{action.name}", dumps(results))
-                if notes(event).get("gone"):
-                    break  # whoever has vanished was not denied anything
+            try:
+                for action in manager.actions:
+                    by_event = (event,) if isinstance(action, EventAction) else ()
+                    results = action.process(found, *by_event)
+                    ctx.output.write_file(f"action-{action.name}", dumps(results))
+                    if notes(event).get("gone"):
+                        break  # whoever has vanished was not denied anything
+            finally:  # not before the denial, which it would delay
+                ctx.output.write_file("resources.json", dumps(found, indent=2))
         return found
 
     def line(self, verdict, event, **fields):
