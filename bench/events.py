@@ -130,7 +130,8 @@ def table(data):
     call, connection = (round(seconds * 1000) for seconds in LATENCY)
     return "\n\n".join(
         [
-            "Milliseconds, medians. The denial is when IAM has taken it; the end is the function's. CPU is the "
+            "Milliseconds, medians. The denial is when IAM has taken it, for the containment the quarantine of the "
+            "user whom the call has made; the end is the function's. CPU is the "
             "processor time of the function's process, without moto and the rest of the machine.",
             markdown(["", *COLUMNS.values()], lines(data["plain"])),
             f"The same with {call} ms more per API call and {connection} ms more per new connection, as from "

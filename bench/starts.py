@@ -88,7 +88,8 @@ def table(data):
     ]
     return "\n\n".join(
         [
-            "The first event of a fresh execution environment. Milliseconds from its start, medians. CPU is the "
+            "The first event of a fresh execution environment. Milliseconds from its start, medians. For the "
+            "containment, the denial is the quarantine of the user whom the call has made. CPU is the "
             "processor time of the function's process, without moto and the rest of the machine. A zip with "
             "bytecode is what custodian uploads if it runs on the Python of the function's runtime.",
             markdown(["", *COLUMNS.values()], lines(data["plain"])),
