@@ -61,20 +61,19 @@ class GuardedFunction:
                 raise
             role = self.policy.data["mode"]["role"].rpartition("/")[2]
             template = "contain.yml" if role == FUNCTION_ROLES[1] else "account.yml"
+            reason = error.response["Error"]["Message"].rstrip(".")
             raise Refusal(
-                f"policy:{self.policy.name} mode: Lambda does not take the function with the role {role}: "
-                f"{error.response['Error']['Message']} Deploy deploy/{template} first, which makes its role and "
-                "queue, or mend role; if you have just deployed it, run this again"
+                f"policy:{self.policy.name} mode: Lambda takes no function with the role {role}: {reason}. "
+                f"Deploy deploy/{template} first, which makes its role and queue, or mend role; if you have just "
+                "deployed it, run this again"
             ) from error
 
     def provision_function(self):
         """Deploy a guarded function."""
         self.check_region()
         tags = self.policy.data["mode"].setdefault("tags", {})
-        tags[VERSION_TAG], tags[OBSERVES_TAG] = (
-            __version__,
-            "yes" if observes(self.policy.resource_manager) else "no",
-        )
+        tags[VERSION_TAG] = __version__
+        tags[OBSERVES_TAG] = "yes" if observes(self.policy.resource_manager) else "no"
         deployed = self.deployed_tags()
         if self.policy.execution_mode == "periodic":
             tags[SINCE_TAG] = self.judged_since((deployed or {}).get(SINCE_TAG))
