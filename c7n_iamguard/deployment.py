@@ -11,6 +11,7 @@ from c7n_iamguard.checks import HANDLER
 from c7n_iamguard.client import client_of, error_code
 from c7n_iamguard.decisions import observes
 from c7n_iamguard.event import IAM_REGIONS
+from c7n_iamguard.principals import ROLE, kind_of
 from c7n_iamguard.refusal import Refusal, logged_once
 
 log = logging.getLogger("c7n_iamguard")
@@ -61,6 +62,8 @@ class GuardedFunction:
                 raise
             role = self.policy.data["mode"]["role"].rpartition("/")[2]
             template = "contain.yml" if role == FUNCTION_ROLES[1] else "account.yml"
+            if template == "account.yml" and kind_of(self.policy.resource_manager) is ROLE:
+                template += " with Roles=yes"
             reason = error.response["Error"]["Message"].rstrip(".")
             raise Refusal(
                 f"policy:{self.policy.name} mode: Lambda takes no function with the role {role}: {reason}. "

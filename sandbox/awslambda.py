@@ -3,11 +3,13 @@
 import json
 from datetime import datetime, timezone
 
-from moto.awslambda.exceptions import FunctionAlreadyExists
+from moto.awslambda.exceptions import FunctionAlreadyExists, InvalidParameterValueException
 from moto.awslambda.models import LambdaFunction
 from moto.awslambda.policy import Policy
 from moto.awslambda.responses import LambdaResponse
+from moto.iam.models import iam_backends
 from moto.logs.models import logs_backends
+from moto.sqs.models import sqs_backends
 from moto.utilities.utils import get_partition
 
 from sandbox import authorization
@@ -41,6 +43,27 @@ def create_function(self, account_id, spec, region, version=1):
     """A function that keeps its dead-letter queue, which moto forgets."""
     originals["__init__"](self, account_id, spec, region, version)
     self.dead_letter_config = spec.get("DeadLetterConfig") or {}
+    check_dead_letters(self, account_id, region)
+
+
+def check_dead_letters(function, account, region):
+    """Refuse a function whose role may not send to its dead-letter queue, or whose queue is not there.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+    """
+    arn = function.dead_letter_config.get("TargetArn", "")
+    if not arn.startswith("arn:") or ":sqs:" not in arn:
+        return
+    partition, name = get_partition(region), function.role.split("/")[-1]
+    if name not in [role.name for role in iam_backends[account][partition].roles.values()]:
+        return  # which moto refuses
+    role = Principal("AssumedRole", account, partition, "", name, "lambda")
+    *_, region, owner, queue = arn.split(":")
+    there = queue in sqs_backends[owner][region].queues
+    if not (there and authorization.authorized(role, "sqs:SendMessage", arn, {})):
+        raise InvalidParameterValueException(
+            "The provided execution role does not have permissions to call SendMessage on SQS"
+        )
 
 
 def update_configuration(self, config_updates):

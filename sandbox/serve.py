@@ -63,8 +63,8 @@ def welcome(sandbox, keys):
         f"  roles     pipeline, which everybody here may assume, and {people.SSO_ROLE}",
         "  trail     management-events",
         "",
-        "Paste this into a second shell, in the project's folder. Close that shell afterwards: its AWS settings",
-        "and its HOME, in which custodian keeps its cache, are then those of this account.",
+        "Paste the lines from unset to carol() into a second shell, in the project's folder. Close that shell",
+        "afterwards: its AWS settings and its HOME, in which custodian keeps its cache, are then this account's.",
         "",
         *exports(sandbox),
         *(function(name, sandbox.environ(key)) for name, key in keys.items()),
@@ -84,7 +84,7 @@ def welcome(sandbox, keys):
 def exports(sandbox):
     """Lines for bash and zsh that bind a shell to the account, and to nothing else."""
     yield "unset AWS_PROFILE $(env | grep -o '^AWS_[A-Z0-9_]*')"
-    yield f'export PATH={shlex.quote(str(BIN))}:"$PATH"'
+    yield f'export PATH="$PATH":{shlex.quote(str(BIN))}'
     environ = sandbox.environ() | MORE
     yield from (f"export {name}={shlex.quote(environ[name])}" for name in environ if name not in OWN)
 

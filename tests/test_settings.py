@@ -5,7 +5,7 @@ import json
 import zipfile
 
 import pytest
-from helpers import FUNCTION, REVOKE, case, guards_calls, revoked, shipped, stock
+from helpers import FUNCTION, POLICIES, REVOKE, case, guards_calls, revoked, shipped, stock
 from moto.awslambda.models import lambda_backends
 from variants import with_action, with_groups
 
@@ -70,6 +70,28 @@ def test_what_a_deployment_lacks_is_said_in_one_sentence(sandbox, tmp_path, oper
     assert run.returncode == 2
     assert run.stderr.count(sentence) == 1
     assert "Traceback" not in run.stderr
+
+
+def test_the_roles_policy_needs_the_roles_part_of_the_stack(sandbox, tmp_path):
+    """Where the stack was deployed with ``Roles=no``, the policy on roles is not deployed, and says what to do."""
+    sandbox.deploy(account=(account := "222222222205"), Roles="no")
+    sandbox.client("iam", account=account).create_group(GroupName="admins")
+    sandbox.create_user("ada", groups=["admins"], account=account)
+    policy = POLICIES / f"{REVOKE}-of-roles.yml"
+    run = stock(
+        "custodian",
+        "run",
+        "-s",
+        tmp_path,
+        "-r",
+        sandbox.region,
+        policy,
+        environ=sandbox.environ(account=account),
+    )
+    assert run.returncode == 2
+    assert f"policy:{REVOKE}-of-roles mode: Lambda takes no function with the role iam-guard" in run.stderr
+    assert "Deploy deploy/account.yml with Roles=yes first" in run.stderr
+    assert sandbox.client("lambda", account=account).list_functions()["Functions"] == []
 
 
 def test_an_error_of_aws_keeps_its_one_traceback(sandbox, deployed, custodian):
