@@ -137,7 +137,7 @@ def test_a_new_thing_that_iam_does_not_know_everywhere_yet_is_not_gone(contained
     contained.sandbox.faults.append(
         Fault("iam:DeleteLoginProfile", "NoSuchEntity", 404, times=1, caller=GUARD)
     )
-    assert contained.contain(made(event, timedelta(seconds=9)))["did"]
+    assert contained.contain(made(event, timedelta(seconds=6)))["did"]
     assert not allowed(contained.iam.get_login_profile, UserName=admin.name)
 
 
