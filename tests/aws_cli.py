@@ -19,6 +19,8 @@ from botocore import xform_name
 from botocore.session import Session
 
 ANYWHERE = ("region", "output", "query")
+#: What the oldest botocore that is supported does not know yet.
+NEWER = ("DependsOn",)
 
 
 def run(line, client_factory):
@@ -115,6 +117,8 @@ def shorthand(shape, value):
             parts[name].append(key)
     found = {}
     for name, values in parts.items():
+        if name in NEWER and name not in shape.members:
+            continue
         member = shape.members[name] if shape.type_name == "structure" else shape.value
         if member.type_name == "list":
             found[name] = [converted(member.member, item) for item in values]

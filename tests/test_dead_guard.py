@@ -1,5 +1,6 @@
 """The guard dies in one of the ways of docs/health.md: who notices, and that nothing stays missed."""
 
+import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -140,7 +141,10 @@ def test_a_flood_is_said_to_be_read_in_part(account, user):
 
 def test_a_catch_up_that_does_not_run_is_noticed(account):
     """The dead man's switch: no run for more than three hours, and an alarm without any data."""
-    for function in (CATCH_UP, CATCH_UP_GROUP, f"{CATCH_UP}-of-roles"):
-        account.tick(function)
+    hour = None
+    while hour != time.gmtime().tm_hour:  # the alarm looks at hours, and all have to run within one
+        hour = time.gmtime().tm_hour
+        for function in (CATCH_UP, CATCH_UP_GROUP, f"{CATCH_UP}-of-roles"):
+            account.tick(function)
     assert not {name for name in alarms(account) if "not-run" in name}
     assert {name for name in alarms(account, hours=4) if "not-run" in name}
