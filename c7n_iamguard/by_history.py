@@ -148,7 +148,7 @@ class ByHistory(AdminCriterion):
     def records_about(kind, principal, records):
         """The records, the newest first, of calls about a principal, under the name that it had at each time.
 
-        Whoever had its name before, or has its former name now, is somebody else.
+        A principal that had its name before, or has its former name now, is another one.
         """
         name, found = principal[kind.name_key].lower(), []
         for record in sorted(records, key=lambda one: one["eventTime"], reverse=True):

@@ -40,7 +40,7 @@ def target(record):
 
     Of a call that IAM denied, CloudTrail keeps no parameters; its error message may name the resource.
 
-    Whoever makes a call that fails chooses these texts freely. So they are cut, and only printable ASCII is left
+    The caller of a call that fails chooses these texts freely. So they are cut, and only printable ASCII is left
     of them: a line break would forge a row of the report, and other characters would act on the terminal.
 
     :returns: such as ``backdoor, arn:aws:iam::aws:policy/AdministratorAccess``; None if CloudTrail tells nothing
@@ -54,7 +54,7 @@ def target(record):
 
 
 def summary(record, who):
-    """What a report or a message says of a call; what CloudTrail does not tell is left out.
+    """The facts that a report or a message has of a call, without those that CloudTrail does not tell.
 
     :param record: the call's CloudTrail record
     :param who: its :class:`~c7n_iamguard.event.Caller`

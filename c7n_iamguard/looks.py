@@ -34,11 +34,11 @@ _known = {}
 
 
 class Leave(Exception):
-    """What the call gave has to stay. Its text says why."""
+    """The guard must not take back what the call gave. Its text says why."""
 
 
 class Gone(Exception):
-    """What the call gave is not there any more. Its text says what."""
+    """There is nothing to take back any more. Its text says what is gone."""
 
 
 class Looks:

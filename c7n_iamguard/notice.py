@@ -1,7 +1,7 @@
 """What an event of the guard says: its title and its detail. Pure.
 
 The detail is an interface: ``deploy/iam-guard-event.schema.json`` describes it. All of its keys are always there,
-because EventBridge leaves out of a mail what is missing. What is not known is an empty text, or null.
+because EventBridge leaves out of a mail what is missing. A field that is not known is an empty text, or null.
 """
 
 import json

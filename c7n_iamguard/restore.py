@@ -126,8 +126,8 @@ class RestoreIAMAccess(DecidingAction):
       stays; its user is still denied IAM, so the run fails in the end.
 
     The action looks at each principal right before. It leaves the time as the tag ``iam-guard-restored``, and
-    then removes the tag ``iam-guard``, which asks for a restoration. What is gone already is no failure, and
-    repeating it changes nothing. Every principal is tried; if one of them failed, the run fails in the end.
+    then removes the tag ``iam-guard``, which asks for a restoration. It is no failure if something is gone already,
+    and repeating it changes nothing. Every principal is tried; if one of them failed, the run fails in the end.
 
     Only a person restores: the action requires mode ``pull``.
 

@@ -45,8 +45,8 @@ class PutEvent(EventAction):
     whom nothing was decided, or who do not exist any more.
 
     After a denial, the function tells nobody for 15 minutes of further calls of the same user or role that failed.
-    It always tells of calls that succeeded, and of those that could take off the denial. What is only observed,
-    or cannot be denied, it tells once in 15 minutes.
+    It always tells of calls that succeeded, and of those that could take off the denial. It tells once in 15
+    minutes of a user or role that is only observed, or cannot be denied.
 
     If the bus does not take an event, or does not exist, the run fails in the end, and Lambda tries it again. What
     was denied stays denied.

@@ -1,6 +1,6 @@
 """What takes back a call to IAM: a table, from CloudTrail's record of the call to a plan. Pure.
 
-A row takes back what its call gave, and only that. What is not in the table is left to a person.
+A row takes back what its call gave, and only that. The guard leaves all other calls to a person.
 
 Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_Operations.html
 """

@@ -47,7 +47,7 @@ def _authorized(principal, action, resource, context, scps):
     if action.startswith("sts:AssumeRole") and not on_resource:
         return False
     if on_resource == "caller" and principal.kind == "IAMUser":
-        # Whom a resource's policy names is not held back by what their permissions boundary leaves out.
+        # A permissions boundary does not hold back a user whom the resource's policy names.
         return not scps or allows(scps, action, resource, context) is True
     return bool((granted or on_resource == "caller") and all(limits))
 

@@ -100,7 +100,7 @@ def add_user_to_group(self, group_name, user_name):
 
 
 def remove_user_from_group(self, group_name, user_name):
-    """Whoever is no member is out already: IAM does not complain."""
+    """Take a user out of a group. IAM does not complain if they are no member."""
     group, user = self.get_group(group_name), self.get_user(user_name)
     group.users = [member for member in group.users if member is not user]
 

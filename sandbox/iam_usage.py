@@ -29,7 +29,7 @@ def note(arn, service):
 
 
 def generate_service_last_accessed_details(self):
-    """A job about a user or a role that is done at once. What it found is in :data:`last_used`."""
+    """A job about a user or a role that is done at once. Its findings are in :data:`last_used`."""
     arn = self._get_param("Arn")
     if arn not in [one.arn for one in (*self.backend.users.values(), *self.backend.roles.values())]:
         raise exceptions.NoSuchEntity(f"ARN {arn} does not exist.")

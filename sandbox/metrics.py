@@ -9,7 +9,7 @@ from sandbox import log_filters
 
 
 class Metrics:
-    """All data points of a sandbox. Where nothing happened there is no data point, not a zero."""
+    """All data points of a sandbox. A minute in which nothing happened has no data point, not a zero."""
 
     def __init__(self):
         self.points = defaultdict(list)

@@ -17,8 +17,7 @@ DEPLOYER, READER, RESPONSE, GUARD, CONTAIN, FORWARD = (
     "iam-guard-forward",
 )
 
-#: Rights that nothing uses yet, by what will use them. Whoever builds that removes them here, and adds a test
-#: that fails without each of them.
+#: Rights that the sandbox cannot show to be needed, by role, each with the reason.
 PENDING = {
     RESPONSE: {
         "lambda:GetEventSourceMapping": "the sandbox, which forgets the function of a mapping",

@@ -181,7 +181,7 @@ def used(sandbox, account, tmp_path_factory):
 
 @pytest.fixture
 def undeployed(account):
-    """Whatever a deployment has left is gone after the test."""
+    """Remove everything that a deployment has left, after the test."""
     yield
     names = [f["FunctionName"] for f in account.client("lambda").list_functions()["Functions"]]
     rules = [rule["Name"] for rule in account.client("events").list_rules()["Rules"]]

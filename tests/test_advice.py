@@ -88,7 +88,7 @@ def test_the_command_for_a_person_says_in_which_account_it_works(person, account
     ],
 )
 def test_the_mail_gets_the_command_that_reverses_or_repairs(decision, fields, said):
-    """What was contained can be reversed and what was left can be repaired by the first command."""
+    """The first command reverses what was contained, and repairs what was left."""
     commands = told_of(case("revoked-create-user"), decision, **fields)["commands"]
     assert commands.pop(said) == next(iter(fields.values()))[0]
     assert not {"restore", "repair"} & {key for key, command in commands.items() if command}
@@ -116,7 +116,7 @@ def test_text_that_a_caller_chose_reaches_no_mail_by_a_command(reverse):
     [("user eve", " (user eve)"), ("user eve, see https://example.com", ""), ("user eve\nCall 555", "")],
 )
 def test_a_mail_names_a_target_that_is_a_name_and_nothing_else(target, said):
-    """What IAM would not take as a name is a caller's text, and stays in the event and in the log."""
+    """A target that is no name of IAM's is a caller's text, and stays in the event and in the log."""
     detail = told_of(case("revoked-create-user"), "left", target=target)
     assert f"did not take back what the call gave{said}: somebody has to look" in detail["text"]
     assert detail["containment"]["target"] == target

@@ -101,7 +101,7 @@ def test_another_boundary_that_lets_iam_through_is_kept_and_the_event_fails_loud
 
 
 def test_an_inline_policy_of_the_guards_name_is_overwritten(fresh, attacker):
-    """Whoever takes the name DenyIAM beforehand gains nothing."""
+    """A user who takes the name DenyIAM beforehand gains nothing."""
     fill_managed(fresh, "mallory")
     attacker.iam.put_user_policy(
         UserName="mallory", PolicyName="DenyIAM", PolicyDocument=json.dumps(HARMLESS)
@@ -144,7 +144,7 @@ def test_a_deny_policy_that_was_tampered_with_unseen_is_found_within_a_minute(fr
 
 
 def test_a_deny_policy_that_cannot_be_read_is_not_trusted(fresh, attacker):
-    """Where the policy's document cannot be seen, the next rung is used, and the log says why."""
+    """If the function cannot see the policy's document, it uses the next rung, and the log says why."""
     fresh.functions.cool()
     fresh.faults.append(Fault("iam:GetPolicyVersion", "AccessDenied", 403, caller=GUARD))
     attacker.iam.create_user(UserName="helper")

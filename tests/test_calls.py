@@ -287,7 +287,7 @@ def test_the_region_that_has_iams_events_is_asked(lookup, region, asked):
 
 
 def test_an_unknown_partition_is_an_error(lookup):
-    """Where nobody knows which region has IAM's events, an empty answer would mean nothing."""
+    """Nobody knows which region of the partition has IAM's events, so that an empty answer would mean nothing."""
     with pytest.raises(Exception, match="which region of the partition aws-iso has IAM's events"):
         lookup([], [dict(BOB)], region="us-iso-east-1")
 
@@ -358,7 +358,7 @@ def busy(sandbox, user, monkeypatch):
 
 
 def test_a_look_up_gets_along_with_awss_limit(busy, sandbox, in_process):
-    """Where CloudTrail refuses the third request of a second, all pages are read all the same."""
+    """All pages are read even if CloudTrail refuses the third request of a second."""
     carol = busy(140)
     sandbox.history.limit = 2
     policy = in_process(filters=[{"type": "iam-calls", "read-only": True}])

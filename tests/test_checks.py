@@ -13,7 +13,7 @@ SHIPPED = shipped(REVOKE)
 
 
 def custodian_validates(tmp_path, caplog, policy):
-    """What ``custodian validate`` says of a policy: None where it is valid, else its errors as one text."""
+    """What ``custodian validate`` says of a policy: None if it is valid, else its errors as one text."""
     file = tmp_path / "policy.yml"
     file.write_text(yaml.safe_dump({"policies": [policy]}))
     options = SimpleNamespace(configs=[str(file)], check_deprecations="skip", dryrun=True)

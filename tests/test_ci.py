@@ -320,7 +320,7 @@ def test_one_command_stops_everything_and_starts_it_again(sandbox, switch):
 
 
 def test_a_rule_that_cannot_be_switched_is_named_and_the_others_are_switched(sandbox, switch):
-    """What is still enabled ends in an error, so that nobody takes the guard for stopped."""
+    """A rule that is still enabled ends in an error, so that nobody takes the guard for stopped."""
     sandbox.faults.append(Fault("events:DisableRule", "InternalException", times=1))
     done = switch("off")
     sandbox.faults.clear()
@@ -339,7 +339,7 @@ def test_where_there_is_nothing_to_switch_it_says_so(switch, word):
 
 
 def test_a_stop_without_rights_is_an_error(sandbox, workplace, alone):
-    """Whoever may not list rules is not told that there are none."""
+    """A role that may not list rules is not told that there are none."""
     environ = session(sandbox, ALONE, "iam-guard-reader")
     done = run([SWITCH, "off"], environ, workplace, workplace / "bin")
     assert done.returncode != 0

@@ -150,7 +150,7 @@ def test_an_admins_call_is_not_taken_back(contained, admin):
 
 
 def test_the_guards_own_calls_reach_neither_function(contained):
-    """What the function calls is no event of its own rules."""
+    """The function's own calls are no events of its rules."""
     mallory = contained.person()
     mallory.iam.create_user(UserName=f"eve-{mallory.name}")
     (event,) = contained.events()
@@ -298,7 +298,7 @@ def test_an_old_event_is_reported_and_not_acted_on(contained, admin, age):
 
 
 def test_the_guards_own_roles_are_left_alone(contained):
-    """What is put on them is left, even if it is only what was there before."""
+    """The guard leaves what a call puts on them, even if it is only what was there before."""
     mallory = contained.person()
     before = contained.backend.get_role("iam-guard").policies["iam-guard"]
     text = before if isinstance(before, str) else json.dumps(before)

@@ -37,7 +37,7 @@ def swap(contained, mallory, eve, victim):
 
 
 def test_reattaching_a_roles_own_policy_does_not_detach_it(contained):
-    """Whoever may only attach cannot have a production role's own policy taken off."""
+    """A user who may only attach cannot have a production role's own policy taken off."""
     mallory, role = contained.person("iam:AttachRolePolicy"), contained.role("polly:DescribeVoices")
     contained.iam.attach_role_policy(RoleName=role.name, PolicyArn=ADMINISTRATOR)
     _, decision = once(contained, mallory, "attach_role_policy", RoleName=role.name, PolicyArn=ADMINISTRATOR)

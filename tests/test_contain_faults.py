@@ -249,7 +249,7 @@ def test_a_rewritten_quarantine_outweighs_nothing(contained):
 
 @pytest.mark.parametrize(("error", "changed"), [({}, QUARANTINE), ({"errorCode": "LimitExceeded"}, None)])
 def test_only_a_call_that_succeeded_has_a_policy_read_again(error, changed):
-    """Whoever fails to rewrite the quarantine makes the guard ask for nothing."""
+    """A user who fails to rewrite the quarantine makes the guard ask for nothing."""
     record = {"eventName": "CreatePolicyVersion", "requestParameters": {"policyArn": QUARANTINE}, **error}
     assert trust.changed_policy({"detail": record}) == changed
 

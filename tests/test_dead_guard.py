@@ -52,7 +52,7 @@ def account(guarded, fresh):
 
 
 def an_hour_passes(sandbox, minutes=60):
-    """What has happened was so long ago, and nobody delivered it."""
+    """Move everything that has happened into the past, as if nobody had delivered it."""
     sandbox.pending.clear()
     for record in sandbox.history.records:
         then = datetime.strptime(record["eventTime"], "%Y-%m-%dT%H:%M:%SZ") - timedelta(minutes=minutes)

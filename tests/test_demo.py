@@ -70,7 +70,7 @@ def test_the_demo_fails_where_a_claim_does_not_hold(edited):
 
 
 def test_the_demo_says_why_custodian_refuses_a_policy(edited):
-    """Where ``custodian run`` fails, the reason stands in the first line, its words follow, and the status is 1."""
+    """A failing ``custodian run`` ends the demo with status 1, its reason in the first line and its words below."""
     shown = run("--policy", edited("- type: revoke-iam-access", "- type: no-such-action"))
     assert shown.returncode == 1
     first, second, *_ = shown.stderr.splitlines()

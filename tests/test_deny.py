@@ -127,7 +127,7 @@ def test_patterns_that_do_not_overlap_have_no_word_in_common(one, other):
 
 @given(patterns, patterns)
 def test_covers_is_never_wrong_about_a_denial(pattern, other):
-    """Where a pattern is said to cover another one, it matches every word of it."""
+    """A pattern that is said to cover another one matches every word of it."""
     if deny.covers(pattern, other):
         assert matched(other) <= matched(pattern)
 

@@ -157,7 +157,7 @@ def test_each_known_escalation_is_contained_or_left_and_says_so(contained, escal
 
 
 def test_a_changed_policy_is_left_with_those_who_carry_it(contained):
-    """Whoever repairs it sees at once whose rights have changed."""
+    """The person who repairs it sees at once whose rights have changed."""
     mallory, role, group = contained.person(), contained.role(), contained.group()
     arn = contained.policy(NOTHING)
     contained.iam.attach_user_policy(UserName=mallory.name, PolicyArn=arn)
@@ -232,7 +232,7 @@ def test_a_chain_that_is_delivered_twice_ends_as_once(contained):
 
 
 def test_what_is_attached_to_a_quarantined_user_gives_nothing(contained):
-    """Whatever else is put on it, a quarantine outweighs it, and each decision says so."""
+    """A quarantine outweighs everything else that a call puts on a user or role, and each decision says so."""
     mallory, eve = contained.person(), f"eve-{len(contained.backend.users)}"
     mallory.iam.create_user(UserName=eve)
     key = mallory.iam.create_access_key(UserName=eve)["AccessKey"]

@@ -102,7 +102,7 @@ def test_every_account_that_an_event_names_counts():
 
 
 def test_facts_of_anything_are_texts_of_bounded_length():
-    """What goes into a log line is text, cut short, whatever the event holds there."""
+    """A log line holds only text, cut short, whatever the event has there."""
     event = changed("detail.eventName", "x" * 5000)
     event["detail"]["eventID"] = {"not": "a text"}
     assert facts(event) == {"eventName": "x" * 256, "eventTime": BOB["detail"]["eventTime"]}
@@ -126,7 +126,7 @@ def test_a_decision_is_one_line_of_json():
 
 @given(any_json)
 def test_any_json_is_a_caller_or_malformed(event):
-    """Whatever JSON arrives, the answer is a caller or MalformedEvent, never another error."""
+    """Any JSON gives a caller or MalformedEvent, never another error."""
     try:
         caller(event)
         accounts(event)

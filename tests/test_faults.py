@@ -76,7 +76,7 @@ def test_a_timeout_is_tried_again(fresh):
 
 
 def test_no_connection_to_iam_revokes_nobody_and_keeps_the_event(fresh, queue):
-    """Where IAM cannot be reached, admins are safe, and their events go to the dead-letter queue."""
+    """Admins are safe if IAM cannot be reached, and their events go to the dead-letter queue."""
     event = case("let-pass-admin")
     with environment(fresh, AWS_MAX_ATTEMPTS="1", AWS_ENDPOINT_URL_IAM="http://127.0.0.1:9"):
         (invocation,) = fresh.deliver(event)

@@ -161,7 +161,7 @@ def test_what_does_not_go_away_fails_at_once(trail, code):
 
 
 def test_a_partial_reading_keeps_what_it_has_when_access_is_denied(trail):
-    """Whatever the error is, the records that were read before it come out, and the reading is incomplete."""
+    """After any error, the records that were read before it come out, and the reading is incomplete."""
     read = reading(trail(calls(120), {1: "AccessDeniedException"}), partial=True)
     assert len(list(read)) == 50
     assert not read.complete

@@ -86,7 +86,7 @@ def test_a_single_entry_is_read(tmp_path, content):
 
 
 def test_entries_that_are_no_records_count_beside_one_that_is(tmp_path):
-    """What stands before the first record of a file is kept, too."""
+    """The text before the first record of a file is kept, too."""
     log = written(tmp_path / "log", json.dumps([None, "text", BOB, 5]))
     assert list(logs.read(log)) == [None, "text", BOB, 5]
 
@@ -162,7 +162,7 @@ def test_a_folder_is_read_with_all_below_it(tmp_path):
 
 
 def test_a_pattern_stands_for_files_and_folders(tmp_path):
-    """What a shell would have expanded is expanded, since a command line holds only so many names."""
+    """Replay expands patterns as a shell does, since a command line holds only so many names."""
     for name in ("a.json", "b/c.json"):
         written(tmp_path / name, LOG)
     found = logs.files(str(tmp_path / "*"))

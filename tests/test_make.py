@@ -111,7 +111,7 @@ def test_the_first_run_says_how_long_it_takes_and_a_second_installs_nothing(venv
 
 
 def test_a_half_made_environment_is_made_anew(venv, tmp_path, installations):
-    """Where an installation failed, the next run starts from an empty folder."""
+    """After an installation that failed, the next run starts from an empty folder."""
     assert venv(status="1").returncode == 1
     (tmp_path / ".venv" / "leftover").touch()
     done = venv()

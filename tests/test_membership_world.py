@@ -149,7 +149,7 @@ def _never_admins(world):
 @settings(max_examples=400)
 @given(worlds(st.integers(0, 1)))
 def test_with_several_calls_in_a_second_no_unlawful_member_is_missed(world):
-    """Where the order within a second is unknown, who is unlawful in the true one is found or doubted."""
+    """If nobody knows the order within a second, a member who is unlawful in the true order is found or doubted."""
     found = world.membership()
     assert world.unlawful() <= found.unlawful_members() | found.doubtful_members()
 

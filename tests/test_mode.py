@@ -98,7 +98,7 @@ def test_an_error_code_that_is_no_text_changes_nothing(fresh):
     name=st.sampled_from(["revoked-create-user", "let-pass-admin"]),
 )
 def test_only_a_well_formed_caller_who_is_no_admin_is_revoked(fresh, path, value, name):
-    """Whatever is put into an event, only bob is revoked, and only when he called."""
+    """No forged part of an event revokes anybody but bob, or bob when he did not call."""
     fresh.calls.clear()
     event = edit(case(name), path, value)
     invocation = fresh.functions.invoke(FUNCTION, event)

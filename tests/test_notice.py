@@ -93,7 +93,7 @@ def test_every_decision_has_the_schemas_shape(event, decision):
     st.none() | st.integers() | st.text(max_size=300) | st.dictionaries(st.text(), st.text()),
 )
 def test_nothing_in_an_event_breaks_the_schema(path, value):
-    """Whatever a part of the event holds beside the caller, the detail fits the schema."""
+    """The detail fits the schema, whatever a part of the event holds beside the caller."""
     DETAIL.validate(told_of(edit(full(), f"detail.{path}", value)))
 
 
@@ -253,7 +253,7 @@ def test_a_decision_without_any_call_is_told_as_well():
 
 
 def test_ten_of_the_biggest_events_fit_into_one_request():
-    """Whatever a caller writes, ten details stay below EventBridge's old limit of 256 KB for a request."""
+    """Ten details stay below EventBridge's old limit of 256 KB for a request, whatever a caller writes."""
     event = full()
     for path in ("userAgent", "errorMessage", "userIdentity.invokedBy", "userIdentity.accessKeyId"):
         edit(event, f"detail.{path}", '"\\\U0001f600\x01' * 50_000)
@@ -289,7 +289,7 @@ def test_a_mail_holds_nothing_that_the_caller_wrote(event, decision):
 
 
 def test_a_session_name_is_not_mailed_unless_identity_center_wrote_it():
-    """Whoever takes a role chooses the session's name; for a person of Identity Center nobody does."""
+    """Callers choose the name of a role's session, but not that of a session of Identity Center."""
     detail = told_of(of_role(session="call-555"), "revoked")
     assert "call-555" not in detail["text"] + "".join(detail["commands"].values())
 

@@ -274,11 +274,13 @@ def test_vars_let_one_account_be_without_an_admin_group(sandbox, different, acco
 
 @pytest.mark.parametrize(("account", "decision"), [(OTHER, "would-revoke"), (PLAIN, "revoked")])
 def test_vars_let_one_account_observe(sandbox, different, account, decision):
-    """A user of that account keeps IAM, and one of an account that says nothing does not."""
+    """A user of that account keeps IAM, one of an account that says nothing does not, and a tag says so."""
     key = sandbox.create_user("carol", account=account)
     sandbox.pending.clear()
     (invocation,) = call_iam(sandbox, account, key, "carols-friend")
     assert invocation.decisions[0]["decision"] == decision, invocation.log
+    tags = sandbox.client("lambda", account=account).get_function(FunctionName=FUNCTION)["Tags"]
+    assert tags["iam-guard-observes"] == ("yes" if decision == "would-revoke" else "no")
 
 
 def test_vars_name_the_roles_of_one_account(different):

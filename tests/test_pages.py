@@ -163,7 +163,7 @@ def test_the_pages_install_what_they_say(account):
 
 
 def test_the_lists_say_who_is_denied(account):
-    """What bob's call led to is in the lists of the pages, and is gone from IAM after their restorations."""
+    """The lists of the pages show what bob's call led to, and their restorations remove it from IAM."""
     printed = {" ".join(command.split()[:2]) + command[-40:]: text for command, text in account.done.items()}
     (listed,) = [text for name, text in printed.items() if name.startswith("custodian report")
                  and name.endswith("list-revoked-iam-access.yml")]  # fmt: skip

@@ -234,7 +234,7 @@ PRIVATE = {
 
 @pytest.mark.parametrize("name", PRIVATE)
 def test_the_parts_of_c7n_that_are_no_public_interface_are_there(name):
-    """What the plugin relies on beyond c7n's public interface exists; a c7n without it is named here."""
+    """This c7n has each part that the plugin uses beyond c7n's public interface; a missing one is named."""
     module, path = PRIVATE[name]
     place = importlib.import_module(module)
     for part in path.split("."):

@@ -161,7 +161,7 @@ def test_a_group_that_takes_the_admins_name_makes_no_admin(fresh, attacker):
 
 
 def test_an_error_while_judging_who_added_fails_the_event(fresh, attacker):
-    """Where IAM cannot say who the caller is, nobody is taken out, and the event is tried again."""
+    """If IAM cannot say who the caller is, nobody is taken out, and the event is tried again."""
     event = case("revoked-create-user")
     event["detail"] |= {
         "eventName": "AddUserToGroup",

@@ -152,7 +152,7 @@ def test_an_event_without_an_id_may_be_another_one(user):
 
 
 def test_a_denial_is_told_after_an_observed_decision(user):
-    """What was observed a moment ago keeps nobody from hearing of the denial."""
+    """An observation a moment ago keeps nobody from hearing of the denial."""
     assert tell(user, call(error="AccessDenied"), "would-revoke")
     assert tell(user, call(error="AccessDenied"), "revoked")
 

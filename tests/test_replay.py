@@ -162,7 +162,7 @@ def test_the_sandbox_runs_where_the_partition_gets_iams_events(changes, region):
 
 
 def test_calls_of_root_alone_tell_the_region_too():
-    """Where no user and no role called, the records' own region tells the partition."""
+    """The records' own region tells the partition if no user and no role called."""
     assert account_of({**record(ROOT_USER), "awsRegion": "cn-northwest-1"}).region == "cn-north-1"
 
 
@@ -349,7 +349,7 @@ def two_policies(replayed_with):
 
 
 def test_an_action_that_fails_after_the_revocation_does_not_hide_it(two_policies):
-    """Where IAM is denied and the next action fails, the row says both, and the exit status is 1."""
+    """If the guard denies IAM and the next action fails, the row says both, and the exit status is 1."""
     status, (row,), err = two_policies
     assert (status, row["decision"], row["how"]) == (1, "revoked, then failed", "managed")
     assert "replay: the function failed on an event of bob" in err

@@ -38,7 +38,7 @@ def test_one_revocation_decides_for_all_events_of_a_caller():
     ],
 )
 def test_the_strongest_of_all_decisions_is_the_callers(decisions, strongest):
-    """Whatever the order in which decisions come, and also where one is not known."""
+    """The strongest decision counts, in any order, and also beside one that is not known."""
     for order in (decisions, decisions[::-1]):
         row = replay.Row(ACCOUNT, "bob", "IAMUser")
         for decision in order:
@@ -47,7 +47,7 @@ def test_the_strongest_of_all_decisions_is_the_callers(decisions, strongest):
 
 
 def test_a_failed_invocation_is_no_decision(tmp_path, capsys, monkeypatch):
-    """Where the function failed, the row says so, and the exit status is 1."""
+    """If the function failed, the row says so, and the exit status is 1."""
     row = replay.Row(ACCOUNT, "bob", "IAMUser")
     row.add([invocation(True, {"decision": "let-pass"})])
     row.add([invocation(False)])
@@ -87,6 +87,6 @@ def test_people_get_a_table(capsys):
     ],
 )
 def test_the_verdict_counts_every_kind_of_revocation(capsys, row, says):
-    """Whom the guard revoked before something failed, observed, or could not revoke is counted as such."""
+    """A caller counts whom the guard revoked before something failed, only observed, or could not revoke."""
     replay.print_table([row])
     assert says in capsys.readouterr().out

@@ -167,7 +167,7 @@ def test_an_attempt_leaves_a_log_stream_if_the_role_may_write_it(sandbox, work):
 
 
 def test_an_alarm_goes_off_and_mails_once(sandbox, work):
-    """What a metric filter counts in the log sets the alarm off; it mails when it changes, not again."""
+    """A line that a metric filter counts sets the alarm off, which mails when it changes and not again."""
     before = len(sandbox.mails("alarms"))
     assert sandbox.alarms(account=ACCOUNT)["decided"] == "OK"
     sandbox.functions.attempt("work", {"decision": "let-pass"}, ACCOUNT)

@@ -89,7 +89,7 @@ def account(sandbox):
 
 @pytest.mark.parametrize(("name", "allowed"), [("guard", True), ("ann", False), ("bob", False)])
 def test_a_stacks_policies_of_bus_and_queue_bind_everybody(account, name, allowed):
-    """Whoever is not the role that the policies leave out puts no event and sends no message."""
+    """A caller other than the role that the policies leave out puts no event and sends no message."""
     events = account.client("events", account.keys[name], ACCOUNT)
     sqs = account.client("sqs", account.keys[name], ACCOUNT)
     send = {"QueueUrl": account.queue, "MessageBody": "x"}

@@ -204,7 +204,7 @@ UNRELATED = [
 
 @pytest.mark.parametrize(("action", "resource", "context"), UNRELATED)
 def test_unrelated_work_goes_on(action, resource, context):
-    """What does not touch the guard is left to everybody, and so is looking at the guard."""
+    """Everybody may do what does not touch the guard, and may look at the guard."""
     assert lets(f"{IAM}role/terraform", action, resource, context)
 
 
@@ -281,7 +281,7 @@ NOBODYS = {"iam:CreateUser", "iam:CreateRole", "iam:UpdateGroup", "iam:DeleteGro
 
 
 def test_whatever_is_kept_from_everybody_some_role_can_do(rights):
-    """What is refused on users, roles and the admin group is a right of one of the guard's roles."""
+    """Each call that the SCP refuses on users, roles and the admin group is a right of one of the guard's roles."""
     refused = {
         action
         for statement in document("scp.json")["Statement"]

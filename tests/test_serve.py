@@ -68,7 +68,7 @@ def guarded(account):
 
 
 def test_a_shell_in_which_the_lines_are_pasted_knows_no_other_account(account):
-    """What the shell had of AWS is gone, and all that is there now is the account's."""
+    """The shell has lost its own AWS settings, and has those of the account."""
     found = dict(line.split("=", 1) for line in ok(account.run("env | grep ^AWS_")).splitlines())
     assert not set(BEFORE) & set(found)
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", found["AWS_ENDPOINT_URL"])

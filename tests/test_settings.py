@@ -73,21 +73,12 @@ def test_what_a_deployment_lacks_is_said_in_one_sentence(sandbox, tmp_path, oper
 
 
 def test_the_roles_policy_needs_the_roles_part_of_the_stack(sandbox, tmp_path):
-    """Where the stack was deployed with ``Roles=no``, the policy on roles is not deployed, and says what to do."""
+    """With ``Roles=no`` in the stack, the policy on roles is not deployed, and the error says what to do."""
     sandbox.deploy(account=(account := "222222222205"), Roles="no")
     sandbox.client("iam", account=account).create_group(GroupName="admins")
     sandbox.create_user("ada", groups=["admins"], account=account)
-    policy = POLICIES / f"{REVOKE}-of-roles.yml"
-    run = stock(
-        "custodian",
-        "run",
-        "-s",
-        tmp_path,
-        "-r",
-        sandbox.region,
-        policy,
-        environ=sandbox.environ(account=account),
-    )
+    policy, environ = POLICIES / f"{REVOKE}-of-roles.yml", sandbox.environ(account=account)
+    run = stock("custodian", "run", "-s", tmp_path, "-r", sandbox.region, policy, environ=environ)
     assert run.returncode == 2
     assert f"policy:{REVOKE}-of-roles mode: Lambda takes no function with the role iam-guard" in run.stderr
     assert "Deploy deploy/account.yml with Roles=yes first" in run.stderr
@@ -95,7 +86,7 @@ def test_the_roles_policy_needs_the_roles_part_of_the_stack(sandbox, tmp_path):
 
 
 def test_an_error_of_aws_keeps_its_one_traceback(sandbox, deployed, custodian):
-    """What nobody foresaw is logged with its traceback, once."""
+    """An error that nobody foresaw is logged with its traceback, once."""
     deployed.faults.append(Fault("lambda:CreateFunction*", "ServiceException"))
     done = custodian({**SHIPPED, "name": "unforeseen"}, fails=True)
     assert done.stderr.count("Traceback") == 1

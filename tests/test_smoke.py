@@ -106,7 +106,7 @@ def left(account=ACCOUNT):
 
 
 def test_it_says_how_long_denial_message_and_containment_took(smoke_test, events):
-    """Where all works, each step is named with its time, the exit status is 0, and nothing is left."""
+    """If all works, each step is named with its time, the exit status is 0, and nothing is left."""
     events()
     process = smoke_test("--yes")
     out = finished(process)
@@ -148,7 +148,7 @@ def test_an_interrupted_test_leaves_nothing_behind(smoke_test, number, moment):
     ["iam:CreateUser", "iam:AttachUserPolicy", "iam:CreateAccessKey", "sqs:CreateQueue", "events:PutTargets"],
 )
 def test_a_test_that_fails_half_way_leaves_nothing_behind(sandbox, smoke_test, action):
-    """Whatever cannot be made, what was made before is removed, and the error is one line."""
+    """If something cannot be made, the test removes what it made before, and the error is one line."""
     sandbox.faults.append(Fault(action, "AccessDenied", status=403, caller="*:user/ada"))
     process = smoke_test("--yes")
     out = finished(process)
@@ -179,7 +179,7 @@ def test_under_the_scp_the_response_role_takes_the_denial_off(sandbox, smoke_tes
 
 
 def test_under_the_scp_without_the_response_role_it_says_what_is_left(sandbox, smoke_test, events):
-    """What nobody could remove is named, with the role that can."""
+    """It names a user whom it could not remove, and the role that can."""
     sandbox.scps += SCPS
     sandbox.faults.append(Fault("sts:AssumeRole", "AccessDenied", status=403, caller="*:user/ada"))
     events()
@@ -191,10 +191,11 @@ def test_under_the_scp_without_the_response_role_it_says_what_is_left(sandbox, s
     assert (
         f"Left: the user {name} of this test: an SCP leaves its denial to the role iam-guard-response" in out
     )
+    assert "If you lost IAM yourself, have an admin give it back to you" in out
 
 
 def test_a_guard_that_observes_is_told_apart(sandbox, smoke_test, events, tmp_path):
-    """Where would-revoke is told, the test ends at once, says so, and does not pass."""
+    """If the guard tells would-revoke, the test ends at once, says so, and does not pass."""
     (tmp_path / "policy.yml").write_text(
         (POLICIES / f"{REVOKE}.yml").read_text().replace("# observe: true", "observe: true #")
     )
@@ -230,7 +231,7 @@ def test_an_account_without_the_guard_is_refused(sandbox, smoke_test):
 
 
 def test_a_stopped_guard_is_refused(sandbox, smoke_test):
-    """Where the rule is disabled, it says how to start it."""
+    """If the rule is disabled, it says how to start it."""
     client = sandbox.client("events", account=ACCOUNT)
     client.disable_rule(Name=FUNCTION)
     try:

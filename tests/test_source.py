@@ -99,7 +99,7 @@ def test_a_throttle_between_pages_is_waited_for(fresh, user, custodian, monkeypa
 
 
 def test_throttles_without_end_between_pages_fail_the_run(fresh, user, custodian, monkeypatch):
-    """Where a later page never comes, the run fails with IAM's error, and nobody of the first is acted on."""
+    """If a later page never comes, the run fails with IAM's error, and acts on nobody of the first."""
     monkeypatch.setattr(sandbox_iam, "MAX_PAGE_ITEMS", 2)
     policy = {
         "name": "part-of-the-users",

@@ -134,7 +134,7 @@ def take(sandbox, role, account, keys=None):
 
 @pytest.mark.parametrize("role", [DEPLOYER, "iam-guard-reader"])
 def test_only_the_central_accounts_own_roles_get_into_other_accounts(sandbox, member, role):
-    """Whom the central account's stack names takes its role, and with that the member's; nobody else does."""
+    """A role that the central account's stack names gets into the member through its role, and no other."""
     for name in ("platform", "somebody"):
         person = take(sandbox, name, CENTRAL)
         with pytest.raises(ClientError, match="AccessDenied"):

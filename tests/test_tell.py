@@ -221,7 +221,7 @@ def test_not_being_told_whether_there_is_a_bus_stops_nothing(sandbox, told, acti
     "code", ["AccessDeniedException", "InvalidArgument", "NotAuthorizedForSourceException"]
 )
 def test_a_refused_entry_fails_the_run_and_names_the_code(told, action, bus, code):
-    """What EventBridge refuses for good is not put again, and the run fails with its code."""
+    """An event that EventBridge refuses for good is not put again, and the run fails with its code."""
     there = bus([None, code, None])
     with pytest.raises(PolicyExecutionError, match=f"of 1 decisions: the first error is {code}: no"):
         action().process(users(3))

@@ -151,7 +151,7 @@ def test_the_catch_up_tells_of_what_it_finds_as_late(fresh, told, attacker, in_p
 
 
 def test_the_command_to_restore_restores(fresh, told, shell, user):
-    """What the event says that gives IAM back, does so."""
+    """The command in the event that is to give IAM back does so."""
     user("olga").iam.create_user(UserName="helper")
     fresh.deliver()
     assert revoked(fresh, "olga") == ["managed"]

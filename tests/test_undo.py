@@ -265,7 +265,7 @@ def test_every_row_of_the_table_is_tried():
 
 @pytest.mark.parametrize(("name", "parameters", "elements", "commands"), LEFT)
 def test_a_call_is_left_with_the_commands_for_a_person(name, parameters, elements, commands):
-    """What cannot be taken back safely is left, and the first command repairs it."""
+    """The guard leaves what it cannot take back safely, and the first command repairs it."""
     found = plan(name, parameters, elements)
     assert isinstance(found, Left)
     assert list(found.commands) == commands
@@ -300,7 +300,7 @@ def test_an_operation_that_is_new_tomorrow_is_left():
 
 @pytest.mark.parametrize(("name", "parameters", "elements"), [row[:3] for row in ROWS])
 def test_a_call_that_failed_gave_nothing(name, parameters, elements):
-    """Whatever the error, there is nothing to take back; a denied call has no parameters at all."""
+    """A call that failed leaves nothing to take back; a denied one has no parameters at all."""
     assert isinstance(plan(name, parameters, elements, errorCode="NoSuchEntityException"), Nothing)
     assert isinstance(plan(name, errorCode="AccessDenied"), Nothing)
 
@@ -356,7 +356,7 @@ def test_a_service_linked_role_alone_is_not_quarantined(path, verdict):
 
 @pytest.mark.parametrize(("kind", "verdict"), [("user", Undo), ("role", Left)])
 def test_a_caller_is_a_user_of_the_name_in_any_case(kind, verdict):
-    """What Bob gives to bob he gives to himself; a role of this name gives it to somebody else."""
+    """Bob and bob are one user, so that the call is on himself; a role of this name is somebody else."""
     found = record("AttachUserPolicy", {"userName": "bob", "policyArn": ADMINISTRATOR})
     assert isinstance(undo.plan(found, SimpleNamespace(kind=kind, name="Bob"), QUARANTINE), verdict)
 
@@ -386,7 +386,7 @@ PROBES = [
     st.dictionaries(st.sampled_from(PROBES[1:]), any_json),
 )
 def test_no_record_breaks_the_table(name, parts):
-    """Whatever stands in a record, there is a plan, and its commands are texts."""
+    """Any record gives a plan, and its commands are texts."""
     found = record(name) | parts
     found = undo.plan(found, caller({"detail": found}), QUARANTINE)
     if isinstance(found, Left):
