@@ -9,7 +9,10 @@ worker processes, then know what the plugin adds. c7n itself loads no third-part
 import sys
 
 #: c7n's modules, and what to import as soon as each has been imported.
-AWAITED = {"c7n.resources.iam": "c7n_iamguard.plugin", "c7n.resources.awslambda": "c7n_iamguard.health"}
+AWAITED = {
+    "c7n.resources.iam": "c7n_iamguard.plugin",
+    "c7n.resources.awslambda": "c7n_iamguard.history.health",
+}
 
 
 class PluginFinder:

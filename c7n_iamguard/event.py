@@ -16,9 +16,6 @@ NOTES = "c7n:iam-guard"
 DETAIL_TYPE = "AWS API Call via CloudTrail"
 EVENT_SOURCE = "iam.amazonaws.com"
 
-#: In which region IAM's events reach EventBridge, and CloudTrail's event history: one per partition.
-IAM_REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
-
 #: An event older than this many seconds may name somebody who has lost that name since.
 FRESH_SECONDS = 15 * 60
 

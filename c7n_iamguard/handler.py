@@ -33,8 +33,8 @@ from c7n.resources.aws import AWS
 from c7n.structure import StructureParser
 from c7n.utils import format_event, local_session
 
-from c7n_iamguard import client
-from c7n_iamguard.decisions import line
+from c7n_iamguard.decisions import log_line
+from c7n_iamguard.iam import client
 from c7n_iamguard.settings import PINS
 
 log = logging.getLogger("c7n_iamguard")
@@ -125,7 +125,9 @@ def run(event, context):
         return True
     if not isinstance(event, dict) or not isinstance(event.get("detail", {}), dict):
         # It names nobody who could have called anything; trying it again would not change that.
-        log.error(line("let-pass", event, reason="malformed: an event is an object with an object as detail"))
+        log.error(
+            log_line("let-pass", event, reason="malformed: an event is an object with an object as detail")
+        )
         return True
     if c7n_handler.C7N_DEBUG_EVENT:
         event["debug"] = True

@@ -6,8 +6,8 @@ from c7n.exceptions import PolicyValidationError
 from c7n.filters import Filter
 from c7n.utils import get_partition
 
-from c7n_iamguard import deny
-from c7n_iamguard.refusal import Refusal
+from c7n_iamguard import aws_names
+from c7n_iamguard.errors import Refusal
 
 GROUP_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
 ROLE_NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
@@ -19,9 +19,6 @@ POLICY_ARN = re.compile(
     r"arn:aws[a-z-]*:iam::(?P<account>[0-9]{12}):policy/(?P<name>(?:[!-.0-~]+/)*[\w+=,.@-]{1,128})", re.ASCII
 )
 
-
-#: The tag that asks for a restoration, and the one that says when there was one.
-REQUEST_TAG, RESTORED_TAG = "iam-guard", "iam-guard-restored"
 
 #: The variables that c7n-org fills in from an account's ``vars``. If nothing fills one in, c7n leaves it as it
 #: is, and the key of the policy's own ``metadata`` counts.
@@ -218,7 +215,7 @@ class PolicyOption:
     @property
     def managed_policy(self):
         """The managed policy that denies IAM, by name or ARN."""
-        return self.data.get("policy", deny.MANAGED_POLICY)
+        return self.data.get("policy", aws_names.MANAGED_POLICY)
 
     @property
     def policy_arn(self):
@@ -228,9 +225,9 @@ class PolicyOption:
     @property
     def boundary_arn(self):
         """The ARN of the permissions boundary that denies IAM."""
-        return self.arn_of(deny.BOUNDARY_POLICY)
+        return self.arn_of(aws_names.BOUNDARY_POLICY)
 
     def arn_of(self, policy):
         """The ARN of a managed policy of the account."""
         config = self.manager.config
-        return deny.policy_arn(policy, get_partition(config.region), config.account_id)
+        return aws_names.policy_arn(policy, get_partition(config.region), config.account_id)

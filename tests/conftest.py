@@ -24,7 +24,7 @@ from helpers import (  # noqa: F401  some test modules import these from here
 )
 from hypothesis import HealthCheck, settings
 
-from c7n_iamguard import deny
+from c7n_iamguard import aws_names
 from sandbox import Sandbox, iam
 from sandbox.server import DEPLOY
 
@@ -105,10 +105,10 @@ def impatient(fresh):
 @pytest.fixture
 def in_process(sandbox, unchanged, monkeypatch):
     """``in_process(filters=…, actions=…)``: an ``iam-user`` policy run in this process, on the sandbox."""
-    from c7n_iamguard import trust
+    from c7n_iamguard.iam import managed_policies
 
-    for name in (deny.MANAGED_POLICY, deny.BOUNDARY_POLICY):
-        trust.forget(helpers.deny_arn(sandbox, name))  # what another test has seen there
+    for name in (aws_names.MANAGED_POLICY, aws_names.BOUNDARY_POLICY):
+        managed_policies.forget(helpers.deny_arn(sandbox, name))  # what another test has seen there
 
     def make(name="a-policy", account=None, **data):
         environ = sandbox.environ(account=account)
@@ -142,7 +142,7 @@ def logged(caplog):
 @pytest.fixture
 def few_tries(monkeypatch):
     """Two tries a call instead of ten, to save the backoff's seconds."""
-    from c7n_iamguard import client
+    from c7n_iamguard.iam import client
 
     few = client.BULK_CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 2}))
     monkeypatch.setattr(client, "BULK_CONFIG", few)

@@ -16,7 +16,8 @@ import yaml
 from botocore.exceptions import ClientError
 from hypothesis import strategies as st
 
-from c7n_iamguard import deny
+from c7n_iamguard import aws_names
+from c7n_iamguard.iam import policy_documents
 
 ROOT = Path(__file__).parent.parent
 POLICIES = ROOT / "policies"
@@ -233,7 +234,7 @@ def moto_policies(sandbox):
     return backend(sandbox).managed_policies
 
 
-def deny_arn(sandbox, name=deny.MANAGED_POLICY):
+def deny_arn(sandbox, name=aws_names.MANAGED_POLICY):
     """The ARN of one of the guard's managed policies."""
     return f"arn:aws:iam::{sandbox.account}:policy/{name}"
 
@@ -249,8 +250,8 @@ def revoked(sandbox, name):
     iam = sandbox.client("iam")
     attached = iam.list_attached_user_policies(UserName=name)["AttachedPolicies"]
     inline = iam.list_user_policies(UserName=name)["PolicyNames"]
-    managed = ["managed"] if any(p["PolicyName"] == deny.MANAGED_POLICY for p in attached) else []
-    return managed + (["inline"] if deny.INLINE_POLICY in inline else [])
+    managed = ["managed"] if any(p["PolicyName"] == aws_names.MANAGED_POLICY for p in attached) else []
+    return managed + (["inline"] if aws_names.INLINE_POLICY in inline else [])
 
 
 def state(sandbox, name):
@@ -284,17 +285,17 @@ def deny_user(sandbox, name, *forms):
     if "managed" in forms:
         iam.attach_user_policy(UserName=name, PolicyArn=deny_arn(sandbox))
     if "inline" in forms:
-        document = deny.document(["iam:*", "sts:*"])
-        iam.put_user_policy(UserName=name, PolicyName=deny.INLINE_POLICY, PolicyDocument=document)
+        document = policy_documents.deny_document(["iam:*", "sts:*"])
+        iam.put_user_policy(UserName=name, PolicyName=aws_names.INLINE_POLICY, PolicyDocument=document)
     if "boundary" in forms:
-        boundary = deny_arn(sandbox, deny.BOUNDARY_POLICY)
+        boundary = deny_arn(sandbox, aws_names.BOUNDARY_POLICY)
         iam.put_user_permissions_boundary(UserName=name, PermissionsBoundary=boundary)
 
 
 def take_off_the_deny(sandbox, name):
     """Let a user be as if they had never been revoked."""
     user = moto_user(sandbox, name)
-    user.policies.pop(deny.INLINE_POLICY, None)
+    user.policies.pop(aws_names.INLINE_POLICY, None)
     user.managed_policies.pop(deny_arn(sandbox), None)
 
 

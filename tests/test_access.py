@@ -12,7 +12,7 @@ from helpers import FUNCTION, policy, shipped
 from moto.iam.models import iam_backends
 from rights import DEPLOYER, READER, RESPONSE, allowed, inline, resources, session, without
 
-from c7n_iamguard.history import IncompleteHistory
+from c7n_iamguard.history.lookup_events import IncompleteHistory
 from sandbox.server import DEPLOY
 
 ACCOUNT, MEMBER = "121212121212", "121212121213"

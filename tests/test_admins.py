@@ -5,7 +5,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 from helpers import PAT
 
-from c7n_iamguard import client
+from c7n_iamguard.iam import client
 from sandbox.server import Fault
 
 

@@ -11,9 +11,9 @@ from botocore.validate import validate_parameters
 from helpers import case
 from told import TELLER, by_event, decided, of_person, of_role, told_of
 
-from c7n_iamguard import notice
-from c7n_iamguard.advice import contain_command, restore_command
-from c7n_iamguard.principals import USER
+from c7n_iamguard.iam.principals import USER
+from c7n_iamguard.notify import detail
+from c7n_iamguard.notify.wording import contain_command, restore_command
 
 STORE = "arn:aws:identitystore::999988887777:identitystore/d-9a675246c6"
 
@@ -220,7 +220,7 @@ def test_a_call_that_failed_is_said_to_be_an_attempt():
 def test_a_member_whom_the_catch_up_removed_did_not_call():
     """The catch-up of the admin group knows who was added, and not by which call: nobody is said to have called."""
     bob = {"UserName": "bob", "UserId": "AIDABOB", "Arn": "arn:aws:iam::111122223333:user/bob"}
-    told = notice.detail(decided(bob, "acted", groups=["admins"]), USER, None, replace(TELLER, late=True))
+    told = detail.describe(decided(bob, "acted", groups=["admins"]), USER, None, replace(TELLER, late=True))
     assert told["text"] == (
         "The IAM user bob in account 111122223333 (sandbox) was added to the admin group by somebody who was no "
         "admin. iam-guard removed bob from the admin group admins; it learned of the call late, from CloudTrail's "
@@ -234,5 +234,5 @@ def test_the_person_behind_a_session_without_an_issuer_is_contained():
     del event["detail"]["userIdentity"]["sessionContext"]
     principal, kind = by_event(event, "cannot-revoke")
     principal["Path"] = "/aws-reserved/sso.amazonaws.com/"
-    command = notice.detail(principal, kind, event, TELLER)["commands"]["contain"]
+    command = detail.describe(principal, kind, event, TELLER)["commands"]["contain"]
     assert started(command)["PrincipalType"] == ["Identity Center user"]

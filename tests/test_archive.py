@@ -21,7 +21,7 @@ from helpers import FUNCTION, POLICIES, REVOKE, ROOT
 from moto.awslambda.models import lambda_backends
 from moto.iam.models import iam_backends
 
-from c7n_iamguard import archive
+from c7n_iamguard.function import archive
 
 OWN = "python{}.{}".format(*sys.version_info)
 OTHER = "python3.12" if OWN == "python3.13" else "python3.13"
@@ -39,7 +39,7 @@ WITH_FUNCTIONS = [
 ]
 PACK = """
 import sys, c7n
-from c7n_iamguard import archive
+from c7n_iamguard.function import archive
 with open(sys.argv[1], "wb") as file:
     file.write(archive.pack(("c7n_iamguard",), "python{}.{}".format(*sys.version_info)))
 print(c7n.__file__, archive.__file__)

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 from trail import ACCOUNT, NOW, Clock, Trail, record, role, user
 
-from c7n_iamguard import calls, history
-from c7n_iamguard.calls import Calls
-from c7n_iamguard.history import History, IncompleteHistory
-from c7n_iamguard.principals import ROLE, USER
+from c7n_iamguard.history import iam_calls, lookup_events
+from c7n_iamguard.history.iam_calls import Calls
+from c7n_iamguard.history.lookup_events import History, IncompleteHistory
+from c7n_iamguard.iam.principals import ROLE, USER
 from sandbox.server import Fault
 
 BOB = {"UserName": "bob", "UserId": user("bob")["principalId"]}
@@ -198,7 +198,7 @@ def test_what_was_asked_for_and_answered_is_kept():
 @pytest.fixture
 def lookup(in_process, monkeypatch):
     """``lookup(records, resources, hours=…)``: what the filter returns, and the requests that it made."""
-    monkeypatch.setattr(history, "time", Clock())
+    monkeypatch.setattr(lookup_events, "time", Clock())
 
     def run(records, resources, answers=None, resource="aws.iam-user", region=None, **options):
         policy = in_process(resource=resource, filters=[{"type": "iam-calls", **options}])
@@ -209,7 +209,7 @@ def lookup(in_process, monkeypatch):
             asked.append(arguments[1:])
             return trail.client
 
-        monkeypatch.setattr(calls, "client_of", client_of)
+        monkeypatch.setattr(iam_calls, "client_of", client_of)
         kept = policy.resource_manager.filter_resources(resources)
         return kept, trail.requests, asked
 
@@ -283,7 +283,7 @@ def test_nobody_is_looked_up_if_there_is_nobody(lookup):
 def test_the_region_that_has_iams_events_is_asked(lookup, region, asked):
     """Wherever the policy runs, the history is that of the partition's IAM region."""
     _, _, (arguments,) = lookup([], [dict(BOB)], region=region)
-    assert arguments == ("cloudtrail", history.CONFIG, asked)
+    assert arguments == ("cloudtrail", lookup_events.CONFIG, asked)
 
 
 def test_an_unknown_partition_is_an_error(lookup):
@@ -318,7 +318,7 @@ def test_ten_thousand_events_of_500_users_take_200_requests(lookup):
 
 def test_memory_does_not_grow_with_the_reads_that_are_left_out(monkeypatch):
     """Ten times as many reads take no more memory, at the peak and in the end."""
-    monkeypatch.setattr(history, "time", Clock())
+    monkeypatch.setattr(lookup_events, "time", Clock())
     write, read = record(user("bob")), record(user("bob"), "GetUser", userAgent="x" * 2000)
 
     def used(reads):
@@ -372,7 +372,7 @@ def test_a_look_up_that_fails_ends_the_run_with_its_error(
     busy, sandbox, in_process, monkeypatch, fault, said
 ):
     """Throttled past the deadline, or without the right to look: the error is CloudTrail's, and nobody is found."""
-    monkeypatch.setattr(history, "PATIENCE", 2)
+    monkeypatch.setattr(lookup_events, "PATIENCE", 2)
     carol = busy(1)
     if fault == "limit":
         sandbox.history.limit = 0

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from helpers import backend, event_time, groups_of, moto_group, moto_user, policy, shipped
 
-from c7n_iamguard.by_history import RESTORED_TAG
-from c7n_iamguard.deployment import OBSERVED, SINCE_TAG
+from c7n_iamguard.aws_names import RESTORED_TAG, SINCE_TAG
+from c7n_iamguard.function.deployment import OBSERVED
 from sandbox.server import Fault
 
 CATCH_UP, CATCH_UP_ROLES = "catch-up-unintended-iam-access", "catch-up-unintended-iam-access-of-roles"

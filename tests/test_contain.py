@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from helpers import CONTAIN, edit, made, outcomes, shipped
 from told import DETAIL
 
-from c7n_iamguard.contain import UndoIAMCall
+from c7n_iamguard.contain.action import UndoIAMCall
 
 
 def certificate():

@@ -19,8 +19,8 @@ from contained import (
 )
 from helpers import CONTAIN, PROTECT, made, outcomes
 
-from c7n_iamguard.looks import is_own
-from c7n_iamguard.plans import Target
+from c7n_iamguard.contain.plan import Target
+from c7n_iamguard.contain.preconditions import is_own
 
 SCP = json.dumps(
     {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}

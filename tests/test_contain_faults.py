@@ -22,9 +22,9 @@ from contained import (
 )
 from helpers import CONTAIN, made, outcomes
 
-from c7n_iamguard import trust
-from c7n_iamguard.looks import Leave, Looks
-from c7n_iamguard.plans import Call, Target
+from c7n_iamguard.contain.plan import Call, Target
+from c7n_iamguard.contain.preconditions import Leave, Looks
+from c7n_iamguard.iam import managed_policies
 from sandbox.server import Fault
 
 GUARD = "*:assumed-role/iam-guard-contain/*"
@@ -251,7 +251,7 @@ def test_a_rewritten_quarantine_outweighs_nothing(contained):
 def test_only_a_call_that_succeeded_has_a_policy_read_again(error, changed):
     """A user who fails to rewrite the quarantine makes the guard ask for nothing."""
     record = {"eventName": "CreatePolicyVersion", "requestParameters": {"policyArn": QUARANTINE}, **error}
-    assert trust.changed_policy({"detail": record}) == changed
+    assert managed_policies.changed_policy({"detail": record}) == changed
 
 
 def test_no_event_is_lost_while_iam_throttles(contained):

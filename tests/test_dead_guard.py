@@ -18,7 +18,7 @@ from helpers import (
 )
 from kept import functions as kept_functions
 
-from c7n_iamguard.deployment import SINCE_TAG
+from c7n_iamguard.aws_names import SINCE_TAG
 from sandbox.server import DEPLOY, Fault
 
 CATCH_UP = "iam-guard-catch-up-unintended-iam-access"

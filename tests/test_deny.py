@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c7n_iamguard import deny
+from c7n_iamguard import aws_names
+from c7n_iamguard.iam import policy_documents
 
 
 def doc(*statements, **only):
@@ -23,8 +24,8 @@ DENY_IAM = {"Effect": "Deny", "Action": "iam:*", "Resource": "*"}
 CONDITION = {"Bool": {"aws:MultiFactorAuthPresent": "false"}}
 #   document, whether it denies iam:*, whether it withholds iam:* as a boundary
 DOCUMENTS = {
-    "the guard's own": (deny.document(), True, True),
-    "as parsed JSON": (json.loads(deny.document()), True, True),
+    "the guard's own": (policy_documents.deny_document(), True, True),
+    "as parsed JSON": (json.loads(policy_documents.deny_document()), True, True),
     "one statement, not in a list": ({"Statement": DENY_IAM}, True, True),
     "actions in a list": (doc(Action=["s3:*", "iam:*"]), True, True),
     "everything": (doc(Action="*"), True, True),
@@ -77,8 +78,8 @@ DOCUMENTS = {
 def test_a_document_denies_iam_or_not(name):
     """Each document, and whether it denies all of IAM for good, by itself and as a boundary."""
     document, denies, withholds = DOCUMENTS[name]
-    assert deny.denies(document) is denies
-    assert deny.withholds(document) is withholds
+    assert policy_documents.denies(document) is denies
+    assert policy_documents.withholds(document) is withholds
 
 
 @pytest.mark.parametrize(
@@ -93,18 +94,18 @@ def test_a_document_denies_iam_or_not(name):
 )
 def test_a_document_is_held_to_the_actions_that_it_must_deny(actions, expected):
     """A denial of iam:Create* is enough for what it takes in, and for no more."""
-    assert deny.denies(doc(Action="iam:Create*"), actions) is expected
+    assert policy_documents.denies(doc(Action="iam:Create*"), actions) is expected
 
 
 @pytest.mark.parametrize("actions", [["iam:*"], ["iam:*", "sts:*"], ["iam:Create*", "iam:Delete*"]])
 def test_the_guards_own_document_denies_what_it_is_made_for(actions):
     """The document that a revocation writes passes its own check, whatever it is to deny."""
-    assert deny.denies(deny.document(actions), actions)
+    assert policy_documents.denies(policy_documents.deny_document(actions), actions)
 
 
 def test_the_guards_own_document_leaves_room():
     """The inline document takes less than a twentieth of what a user's inline policies may hold."""
-    assert len(deny.document()) < 2048 / 20
+    assert len(policy_documents.deny_document()) < 2048 / 20
 
 
 WORDS = ["".join(word) for size in range(6) for word in itertools.product("ab", repeat=size)]
@@ -121,14 +122,14 @@ patterns = st.text(alphabet="ab*?", max_size=4)
 @given(patterns, patterns)
 def test_patterns_that_do_not_overlap_have_no_word_in_common(one, other):
     """In doubt two patterns overlap; where they are said not to, no word matches both."""
-    if not deny.overlap(one, other):
+    if not policy_documents.overlap(one, other):
         assert not matched(one) & matched(other)
 
 
 @given(patterns, patterns)
 def test_covers_is_never_wrong_about_a_denial(pattern, other):
     """A pattern that is said to cover another one matches every word of it."""
-    if deny.covers(pattern, other):
+    if policy_documents.covers(pattern, other):
         assert matched(other) <= matched(pattern)
 
 
@@ -143,7 +144,7 @@ def test_covers_is_never_wrong_about_a_denial(pattern, other):
 )
 def test_a_policys_arn_is_of_the_account_and_partition(policy, arn):
     """A name becomes an ARN of the partition and account; an ARN stays."""
-    assert deny.policy_arn(policy, "aws-cn", "111122223333") == arn
+    assert aws_names.policy_arn(policy, "aws-cn", "111122223333") == arn
 
 
 # Is a document the guard's own?
@@ -153,7 +154,7 @@ THEIR_OWN = doc(Action="iam:*")
 
 
 def changed(**statement):
-    document = json.loads(deny.document())
+    document = json.loads(policy_documents.deny_document())
     document["Statement"][0] |= statement
     return document
 
@@ -161,9 +162,9 @@ def changed(**statement):
 @pytest.mark.parametrize(
     ("document", "own"),
     [
-        (deny.document(), True),
-        (json.loads(deny.document(["iam:*", "organizations:*"])), True),
-        (json.dumps(json.loads(deny.document()), indent=4), True),
+        (policy_documents.deny_document(), True),
+        (json.loads(policy_documents.deny_document(["iam:*", "organizations:*"])), True),
+        (json.dumps(json.loads(policy_documents.deny_document()), indent=4), True),
         (THEIR_OWN, False),
         (changed(Action=[]), False),
         (changed(Action=["iam:*", 5]), False),
@@ -171,8 +172,8 @@ def changed(**statement):
         (changed(Condition={}), False),
         (changed(Effect="Allow"), False),
         (changed(Resource=["*"]), False),
-        ({**json.loads(deny.document()), "Id": "mine"}, False),
-        ({**json.loads(deny.document()), "Version": "2008-10-17"}, False),
+        ({**json.loads(policy_documents.deny_document()), "Id": "mine"}, False),
+        ({**json.loads(policy_documents.deny_document()), "Version": "2008-10-17"}, False),
         ({**changed(), "Statement": changed()["Statement"] * 2}, False),
         ({**changed(), "Statement": changed()["Statement"][0]}, False),
         ({"Version": "2012-10-17", "Statement": []}, False),
@@ -184,4 +185,4 @@ def changed(**statement):
 )
 def test_a_document_is_the_guards_own_or_not(document, own):
     """Only a document exactly as a revocation writes it, for whichever actions, is the guard's own."""
-    assert deny.is_own_document(document) is own
+    assert policy_documents.is_own_document(document) is own

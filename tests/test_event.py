@@ -9,7 +9,7 @@ from helpers import EVENTS, PARTS, any_json, case, edit, event_time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c7n_iamguard.decisions import facts, line
+from c7n_iamguard.decisions import facts, log_line
 from c7n_iamguard.event import Caller, MalformedEvent, accounts, caller, is_fresh, joined_group
 
 BOB = case("revoked-create-user")
@@ -111,7 +111,7 @@ def test_facts_of_anything_are_texts_of_bounded_length():
 
 def test_a_decision_is_one_line_of_json():
     """A line holds what was given and the event's facts, and leaves out what is unknown."""
-    text = line("revoked", BOB, user="bob\nx", how=None)
+    text = log_line("revoked", BOB, user="bob\nx", how=None)
     assert "\n" not in text
     found = json.loads(text)
     assert 0 <= found.pop("delay") < 900

@@ -57,7 +57,7 @@ def seen(deployed, tmp_path_factory):
 
 def test_what_the_function_needs_is_imported_while_it_starts(seen):
     """The policy's action and c7n's IAM resources are there before the first event."""
-    assert {"c7n_iamguard.revoke", "c7n.resources.iam", "c7n.policy"} <= set(seen["start"])
+    assert {"c7n_iamguard.revoke.revoke", "c7n.resources.iam", "c7n.policy"} <= set(seen["start"])
     ours = [name for name in seen["event"] if name.split(".")[0] in ("c7n", "c7n_iamguard", "boto3")]
     assert ours == []
 
@@ -72,9 +72,9 @@ def test_what_the_function_needs_is_imported_while_it_starts(seen):
         "c7n.commands",
         "c7n.mu",
         "c7n.resources.ec2",
-        "c7n_iamguard.contain",
-        "c7n_iamguard.catch_up",
-        "c7n_iamguard.restore",
+        "c7n_iamguard.contain.action",
+        "c7n_iamguard.history.catch_up",
+        "c7n_iamguard.revoke.restore",
         "unittest",
         "asyncio",
     ],

@@ -12,8 +12,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
 from trail import ACCOUNT, NOW, Clock, Trail, record, user
 
-from c7n_iamguard import history
-from c7n_iamguard.history import History, IncompleteHistory
+from c7n_iamguard.history import lookup_events
+from c7n_iamguard.history.lookup_events import History, IncompleteHistory
 
 BOB = user("bob")
 THROTTLED = "ThrottlingException"
@@ -22,7 +22,7 @@ THROTTLED = "ThrottlingException"
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(history, "time", clock)
+    monkeypatch.setattr(lookup_events, "time", clock)
     return clock
 
 
@@ -43,15 +43,15 @@ def calls(number):
 def test_all_pages_are_read_newest_first(trail):
     """Every record of the span comes out, in CloudTrail's order, and 50 of them take one request."""
     history = trail(calls(120))
-    assert list(reading(history)) == history.records
-    assert [request["MaxResults"] for request in history.requests] == [50, 50, 50]
+    assert list(reading(history)) == lookup_events.records
+    assert [request["MaxResults"] for request in lookup_events.requests] == [50, 50, 50]
 
 
 def test_every_page_is_of_one_span_of_iams_events(trail):
     """All requests select by IAM's event source alone, within the same span."""
     history = trail(calls(120))
     list(reading(history, hours=7))
-    first, *others = history.requests
+    first, *others = lookup_events.requests
     assert first["LookupAttributes"] == [
         {"AttributeKey": "EventSource", "AttributeValue": "iam.amazonaws.com"}
     ]
@@ -66,8 +66,10 @@ def test_two_requests_a_second_are_made_and_no_more(trail):
     """Requests are half a second apart, and 200 of them take no longer than the limit dictates."""
     history = trail(calls(10_000), latency=0.1)
     assert len(list(reading(history))) == 10_000
-    gaps = [later - earlier for earlier, later in zip(history.times, history.times[1:], strict=False)]
-    assert len(history.requests) == 200
+    gaps = [
+        later - earlier for earlier, later in zip(lookup_events.times, lookup_events.times[1:], strict=False)
+    ]
+    assert len(lookup_events.requests) == 200
     assert min(gaps) == pytest.approx(0.5)
     assert sum(gaps) == pytest.approx(199 * 0.5)
 
@@ -84,14 +86,14 @@ def test_an_empty_history_is_complete(trail):
     read = reading(history, partial=True)
     assert list(read) == []
     assert read.complete
-    assert len(history.requests) == 1
+    assert len(lookup_events.requests) == 1
 
 
 def test_an_empty_page_is_not_the_end(trail, monkeypatch):
     """AWS may return a page without events and a token for the next one."""
     history = trail()
     answers = iter([{"Events": [], "NextToken": "1"}, {"Events": []}])
-    monkeypatch.setattr(history.client, "lookup_events", lambda **_: next(answers))
+    monkeypatch.setattr(lookup_events.client, "lookup_events", lambda **_: next(answers))
     assert list(reading(history)) == []
     assert next(answers, None) is None
 
@@ -110,8 +112,8 @@ def test_an_empty_page_is_not_the_end(trail, monkeypatch):
 def test_what_goes_away_is_tried_again(trail, fault):
     """After throttles, AWS's own errors and a broken network, the same page is asked for again."""
     history = trail(calls(120), {1: fault, 2: fault, 3: fault})
-    assert list(reading(history)) == history.records
-    assert [request.get("NextToken") for request in history.requests] == [None, *["50"] * 4, "100"]
+    assert list(reading(history)) == lookup_events.records
+    assert [request.get("NextToken") for request in lookup_events.requests] == [None, *["50"] * 4, "100"]
 
 
 def test_pauses_between_tries_grow_up_to_a_limit(trail, clock):
@@ -157,7 +159,7 @@ def test_what_does_not_go_away_fails_at_once(trail, code):
     history = trail(calls(120), {1: code})
     with pytest.raises(IncompleteHistory, match=code):
         list(reading(history))
-    assert len(history.requests) == 2
+    assert len(lookup_events.requests) == 2
 
 
 def test_a_partial_reading_keeps_what_it_has_when_access_is_denied(trail):
@@ -192,7 +194,7 @@ def test_records_about_another_account_are_left_out(trail):
 
 def test_long_look_ups_show_progress(trail, caplog):
     """Every half a minute the log says how far the reading has come, and in the end what it took."""
-    caplog.set_level(logging.INFO, "c7n_iamguard.history")
+    caplog.set_level(logging.INFO, "c7n_iamguard.history.lookup_events")
     list(reading(trail(calls(10_000)), hours=3))
     *progress, last = [r.getMessage() for r in caplog.records]
     assert len(progress) == 3
@@ -204,7 +206,7 @@ def test_long_look_ups_show_progress(trail, caplog):
 def test_botocore_does_not_try_again_by_itself():
     """The client's own retries are off, because they do not know the limit of two requests a second."""
     client = boto3.client(
-        "cloudtrail", "us-east-1", config=history.CONFIG.merge(Config(signature_version=UNSIGNED))
+        "cloudtrail", "us-east-1", config=lookup_events.CONFIG.merge(Config(signature_version=UNSIGNED))
     )
     sent = []
 

@@ -6,7 +6,7 @@ import pytest
 from c7n.exceptions import PolicyExecutionError
 from helpers import moto_user, revoked, state
 
-from c7n_iamguard import deny
+from c7n_iamguard import aws_names
 from sandbox.server import Fault
 
 FULL = [
@@ -39,7 +39,7 @@ def test_what_is_to_be_denied_reaches_the_inline_policy(sandbox, revoke):
     (record,) = revoke("dora", deny=["iam:*", "sts:AssumeRole"])
     assert record["how"] == "inline"
     assert "does not deny iam:*, sts:AssumeRole" in record["rungs"]["managed"]
-    document = json.loads(moto_user(sandbox, "dora").policies[deny.INLINE_POLICY])
+    document = json.loads(moto_user(sandbox, "dora").policies[aws_names.INLINE_POLICY])
     assert [statement["Action"] for statement in document["Statement"]] == [["iam:*", "sts:AssumeRole"]]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from c7n_iamguard.membership import Membership
+from c7n_iamguard.admins.membership import Membership
 
 ACCOUNT = "111122223333"
 START = 1_800_000_000

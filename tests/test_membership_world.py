@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trail import ACCOUNT, user
 
-from c7n_iamguard.membership import Membership
-from c7n_iamguard.names import USERS, Names
+from c7n_iamguard.admins.membership import Membership
+from c7n_iamguard.admins.renames import USERS, Names
 
 START = 1_800_000_000
 ADMINS, OTHER = "AGPAADMINS", "AGPAOTHER"

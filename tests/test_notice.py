@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from told import DETAIL, SCHEMA, TELLER, by_event, decided, of_person, of_role, told_of
 
-from c7n_iamguard import __version__, notice
-from c7n_iamguard.principals import USER
+from c7n_iamguard import __version__
+from c7n_iamguard.iam.principals import USER
+from c7n_iamguard.notify import detail
 
 #: Text that nobody may find in a mail.
 BAIT = 'Call +1-555-0100 "now"\n<b>\\'
@@ -61,9 +62,9 @@ def test_the_schema_is_a_schema():
 
 def test_the_schema_knows_every_title_and_decision():
     """The titles and decisions of the schema are those that can be told."""
-    titles = {*notice.TITLES.values(), notice.REVOKED_LATE, notice.WOULD_REMOVE}
+    titles = {*detail.TITLES.values(), detail.REVOKED_LATE, detail.WOULD_REMOVE}
     assert set(SCHEMA["properties"]["detail-type"]["enum"]) == titles
-    assert set(SCHEMA["$defs"]["detail"]["properties"]["decision"]["enum"]) == set(notice.TITLES)
+    assert set(SCHEMA["$defs"]["detail"]["properties"]["decision"]["enum"]) == set(detail.TITLES)
 
 
 def test_the_schema_describes_every_key():
@@ -81,7 +82,7 @@ def test_the_schema_describes_every_key():
     check(told_of(full()), SCHEMA["$defs"]["detail"])
 
 
-@pytest.mark.parametrize("decision", notice.TITLES)
+@pytest.mark.parametrize("decision", detail.TITLES)
 @pytest.mark.parametrize("event", [full(), of_role(), of_person()], ids=["user", "role", "person"])
 def test_every_decision_has_the_schemas_shape(event, decision):
     """What is told of each decision, about users and roles, fits the schema."""
@@ -103,18 +104,18 @@ def test_nothing_in_an_event_breaks_the_schema(path, value):
 def test_it_says_who_did_what_and_what_was_decided():
     """Account, principal, call, decision and policy are all there."""
     event = full()
-    detail = told_of(event, "revoked", how="inline", rungs={"managed": "full"})
-    assert detail["account"] == {"id": "111122223333", "alias": "sandbox"}
-    assert detail["principal"] == {
+    told = told_of(event, "revoked", how="inline", rungs={"managed": "full"})
+    assert told["account"] == {"id": "111122223333", "alias": "sandbox"}
+    assert told["principal"] == {
         "type": "user",
         "name": "bob",
         "id": "AIDABOBXXXXXXXXXXXXXX",
         "arn": "arn:aws:iam::111122223333:user/bob",
     }
-    assert detail["caller"] == detail["principal"]
-    assert (detail["decision"], detail["how"], detail["groups"]) == ("revoked", "inline", [])
-    assert detail["policy"] == {"name": "a-policy", "version": __version__}
-    assert detail["call"] == {
+    assert told["caller"] == told["principal"]
+    assert (told["decision"], told["how"], told["groups"]) == ("revoked", "inline", [])
+    assert told["policy"] == {"name": "a-policy", "version": __version__}
+    assert told["call"] == {
         "eventID": event["detail"]["eventID"],
         "eventName": "CreateUser",
         "eventTime": event["detail"]["eventTime"],
@@ -159,19 +160,19 @@ def test_who_adds_a_member_is_the_caller():
     removed = decided(
         {"UserName": "friend", "UserId": "AIDAFRIEND", "Arn": f"{BOB['Arn']}2"}, "acted", groups=["admins"]
     )
-    detail = notice.detail(removed, USER, event, TELLER)
-    DETAIL.validate(detail)
-    assert (detail["principal"]["name"], detail["caller"]["name"]) == ("friend", "paul")
-    assert "PrincipalName=paul," in detail["commands"]["contain"]
-    assert "--user-name friend" in detail["commands"]["restore"]
+    told = detail.describe(removed, USER, event, TELLER)
+    DETAIL.validate(told)
+    assert (told["principal"]["name"], told["caller"]["name"]) == ("friend", "paul")
+    assert "PrincipalName=paul," in told["commands"]["contain"]
+    assert "--user-name friend" in told["commands"]["restore"]
 
 
 def test_a_renamed_caller_has_their_new_name():
     """Who was renamed since the call is called by the name that they have now."""
     event = full()
     principal = decided({**by_event(event)[0], "UserName": "bobby"}, "revoked", how="managed")
-    detail = notice.detail(principal, USER, event, TELLER)
-    assert detail["principal"]["name"] == detail["caller"]["name"] == "bobby"
+    told = detail.describe(principal, USER, event, TELLER)
+    assert told["principal"]["name"] == told["caller"]["name"] == "bobby"
 
 
 # Titles
@@ -179,22 +180,22 @@ def test_a_renamed_caller_has_their_new_name():
 
 @pytest.mark.parametrize(
     ("decision", "title"),
-    [*notice.TITLES.items(), ("let-pass", None), ("failed", None), ("restored", None)],
+    [*detail.TITLES.items(), ("let-pass", None), ("failed", None), ("restored", None)],
 )
 def test_each_decision_has_its_title(decision, title):
     """Decisions that nobody needs to hear of have none."""
-    assert notice.title(decided(BOB, decision)) == title
+    assert detail.title(decided(BOB, decision)) == title
 
 
 def test_nothing_is_told_of_whom_nothing_was_decided_about():
     """A resource without a decision, such as somebody who has vanished, has no title."""
-    assert notice.title(BOB) is None
+    assert detail.title(BOB) is None
 
 
 def test_an_observed_removal_from_the_admin_group_says_so():
     """Who would be removed from the admin group would not be denied IAM."""
     principal = decided(BOB, "would-revoke", groups=["admins"])
-    assert notice.title(principal) == "Admin group member would be removed"
+    assert detail.title(principal) == "Admin group member would be removed"
 
 
 # The catch-up
@@ -220,31 +221,31 @@ def test_the_catch_up_tells_of_the_newest_call():
         "requestParameters": {"userName": "x"},
     }
     principal = late(newest, {**newest, "eventID": "a-0"}, how="managed")
-    assert notice.title(principal, late=True) == "IAM access revoked late"
-    detail = notice.detail(principal, USER, None, replace(TELLER, late=True))
-    DETAIL.validate(detail)
-    assert detail["late"]
-    assert detail["delay"] in (7200, 7201)
-    assert detail["caller"] == detail["principal"]
+    assert detail.title(principal, late=True) == "IAM access revoked late"
+    told = detail.describe(principal, USER, None, replace(TELLER, late=True))
+    DETAIL.validate(told)
+    assert told["late"]
+    assert told["delay"] in (7200, 7201)
+    assert told["caller"] == told["principal"]
     known = {**newest, "errorCode": "", "mfaAuthenticated": True, "requestParameters": '{"userName": "x"}'}
-    assert detail["call"].items() >= known.items()
+    assert told["call"].items() >= known.items()
 
 
 def test_only_a_catch_up_is_late():
     """What an event told of, or a person's own run, is not late, whatever else was looked up."""
     principal = late({"eventID": "a-1"}, how="managed")
-    assert notice.title(principal) == "IAM access revoked"
-    assert not notice.detail(principal, USER, full(), TELLER)["late"]
+    assert detail.title(principal) == "IAM access revoked"
+    assert not detail.describe(principal, USER, full(), TELLER)["late"]
 
 
 def test_a_decision_without_any_call_is_told_as_well():
     """A policy that somebody runs by hand has neither event nor calls: what is not known is empty."""
     principal = decided(BOB, "revoked", how="managed")
-    assert notice.title(principal) == "IAM access revoked"
-    detail = notice.detail(principal, USER, None, TELLER)
-    DETAIL.validate(detail)
-    assert set(detail["call"].values()) == {"", None}
-    assert detail["text"].startswith(
+    assert detail.title(principal) == "IAM access revoked"
+    told = detail.describe(principal, USER, None, TELLER)
+    DETAIL.validate(told)
+    assert set(told["call"].values()) == {"", None}
+    assert told["text"].startswith(
         "The IAM user bob in account 111122223333 (sandbox) is not meant to use IAM."
     )
 
@@ -256,16 +257,16 @@ def test_ten_of_the_biggest_events_fit_into_one_request():
     """Ten details stay below EventBridge's old limit of 256 KB for a request, whatever a caller writes."""
     event = full()
     for path in ("userAgent", "errorMessage", "userIdentity.invokedBy", "userIdentity.accessKeyId"):
-        edit(event, f"detail.{path}", '"\\\U0001f600\x01' * 50_000)
+        edit(event, f"told.{path}", '"\\\U0001f600\x01' * 50_000)
     event["detail"]["requestParameters"] = {"policyDocument": '"\\\U0001f600\x01' * 50_000}
-    detail = told_of(event, "cannot-revoke", reason='"\\ü' * 50_000)
-    DETAIL.validate(detail)
-    assert len(json.dumps(detail, ensure_ascii=False).encode()) * 10 < 256 * 1024
+    told = told_of(event, "cannot-revoke", reason='"\\ü' * 50_000)
+    DETAIL.validate(told)
+    assert len(json.dumps(told, ensure_ascii=False).encode()) * 10 < 256 * 1024
 
 
 def test_parameters_are_cut_where_it_is_said():
     """Parameters of up to 4,096 bytes stay whole; longer ones end in an ellipsis within that size."""
-    short, long = notice.parameters({"a": "x" * 4087}), notice.parameters({"a": "x" * 4088})
+    short, long = detail.parameters({"a": "x" * 4087}), detail.parameters({"a": "x" * 4088})
     assert (len(short), short[-3:]) == (4096, 'x"}')
     assert (len(long.encode()), long[-2:]) == (4096, "x…")
 
@@ -276,22 +277,22 @@ def test_parameters_are_cut_where_it_is_said():
 @pytest.mark.parametrize("event", [full(), of_role(), of_person()], ids=["user", "role", "person"])
 def test_a_mail_holds_nothing_that_the_caller_wrote(event, decision):
     """Neither the sentences nor the commands nor what a mail shows of the call repeat a caller's text."""
-    for key in ("userAgent", "errorMessage", *notice.MAILED):
+    for key in ("userAgent", "errorMessage", *detail.MAILED):
         event["detail"][key] = BAIT
     event["detail"]["requestParameters"] = {"userName": BAIT}
     identity = event["detail"]["userIdentity"]
     identity |= {"accessKeyId": BAIT, "invokedBy": BAIT}
     identity.setdefault("sessionContext", {})["sourceIdentity"] = BAIT
-    detail = told_of(event, decision, groups=["admins"], reason=BAIT)
-    mail = [detail["text"], *detail["commands"].values(), *(detail["call"][key] for key in notice.MAILED)]
+    told = told_of(event, decision, groups=["admins"], reason=BAIT)
+    mail = [told["text"], *told["commands"].values(), *(told["call"][key] for key in detail.MAILED)]
     assert "555" not in "".join(mail)
     assert not {'"', "\\", "\n"} & set("".join(mail))
 
 
 def test_a_session_name_is_not_mailed_unless_identity_center_wrote_it():
     """Callers choose the name of a role's session, but not that of a session of Identity Center."""
-    detail = told_of(of_role(session="call-555"), "revoked")
-    assert "call-555" not in detail["text"] + "".join(detail["commands"].values())
+    told = told_of(of_role(session="call-555"), "revoked")
+    assert "call-555" not in told["text"] + "".join(told["commands"].values())
 
 
 # The runbook

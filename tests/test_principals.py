@@ -2,7 +2,7 @@
 
 from helpers import backend
 
-from c7n_iamguard.principals import ROLE, USER
+from c7n_iamguard.iam.principals import ROLE, USER
 from sandbox import iam as sandbox_iam
 
 

@@ -7,8 +7,8 @@ import pytest
 from helpers import case
 from told import by_event, of_person, of_role
 
-from c7n_iamguard import quiet
-from c7n_iamguard.principals import ROLE, USER
+from c7n_iamguard.iam.principals import ROLE, USER
+from c7n_iamguard.notify import repeats
 
 EVENTS = count()
 
@@ -17,14 +17,14 @@ EVENTS = count()
 def clock(monkeypatch):
     """A clock that stands still until a test moves it: ``clock.now += 60``."""
     clock = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(quiet, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(repeats, "time", SimpleNamespace(monotonic=lambda: clock.now))
     return clock
 
 
 @pytest.fixture
 def user(clock):
     """What a function for users has told."""
-    return quiet.Quiet(USER)
+    return repeats.Quiet(USER)
 
 
 def call(name="CreateUser", error=None, parameters=None, event=None):
@@ -95,7 +95,7 @@ def test_a_failed_removal_from_somebody_else_is_not_told_again(user):
 
 def test_a_role_has_its_own_ways_to_take_off_the_denial(clock):
     """For a role, the calls on roles count, and those on users do not."""
-    memory = quiet.Quiet(ROLE)
+    memory = repeats.Quiet(ROLE)
     assert tell(memory, call(event=of_role()))
     assert tell(memory, call("DetachRolePolicy", "AccessDenied", event=of_role(session="other")))
     assert not tell(memory, call("DetachUserPolicy", "AccessDenied", event=of_role()))
@@ -120,7 +120,7 @@ def test_what_is_only_observed_is_told_once_in_15_minutes(clock, user, decision)
 
 def test_each_person_behind_a_role_that_cannot_be_denied_is_told(clock):
     """The role of Identity Center is one, and the persons behind it are several: each is told of once."""
-    memory = quiet.Quiet(ROLE)
+    memory = repeats.Quiet(ROLE)
     assert tell(memory, call(event=of_person("jane")), "cannot-revoke")
     assert not tell(memory, call(event=of_person("jane")), "cannot-revoke")
     assert tell(memory, call(event=of_person("john")), "cannot-revoke")

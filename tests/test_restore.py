@@ -8,7 +8,7 @@ from botocore.stub import Stubber
 from c7n.exceptions import PolicyExecutionError
 from helpers import PAT, RESTORE, RESTORE_TAG, REVOKED, deny_arn, deny_user, moto_user, state, untagged
 
-from c7n_iamguard import client, deny
+from c7n_iamguard.iam import client, policy_documents
 from sandbox.server import Fault
 
 THEIR_OWN = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "iam:*", "Resource": "*"}]}
@@ -43,7 +43,9 @@ def test_another_managed_policy_can_be_the_deny(fresh, user, source, option):
     iam = fresh.client("iam")
     arn = deny_arn(fresh, "security/NoIAM")
     if arn not in [p["Arn"] for p in iam.list_policies(Scope="Local")["Policies"]]:
-        iam.create_policy(PolicyName="NoIAM", Path="/security/", PolicyDocument=deny.document())
+        iam.create_policy(
+            PolicyName="NoIAM", Path="/security/", PolicyDocument=policy_documents.deny_document()
+        )
     user("pol")
     for attached in (deny_arn(fresh), arn):
         iam.attach_user_policy(UserName="pol", PolicyArn=attached)
@@ -62,7 +64,7 @@ def test_somebody_elses_policies_are_no_deny_of_the_guards(fresh, user, source):
     user("ora")
     iam = fresh.client("iam")
     iam.put_user_policy(UserName="ora", PolicyName="DenyIAM", PolicyDocument=json.dumps(THEIR_OWN))
-    iam.put_user_policy(UserName="ora", PolicyName="another", PolicyDocument=deny.document())
+    iam.put_user_policy(UserName="ora", PolicyName="another", PolicyDocument=policy_documents.deny_document())
     iam.put_user_permissions_boundary(UserName="ora", PermissionsBoundary=deny_arn(fresh))
     assert source(filters=[{"UserName": "ora"}, "iam-access-revoked"]).resource_manager.resources() == []
 

@@ -5,7 +5,8 @@ from collections import Counter
 from botocore.stub import Stubber
 from helpers import LIST, PAT, REVOKED, backend, deny_arn, deny_user
 
-from c7n_iamguard import client, deny
+from c7n_iamguard import aws_names
+from c7n_iamguard.iam import client
 from sandbox import iam as sandbox_iam
 from sandbox.server import Fault
 
@@ -34,7 +35,7 @@ def test_a_user_of_the_source_is_what_stock_filters_expect(fresh, user, source, 
     assert tia["GroupList"] == ["Admins"]
     assert [p["PolicyName"] for p in tia["AttachedManagedPolicies"]] == ["DenyIAMAccess"]
     assert tia["UserPolicyList"][1]["PolicyDocument"]["Statement"][0]["Action"] == ["iam:*", "sts:*"]
-    assert tia["PermissionsBoundary"]["PermissionsBoundaryArn"] == deny_arn(fresh, deny.BOUNDARY_POLICY)
+    assert tia["PermissionsBoundary"]["PermissionsBoundaryArn"] == deny_arn(fresh, aws_names.BOUNDARY_POLICY)
 
 
 def test_lists_that_an_answer_leaves_out_are_empty(source, monkeypatch):

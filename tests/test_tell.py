@@ -9,7 +9,8 @@ from c7n.exceptions import PolicyExecutionError, PolicyValidationError
 from helpers import case
 from told import DETAIL, by_event, decided, listen, of_role
 
-from c7n_iamguard import client, tell
+from c7n_iamguard.iam import client
+from c7n_iamguard.notify import put_event
 from sandbox.server import Fault
 
 ARN = "arn:aws:events:us-east-1:111122223333:event-bus/iam-guard"
@@ -76,7 +77,7 @@ class Bus:
 @pytest.fixture
 def bus(monkeypatch):
     """``bus(…)``: an EventBridge of a test's own in place of the sandbox's."""
-    monkeypatch.setattr(tell, "PAUSE", 0)
+    monkeypatch.setattr(put_event, "PAUSE", 0)
 
     def make(*answers):
         made = Bus(*answers)
@@ -202,7 +203,7 @@ def test_a_bus_is_used_as_soon_as_it_is_there(sandbox, told, action):
 def test_the_bus_is_looked_for_at_most_once_a_minute(sandbox, told, action, monkeypatch):
     """Within a minute the action relies on the bus; after that it looks again."""
     clock = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(tell, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=lambda _: None))
+    monkeypatch.setattr(put_event, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=lambda _: None))
     one = action()
     for seconds, looked in ((0, 1), (59, 1), (1, 2)):
         clock.now += seconds

@@ -169,10 +169,10 @@ def test_the_pages_mail_is_the_templates():
 
 def test_the_page_names_every_title():
     """Each title that an event can have is in the page's table, and no others are."""
-    from c7n_iamguard import notice
+    from c7n_iamguard.notify import detail
 
     shown = re.findall(r"^\| (\w[\w ]+) \| `", PAGE, re.M)
-    assert sorted(shown) == sorted([*notice.TITLES.values(), notice.REVOKED_LATE, notice.WOULD_REMOVE])
+    assert sorted(shown) == sorted([*detail.TITLES.values(), detail.REVOKED_LATE, detail.WOULD_REMOVE])
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from helpers import (
 from moto.events.models import events_backends
 from told import EVENT, listen, of_person, of_role
 
-from c7n_iamguard.deployment import SINCE_TAG
+from c7n_iamguard.aws_names import SINCE_TAG
 from sandbox import organization
 from sandbox.server import DEPLOY, Fault
 

@@ -9,7 +9,8 @@ from moto.iam.models import iam_backends
 from rights import CONTAIN, GUARD, documents, resources, template
 from told import SCHEMA, told_of
 
-from c7n_iamguard import decisions, deny
+from c7n_iamguard import decisions
+from c7n_iamguard.iam import policy_documents
 from sandbox import authorization, cloudtrail
 from sandbox.server import DEPLOY
 
@@ -133,7 +134,7 @@ def test_deny_actions_are_what_both_deny_policies_deny(sandbox):
     sandbox.deploy(account=account, DenyActions="iam:*,sts:AssumeRole")
     for name in ("DenyIAMAccess", "DenyIAMAccessBoundary"):
         policy = iam_backends[account]["aws"].managed_policies[f"arn:aws:iam::{account}:policy/{name}"]
-        assert deny.denies(authorization.default_document(policy), ["iam:*", "sts:AssumeRole"])
+        assert policy_documents.denies(authorization.default_document(policy), ["iam:*", "sts:AssumeRole"])
 
 
 # Who hears of it

@@ -13,9 +13,9 @@ from helpers import any_json, case
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c7n_iamguard import leaving, undo
+from c7n_iamguard.contain import manual, undoable
+from c7n_iamguard.contain.plan import Left, Nothing, Undo, camel
 from c7n_iamguard.event import caller
-from c7n_iamguard.plans import Left, Nothing, Undo, camel
 
 IAM = get_session().get_service_model("iam")
 QUARANTINE = "arn:aws:iam::111122223333:policy/iam-guard-quarantine"
@@ -46,7 +46,7 @@ def record(name, parameters=None, elements=None, **more):
 def plan(name, parameters=None, elements=None, **more):
     """The plan for a call of the user bob."""
     found = record(name, parameters, elements, **more)
-    return undo.plan(found, caller({"detail": found}), QUARANTINE)
+    return undoable.plan(found, caller({"detail": found}), QUARANTINE)
 
 
 def key(user, **more):
@@ -260,7 +260,7 @@ def test_a_call_is_taken_back_by_its_opposite(name, parameters, elements, did, r
 
 def test_every_row_of_the_table_is_tried():
     """No row is without a case."""
-    assert {row[0] for row in ROWS} == set(undo.ROWS)
+    assert {row[0] for row in ROWS} == set(undoable.ROWS)
 
 
 @pytest.mark.parametrize(("name", "parameters", "elements", "commands"), LEFT)
@@ -271,7 +271,7 @@ def test_a_call_is_left_with_the_commands_for_a_person(name, parameters, element
     assert list(found.commands) == commands
 
 
-@pytest.mark.parametrize("name", [n for n in IAM.operation_names if not n.startswith(undo.READING)])
+@pytest.mark.parametrize("name", [n for n in IAM.operation_names if not n.startswith(undoable.READING)])
 def test_every_call_that_writes_has_a_plan(name):
     """Each operation of IAM that is no read is taken back or left, with commands that the AWS CLI takes."""
     model = IAM.operation_model(name)
@@ -335,7 +335,7 @@ def test_a_role_that_names_no_user_is_about_nobody():
     }
     who = caller({"detail": {**found, "userIdentity": identity}})
     assert (
-        undo.plan(found, who, QUARANTINE).reason
+        undoable.plan(found, who, QUARANTINE).reason
         == "the event does not have detail.requestParameters.userName"
     )
 
@@ -358,7 +358,7 @@ def test_a_service_linked_role_alone_is_not_quarantined(path, verdict):
 def test_a_caller_is_a_user_of_the_name_in_any_case(kind, verdict):
     """Bob and bob are one user, so that the call is on himself; a role of this name is somebody else."""
     found = record("AttachUserPolicy", {"userName": "bob", "policyArn": ADMINISTRATOR})
-    assert isinstance(undo.plan(found, SimpleNamespace(kind=kind, name="Bob"), QUARANTINE), verdict)
+    assert isinstance(undoable.plan(found, SimpleNamespace(kind=kind, name="Bob"), QUARANTINE), verdict)
 
 
 def test_a_document_in_a_command_cannot_leave_its_quotes():
@@ -382,12 +382,12 @@ PROBES = [
 
 
 @given(
-    st.sampled_from([*undo.ROWS, *leaving.ROWS, "CreateSkeletonKey"]),
+    st.sampled_from([*undoable.ROWS, *manual.ROWS, "CreateSkeletonKey"]),
     st.dictionaries(st.sampled_from(PROBES[1:]), any_json),
 )
 def test_no_record_breaks_the_table(name, parts):
     """Any record gives a plan, and its commands are texts."""
     found = record(name) | parts
-    found = undo.plan(found, caller({"detail": found}), QUARANTINE)
+    found = undoable.plan(found, caller({"detail": found}), QUARANTINE)
     if isinstance(found, Left):
         assert all(re.match(r"aws (iam|cloudtrail) ", command) for command in found.commands)

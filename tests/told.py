@@ -5,14 +5,15 @@ import json
 from helpers import ROOT, case
 from jsonschema import Draft202012Validator
 
-from c7n_iamguard import notice, plugin  # noqa: F401  the import registers the plugin
+from c7n_iamguard import plugin  # noqa: F401  the import registers the plugin
 from c7n_iamguard.event import caller
-from c7n_iamguard.principals import ROLE, USER
+from c7n_iamguard.iam.principals import ROLE, USER
+from c7n_iamguard.notify import detail
 
 SCHEMA = json.loads((ROOT / "deploy" / "iam-guard-event.schema.json").read_text())
 EVENT = Draft202012Validator(SCHEMA)
 DETAIL = Draft202012Validator({"$defs": SCHEMA["$defs"], "$ref": "#/$defs/detail"})
-TELLER = notice.Teller("a-policy", "111122223333", "us-east-1", "aws", "sandbox")
+TELLER = detail.Teller("a-policy", "111122223333", "us-east-1", "aws", "sandbox")
 
 
 ROLE_ID = "AROADEPLOYERXXXXXXXXX"
@@ -34,7 +35,7 @@ def told_of(event, decision="revoked", teller=TELLER, **fields):
     """The detail of what is told about an event's caller."""
     fields = {"how": "managed", **fields} if decision == "revoked" else fields
     principal, kind = by_event(event, decision, **fields)
-    return notice.detail(principal, kind, event, teller)
+    return detail.describe(principal, kind, event, teller)
 
 
 def of_role(role="Deployer", session="ci", path="/", account="111122223333", role_id=ROLE_ID, **identity):

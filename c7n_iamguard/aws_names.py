@@ -1,0 +1,52 @@
+"""The names that the guard has in AWS, and those of AWS's that it knows."""
+
+import re
+
+#: The managed policy that ``deploy/account.yml`` makes, and that a revocation attaches.
+MANAGED_POLICY = "DenyIAMAccess"
+#: The inline policy that a revocation puts if the managed one cannot be attached.
+INLINE_POLICY = "DenyIAM"
+#: The managed policy that serves as permissions boundary if no other policy fits.
+BOUNDARY_POLICY = "DenyIAMAccessBoundary"
+#: The managed policy that ``deploy/contain.yml`` makes: it denies everything to a user or role that carries it.
+QUARANTINE_POLICY = "iam-guard-quarantine"
+
+#: The roles of the guard's functions.
+FUNCTION_ROLES = ("iam-guard", "iam-guard-contain")
+#: The guard's own roles. They are meant to use IAM whatever the settings say.
+OWN_ROLES = (*FUNCTION_ROLES, "iam-guard-deployer", "iam-guard-reader", "iam-guard-response")
+#: StackSets' execution roles, which make and update the guard's stacks.
+STACK_SETS_ROLES = re.compile(r"stacksets-exec-\w{1,64}|AWSCloudFormationStackSetExecutionRole", re.ASCII)
+
+#: What the names of the guard's functions begin with.
+FUNCTION_PREFIX = "iam-guard-"
+#: The event bus that is told of decisions, and the source of its events.
+BUS = SOURCE = "iam-guard"
+
+#: The tag of a user or role that asks for a restoration, and the one that says when there was one.
+REQUEST_TAG, RESTORED_TAG = "iam-guard", "iam-guard-restored"
+#: The tag of a function that says which version of the plugin it carries.
+VERSION_TAG = "iam-guard-version"
+#: The tag of a function that says whether it observes: ``yes`` or ``no``.
+OBSERVES_TAG = "iam-guard-observes"
+#: The tag of a catch-up's function that says since when it judges calls, and whether it observed since then.
+SINCE_TAG = "iam-guard-since"
+
+#: The path of Identity Center's roles, and that of service-linked roles. Only AWS can change these roles.
+IDENTITY_CENTER_PATH, SERVICE_LINKED_PATH = "/aws-reserved/sso.amazonaws.com/", "/aws-service-role/"
+RESERVED_PATHS = ("/aws-reserved/", SERVICE_LINKED_PATH)
+
+#: In which region IAM's events reach EventBridge, and CloudTrail's event history: one per partition.
+IAM_REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+
+
+def policy_arn(policy, partition, account):
+    """The ARN of a managed policy that is given by its ARN, or by its path and name.
+
+    :param policy: ``DenyIAMAccess``, ``security/DenyIAMAccess`` or a whole ARN
+    :param partition: ``aws``, ``aws-cn`` or ``aws-us-gov``
+    :param account: the 12-digit id of the account that owns it
+    """
+    if policy.startswith("arn:"):
+        return policy
+    return f"arn:{partition}:iam::{account}:policy/{policy.lstrip('/')}"

@@ -1,0 +1,58 @@
+"""The quarantine: what it is, who carries it, and whom it never hits."""
+
+from c7n_iamguard import aws_names, settings
+from c7n_iamguard.admins.groups import AdminGroups
+from c7n_iamguard.iam import managed_policies, principals
+from c7n_iamguard.iam.policy_documents import denies
+from c7n_iamguard.settings import GroupsOption
+
+#: A deployed policy keeps the ids of the groups whose members are never quarantined under this key of its pins.
+PINS = "never-quarantine"
+#: What a quarantine denies.
+EVERYTHING = ("*",)
+
+
+class Quarantine(GroupsOption):
+    """The managed policy ``iam-guard-quarantine``, and whom an action never puts it on. A mixin."""
+
+    @property
+    def quarantine(self):
+        """The ARN of the managed policy that denies everything."""
+        return self.arn_of(aws_names.QUARANTINE_POLICY)
+
+    def pin(self):
+        """The ids of the admin groups; a group that does not exist has none."""
+        return {PINS: AdminGroups(self, self.group_names, may_be_missing=True).pin()["groups"]}
+
+    @property
+    def spared(self):
+        """The ids of the admin groups, whose members are never quarantined.
+
+        :raises PolicyExecutionError: if the function was deployed without them
+        """
+        pins = settings.pinned(self.manager.ctx.policy).get(PINS)
+        if pins is None:
+            settings.stop(self, "the function does not know the admin groups' ids", "deploy the policy again")
+        return set(pins.values())
+
+    def check_quarantine(self, client):
+        """Make sure that the quarantine denies everything.
+
+        :raises managed_policies.Distrusted: if it does not
+        """
+        managed_policies.check(client, self.quarantine, EVERYTHING, denies)
+
+    def is_quarantined(self, client, target):
+        """Whether a user or role carries the quarantine, and it denies everything."""
+        kind = next((kind for kind in principals.KINDS if kind.name == target.kind), None)
+        if kind is None:
+            return False
+        try:
+            pages = kind.pages(client, "list_attached_{}_policies", target.name)
+            attached = [policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"]]
+            if self.quarantine not in attached:
+                return False
+            self.check_quarantine(client)
+        except (client.exceptions.NoSuchEntityException, managed_policies.Distrusted):
+            return False
+        return True

@@ -1,0 +1,138 @@
+"""What ``custodian validate`` refuses in a policy of the guard: settings by which the wrong people are denied,
+or by which events are forged, lost or misread."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from c7n_iamguard.event import EVENT_SOURCE
+from c7n_iamguard.iam.principals import kind_of
+from c7n_iamguard.settings import refuse
+
+ANY = "*"
+HANDLER = "c7n_iamguard.handler.run"
+#: The stock filters that look at more of a principal than an event tells.
+LOOK_AT_DETAILS = ("value", "list-item", "marked-for-op", "tag-count", "reduce", "config-compliance")
+
+
+class Check(NamedTuple):
+    """One setting of a policy's mode that has to hold."""
+
+    key: str
+    holds: Callable
+    problem: str
+    mend: str
+
+
+def _dict(value):
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value):
+    return value if isinstance(value, list) else []
+
+
+def _variables(mode):
+    return _dict(_dict(mode.get("environment")).get("Variables"))
+
+
+#: Every function of the guard.
+FUNCTION = (
+    Check("handler", lambda mode: mode.get("handler") == HANDLER,
+          "the function would not know the plugin", f"use {HANDLER}"),
+    Check("packages", lambda mode: "c7n_iamguard" in mode.get("packages", ()),
+          "the function would lack the plugin", "add c7n_iamguard"),
+    Check("member-role", lambda mode: not mode.get("member-role"),
+          "the function acts in its own account only", "deploy it to each account"),
+    Check("execution-options", lambda mode: not _dict(mode.get("execution-options")).get("assume_role"),
+          "the function acts in its own account only", "leave out assume_role"),
+    Check("environment", lambda mode: _variables(mode).get("C7N_CATCH_ERR", "no") == "no",
+          "events that fail would be lost", "leave out C7N_CATCH_ERR"),
+    Check("dead_letter_config", lambda mode: _dict(mode.get("dead_letter_config")).get("TargetArn"),
+          "events that fail three times would be lost",
+          "add TargetArn: the ARN of a queue, such as that of deploy/account.yml"),
+)  # fmt: skip
+
+#: Functions that CloudTrail's events invoke.
+BY_EVENT = (
+    Check("events", lambda mode: all(isinstance(e, dict) and e["source"] == EVENT_SOURCE for e in mode["events"]),
+          f"the guard understands calls to {EVENT_SOURCE}", "use that source"),
+    Check("pattern", lambda mode: _dict(mode.get("pattern")).get("source") == ["aws.iam"],
+          "anyone could forge the event", "add source: [aws.iam]"),
+    Check("environment", lambda mode: _variables(mode).get("C7N_SKIP_ERR_EVENT") == "no",
+          "calls that failed would be missed", 'add Variables: {C7N_SKIP_ERR_EVENT: "no"}'),
+    Check("delay", lambda mode: not mode.get("delay"),
+          "the guard does not wait before it denies", "leave it out"),
+)  # fmt: skip
+
+#: Functions that any call invokes: without these settings, the rule would match nothing, or be misread.
+ANY_CALL = (
+    Check("events", lambda mode: len(mode["events"]) == 1,
+          '"*" already takes every call', "leave out the other events"),
+    Check("events", lambda mode: mode["events"][0]["ids"].removeprefix("detail.").startswith("userIdentity"),
+          'with "*" the user or role is the caller', "use ids: userIdentity"),
+    Check("pattern",
+          lambda mode: {"exists": True} in _list(_dict(_dict(mode.get("pattern")).get("detail")).get("eventName")),
+          "the rule would match no call at all", "add detail: {eventName: [{exists: true}]}"),
+)  # fmt: skip
+
+
+def check_mode(policy, *tables):
+    """Refuse a policy whose mode does not hold what the tables demand.
+
+    :param policy: c7n's policy
+    :raises PolicyValidationError: naming the policy, the key and the mend
+    """
+    if kind_of(policy.resource_manager) is None:
+        refuse(
+            policy,
+            "resource",
+            "the guard finds users and roles",
+            "use resource: aws.iam-user or aws.iam-role",
+        )
+    for table in tables:
+        for check in table:
+            if not check.holds(policy.data["mode"]):
+                refuse(policy, f"mode.{check.key}", check.problem, check.mend)
+
+
+def check_filters(policy):
+    """Refuse a filter that would look for something in a principal that an event does not tell.
+
+    :raises PolicyValidationError: naming the policy, the filter and the mend
+    """
+    kind = kind_of(policy.resource_manager)
+    told = (kind.name_key, kind.id_key, "Arn", "Path")
+    for item in policy.resource_manager.iter_filters():
+        key = item.data.get("key") or next(iter(item.data), None)  # short form: {key: value}
+        if item.type in LOOK_AT_DETAILS and not (item.type == "value" and key in told):
+            refuse(
+                policy,
+                f"filter:{item.type}",
+                f"the event tells of its {kind.name} no more than {', '.join(told)}",
+                "add source: describe to the policy",
+            )
+
+
+#: The actions that take something away from a caller, and what they would do to admins.
+TAKING_AWAY = {
+    "revoke-iam-access": "admins would be revoked, too",
+    "undo-iam-call": "the calls of admins would be taken back, too",
+}
+
+
+def check_admins_pass(policy):
+    """Refuse a policy that takes something away without letting admins pass.
+
+    A "not" of several filters lets few pass.
+
+    :raises PolicyValidationError: naming the policy and the mend
+    """
+    manager = policy.resource_manager
+    problems = [TAKING_AWAY[action.type] for action in manager.actions if action.type in TAKING_AWAY]
+    if not problems:
+        return
+    for item in manager.filters:
+        if item.type == "not" and len(item.filters) == 1 and getattr(item.filters[0], "spares_admins", False):
+            return
+    example = {"user": "admin-group-member", "role": "admin-role"}[kind_of(manager).name]
+    refuse(policy, "filters", problems[0], f"add - not: [{example}], with nothing else in that not")

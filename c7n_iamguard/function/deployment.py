@@ -1,0 +1,163 @@
+"""What happens when a policy of the guard is deployed, whatever invokes its function."""
+
+import logging
+import time
+
+from botocore.exceptions import ClientError, NoCredentialsError
+from c7n.utils import get_partition
+
+from c7n_iamguard import __version__, settings
+from c7n_iamguard.aws_names import FUNCTION_ROLES, IAM_REGIONS, OBSERVES_TAG, SINCE_TAG, VERSION_TAG
+from c7n_iamguard.errors import Refusal, logged_once
+from c7n_iamguard.function.checks import HANDLER
+from c7n_iamguard.iam.actions import observes
+from c7n_iamguard.iam.client import client_of, error_code
+from c7n_iamguard.iam.principals import ROLE, kind_of
+
+log = logging.getLogger("c7n_iamguard")
+
+OBSERVED = " observed"
+
+
+class GuardedFunction:
+    """A mode whose function runs the plugin's handler. A mixin for c7n's modes."""
+
+    @property
+    def guarded(self):
+        """Whether the policy's function runs the plugin's handler."""
+        return self.policy.data["mode"].get("handler") == HANDLER
+
+    @property
+    def policy_lambda(self):
+        """What c7n deploys the function as: with bytecode, if it is guarded."""
+        from c7n_iamguard.function.archive import (
+            CompiledPolicyLambda,  # loads c7n.mu, which functions do not need
+        )
+
+        return CompiledPolicyLambda if self.guarded else super().policy_lambda
+
+    def provision(self):
+        """Deploy the policy's function; if it is guarded, with the ids of the admins that it has to know.
+
+        :raises c7n_iamguard.errors.Refusal: if nobody in the account would be an admin, the region gets no IAM
+            events, or what the function needs is not there
+        :raises botocore.exceptions.ClientError: whatever else AWS answers
+        """
+        if not self.guarded:
+            return super().provision()
+        try:
+            with logged_once():
+                return self.provision_function()
+        except NoCredentialsError as error:
+            mend = "set AWS_PROFILE, or whatever else your AWS CLI finds its credentials by"
+            raise Refusal(f"policy:{self.policy.name}: there are no AWS credentials; {mend}") from error
+        except ClientError as error:
+            if error_code(error) != "InvalidParameterValueException":
+                raise
+            role = self.policy.data["mode"]["role"].rpartition("/")[2]
+            template = "contain.yml" if role == FUNCTION_ROLES[1] else "account.yml"
+            if template == "account.yml" and kind_of(self.policy.resource_manager) is ROLE:
+                template += " with Roles=yes"
+            reason = error.response["Error"]["Message"].rstrip(".")
+            raise Refusal(
+                f"policy:{self.policy.name} mode: Lambda takes no function with the role {role}: {reason}. "
+                f"Deploy deploy/{template} first, which makes its role and queue, or mend role; if you have just "
+                "deployed it, run this again"
+            ) from error
+
+    def provision_function(self):
+        """Deploy a guarded function."""
+        self.check_region()
+        tags = self.policy.data["mode"].setdefault("tags", {})
+        tags[VERSION_TAG] = __version__
+        tags[OBSERVES_TAG] = "yes" if observes(self.policy.resource_manager) else "no"
+        deployed = self.deployed_tags()
+        if self.policy.execution_mode == "periodic":
+            tags[SINCE_TAG] = self.judged_since((deployed or {}).get(SINCE_TAG))
+        if deployed is not None:
+            self.warn_of_a_dead_rule()
+        manager = self.policy.resource_manager
+        for element in (*manager.iter_filters(), *manager.actions):
+            if hasattr(element, "pin"):
+                settings.pin(self.policy, element.pin())
+        self.leave_out_own_calls()
+        settings.pin(self.policy, {"modules": self.own_modules()})
+        return super().provision()
+
+    def own_modules(self):
+        """The modules of the plugin that the policy's function has to import, and no others at a cold start."""
+        manager = self.policy.resource_manager
+        parts = (self, manager.source, *manager.iter_filters(), *manager.actions)
+        return sorted({m for m in (type(part).__module__ for part in parts) if m.startswith("c7n_iamguard.")})
+
+    @property
+    def function_name(self):
+        """The name of the policy's function and of its rule."""
+        return self.policy.data["mode"].get("function-prefix", "custodian-") + self.policy.name
+
+    def check_region(self):
+        """Refuse to deploy where the function would never be invoked.
+
+        :raises c7n_iamguard.errors.Refusal: naming the right region
+        """
+        region = self.policy.options.region
+        right = IAM_REGIONS.get(get_partition(region))
+        if region != right:
+            raise Refusal(
+                f"policy:{self.policy.name} region: IAM's events do not reach {region}, so the function would "
+                f"see nothing; deploy it with -r {right}"
+            )
+
+    def leave_out_own_calls(self):
+        """Keep the calls of the guard's own functions from a rule on roles.
+
+        By the roles' ids: a rule that left out a name would miss whoever takes that name.
+        """
+        roles = settings.pinned(self.policy).get("roles", {})
+        own = [roles[name] for name in FUNCTION_ROLES if name in roles]
+        if own and "pattern" in self.policy.data["mode"]:
+            place = self.policy.data["mode"]["pattern"]
+            for key in ("detail", "userIdentity", "sessionContext", "sessionIssuer"):
+                place = place.setdefault(key, {})
+            place["principalId"] = [{"exists": False}, {"anything-but": own}]
+
+    def deployed_tags(self):
+        """The tags of the function that is deployed now; None if there is none.
+
+        :raises botocore.exceptions.ClientError: whatever Lambda answers
+        """
+        client = client_of(self.policy.resource_manager, "lambda")
+        try:
+            return client.get_function(FunctionName=self.function_name).get("Tags", {})
+        except client.exceptions.ResourceNotFoundException:
+            return None
+
+    def judged_since(self, mark):
+        """Since when a catch-up judges calls: since it was first deployed, or since it stopped to observe.
+
+        :param mark: the mark of the function that is deployed now; None if there is none
+        """
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        if observes(self.policy.resource_manager):
+            return (mark or now).removesuffix(OBSERVED) + OBSERVED
+        return now if mark is None or mark.endswith(OBSERVED) else mark
+
+    def warn_of_a_dead_rule(self):
+        """Say so if nothing has invoked the function that is deployed now; deploying it puts that right."""
+        client = client_of(self.policy.resource_manager, "events")
+        try:
+            state = client.describe_rule(Name=self.function_name)["State"]
+            targets = client.list_targets_by_rule(Rule=self.function_name)["Targets"]
+        except client.exceptions.ResourceNotFoundException:
+            state, targets = "deleted", []
+        problem = "has no target" if targets == [] else None
+        if state in ("DISABLED", "deleted"):
+            problem = f"is {state.lower()}"
+        if problem:
+            log.warning(
+                "policy:%s the rule %s %s, so nothing has invoked the function for some time; this deployment "
+                "enables it again, and the catch-up judges what was missed",
+                self.policy.name,
+                self.function_name,
+                problem,
+            )

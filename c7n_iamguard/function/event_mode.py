@@ -1,0 +1,239 @@
+"""``cloudtrail`` mode that understands ``event: "*"``: any call of a service, of any name.
+
+c7n finds the resources of a CloudTrail event for listed event names only, and silently ignores all others. IAM
+alone has more names than an EventBridge pattern can hold, and AWS adds new ones. The mode registered here is
+c7n's own, under its own name; it acts differently for policies of the guard alone.
+"""
+
+import logging
+
+from c7n.actions import EventAction
+from c7n.cwe import CloudWatchEvents
+from c7n.exceptions import PolicyExecutionError
+from c7n.policy import CloudTrailMode, execution
+from c7n.utils import dumps
+
+from c7n_iamguard.decisions import log_line
+from c7n_iamguard.event import (
+    DETAIL_TYPE,
+    EVENT_SOURCE,
+    NOTES,
+    MalformedEvent,
+    accounts,
+    caller,
+    detail,
+    is_fresh,
+    is_services_own,
+    notes,
+)
+from c7n_iamguard.function.checks import (
+    ANY,
+    ANY_CALL,
+    BY_EVENT,
+    FUNCTION,
+    check_admins_pass,
+    check_filters,
+    check_mode,
+)
+from c7n_iamguard.function.deployment import GuardedFunction
+from c7n_iamguard.iam.client import iam
+from c7n_iamguard.iam.principals import kind_of
+
+log = logging.getLogger("c7n_iamguard")
+
+#: The source of users or roles if a policy names none.
+EVENT = "event"
+#: How often somebody may change names while being looked for, before the event is left to Lambda's next try.
+RENAMES = 3
+
+
+class LetPass(Exception):
+    """The event is none of the policy's business. Its text is the reason for the log."""
+
+
+@execution.register("cloudtrail")
+class AnyCallMode(GuardedFunction, CloudTrailMode):
+    """A lambda policy using EventBridge rules on CloudTrail API logs; ``event: "*"`` is any call.
+
+    With ``"*"``, the resource is the user or role that made the call, as the event describes it. Policies whose
+    function runs the plugin's own handler are guarded: the caller is judged a second time, errors of IAM fail
+    the event instead of dropping it, and every decision is logged. For all other policies, c7n's own mode does
+    what it always does.
+    """
+
+    @property
+    def any_call(self):
+        """Whether the policy listens to any call, instead of listed ones."""
+        events = self.policy.data["mode"].get("events") or ()
+        return any(isinstance(e, dict) and e.get("event") == ANY for e in events)
+
+    @property
+    def guarded(self):
+        """Whether the policy's function runs the plugin's handler, or needs to."""
+        return self.any_call or super().guarded
+
+    @property
+    def kind(self):
+        """The :class:`~c7n_iamguard.iam.principals.Kind` of principal that the policy is about."""
+        return kind_of(self.policy.resource_manager)
+
+    @property
+    def source_type(self):
+        """Where the event's principal comes from: the event itself, unless the policy names a source."""
+        return self.policy.data.get("source", EVENT)
+
+    def validate(self):
+        """Check the settings of a guarded policy, beside c7n's own checks.
+
+        :raises PolicyValidationError: naming the policy, the key and the mend
+        """
+        super().validate()
+        if not self.guarded:
+            return
+        check_mode(self.policy, *((ANY_CALL,) if self.any_call else ()), BY_EVENT, FUNCTION)
+        if self.source_type == EVENT:
+            check_filters(self.policy)
+        check_admins_pass(self.policy)
+
+    def run(self, event, lambda_context=None):
+        """Run the policy on an event; if it is guarded, log one line for every decision.
+
+        :raises Exception: whatever went wrong, so that Lambda tries the event again
+        """
+        if not self.guarded:
+            return super().run(event, lambda_context)
+        try:
+            return self.decide(event)
+        except (LetPass, MalformedEvent) as reason:
+            log.info(self.log_line("let-pass", event, reason=str(reason)))
+            return None
+        except Exception as error:
+            if not notes(event).get("failed"):  # the action has said so, one by one
+                log.error(self.log_line("failed", event, reason=f"{type(error).__name__}: {error}"))
+            raise
+
+    def decide(self, event):
+        """Run the policy on the principals of an event.
+
+        :returns: those that were acted on
+        :raises LetPass: if there are none
+        """
+        event[NOTES] = {}  # whatever the event brings along under that name
+        if not self.policy.is_runnable(event):
+            raise LetPass("the policy's conditions do not hold here")
+        who = self.judge(event)
+        found = self.act_on_caller(event, who) if self.any_call else self.act_on_listed(event)
+        known = notes(event)
+        if not found:
+            raise LetPass(known.get("admin") or "exempt by the policy's filters")
+        if not known.get("decided"):
+            names = [principal[self.kind.name_key] for principal in found]
+            actions = [action.type for action in self.policy.resource_manager.actions]
+            log.info(self.log_line("acted", event, **{f"{self.kind.name}s": names}, actions=actions))
+        return found
+
+    def judge(self, event):
+        """The caller of an event, if the policy may act on it.
+
+        The rule has let the event through; this is the second look, for events that came another way.
+
+        :raises LetPass: if the caller is none of the policy's business
+        :raises MalformedEvent: if the event does not say who called
+        """
+        who, record = caller(event), detail(event)
+        if record.get("eventSource") != EVENT_SOURCE:
+            raise LetPass("not a call to IAM")
+        if event.get("source") != "aws.iam" or event.get("detail-type") != DETAIL_TYPE:
+            raise LetPass("not an event of CloudTrail for aws.iam")
+        if "replay-name" in event:
+            raise LetPass("replayed from an archive of EventBridge")
+        if who.kind != self.kind.name:
+            raise LetPass(f"the caller is no IAM {self.kind.name} but {who.type}")
+        account = self.policy.options.account_id
+        if accounts(event) | {who.account} != {account}:
+            raise LetPass(f"an event of another account than {account}")
+        if is_services_own(event, who):
+            raise LetPass(f"{who.invoked_by} made its own service-linked role")
+        return who
+
+    def act_on_caller(self, event, who):
+        """Run the policy on the caller of an event, under their new name if they were renamed meanwhile.
+
+        :raises LetPass: if the caller does not exist any more
+        :raises PolicyExecutionError: if it cannot be told who called
+        """
+        client = iam(self.policy.resource_manager)
+        principal = self.kind.of_caller(who)
+        if not (is_fresh(event) and who.arn):
+            principal = self.kind.by_name(client, who.name)
+            if principal and principal[self.kind.id_key] != who.id:
+                principal = None
+        for _ in range(RENAMES):
+            event[NOTES] = {}
+            if principal:
+                found = self.act_on([principal], event)
+                if not notes(event).get("gone"):
+                    return found
+            if not who.id:
+                raise PolicyExecutionError(
+                    f"the event does not say by id which {self.kind.name} {who.name} was"
+                )
+            principal = self.kind.by_id(client, who.id)
+            if principal is None:
+                raise LetPass(f"the {self.kind.name} does not exist any more")
+        raise RuntimeError(f"{self.kind.name} {who.id} was renamed {RENAMES} times while being looked for")
+
+    def act_on_listed(self, event):
+        """Run the policy on the principals that a listed event names by its ``ids``.
+
+        :raises LetPass: if the event names nobody
+        """
+        names = CloudWatchEvents.get_ids(event, self.policy.data["mode"])
+        if not names or not all(isinstance(name, str) for name in names):
+            raise LetPass(f"the event names no {self.kind.name}")
+        return self.act_on([{self.kind.name_key: name} for name in names], event)
+
+    def act_on(self, principals, event):
+        """Run the policy's filters and actions on principals.
+
+        :returns: those that the filters left
+        """
+        manager = self.policy.resource_manager
+        if self.source_type != EVENT:
+            # Not the manager's own get_resources, which turns errors of IAM into no resources.
+            found = manager.source.get_resources([one[self.kind.name_key] for one in principals])
+            if not found:
+                notes(event)["gone"] = True
+            principals = found
+        found = manager.filter_resources(principals, event) if principals else []
+        if not found:
+            return []
+        with self.policy.ctx as ctx:
+            ctx.metrics.put_metric("ResourceCount", len(found), "Count", Scope="Policy", buffer=False)
+            try:
+                for action in manager.actions:
+                    by_event = (event,) if isinstance(action, EventAction) else ()
+                    results = action.process(found, *by_event)
+                    ctx.output.write_file(f"action-{action.name}", dumps(results))
+                    if notes(event).get("gone"):
+                        break  # whoever has vanished was not denied anything
+            finally:  # not before the denial, which it would delay
+                ctx.output.write_file("resources.json", dumps(found, indent=2))
+        return found
+
+    def log_line(self, verdict, event, **fields):
+        """A decision about an event, malformed ones too, as one line of JSON."""
+        try:
+            who = caller(event)
+        except MalformedEvent:
+            who = None
+        known = {who.kind: who.name} if who and who.kind else {}
+        return log_line(
+            verdict,
+            event,
+            policy=self.policy.name,
+            account=who and who.account,
+            caller=who and who.type,
+            **known,
+            **fields,
+        )

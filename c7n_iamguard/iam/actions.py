@@ -1,0 +1,79 @@
+"""What the actions that decide about users and roles have in common."""
+
+import logging
+
+from c7n.actions import EventAction
+from c7n.exceptions import PolicyExecutionError
+
+from c7n_iamguard.decisions import ANNOTATION, log_line
+from c7n_iamguard.event import notes
+from c7n_iamguard.iam.client import map_threaded
+from c7n_iamguard.iam.principals import kind_of
+from c7n_iamguard.settings import PolicyOption, check_boolean, filled_in
+
+log = logging.getLogger("c7n_iamguard")
+
+#: IAM's limits are shared by all callers of an account; more threads only meet more throttles.
+BULK_WORKERS = 5
+
+
+def observes(manager):
+    """Whether one of a policy's actions decides, and changes nothing.
+
+    :param manager: c7n's resource manager
+    """
+    return any(action.observes for action in manager.actions if isinstance(action, DecidingAction))
+
+
+class DecidingAction(PolicyOption, EventAction):
+    """An action that decides about each principal, and logs each decision."""
+
+    @property
+    def observes(self):
+        """Whether the action decides, and changes nothing: its option ``observe``."""
+        where = f"action:{self.type} observe"
+        return filled_in(self.manager.ctx.policy, where, self.data.get("observe", False))
+
+    def check_observe(self):
+        """Refuse an option ``observe`` that says neither yes nor no.
+
+        :raises PolicyValidationError: naming the policy, the key and the mend
+        """
+        check_boolean(self.manager.ctx.policy, f"action:{self.type} observe", self.observes)
+
+    @property
+    def kind(self):
+        """The :class:`~c7n_iamguard.iam.principals.Kind` of principal that the policy is about."""
+        return kind_of(self.manager)
+
+    def try_all(self, principals, attempt, purpose):
+        """Do something to every principal, also if it fails for some.
+
+        :param attempt: a function of a principal that returns a record, None or the error that it met
+        :param purpose: what it does, for the error, such as ``deny IAM to``
+        :returns: the records
+        :raises PolicyExecutionError: if any attempt failed, after all were made
+        """
+        outcomes = map_threaded(self, attempt, principals, BULK_WORKERS)
+        failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        if failures:
+            raise PolicyExecutionError(
+                f"policy:{self.manager.ctx.policy.name} could not {purpose} {len(failures)} of "
+                f"{len(principals)} {self.kind.name}s; each is in the log. The first: {failures[0]}"
+            ) from failures[0]
+        return [record for record in outcomes if record]
+
+    def record_decision(self, verdict, principal, event, level=logging.INFO, **fields):
+        """Log a decision about a principal, and annotate the principal with it."""
+        fields = {key: value for key, value in fields.items() if value is not None}
+        principal[ANNOTATION] = {"decision": verdict, **fields}
+        notes(event)["failed" if verdict == "failed" else "decided"] = True
+        decision = log_line(
+            verdict,
+            event,
+            policy=self.manager.ctx.policy.name,
+            account=self.manager.config.account_id,
+            **{self.kind.name: principal[self.kind.name_key]},
+            **fields,
+        )
+        log.log(logging.ERROR if verdict == "failed" else level, decision)

@@ -1,0 +1,109 @@
+"""``authorization-details``: the users or roles of a whole account, in a few calls."""
+
+from collections import namedtuple
+
+from c7n.cache import NullCache
+from c7n.query import DescribeSource, sources
+
+from c7n_iamguard.iam.client import iam
+from c7n_iamguard.iam.principals import USER, kind_of
+from c7n_iamguard.settings import refuse
+
+Group = namedtuple("Group", "name id empty")
+
+#: The groups of a user of this source, with their ids, as ListGroupsForUser names them.
+GROUPS = "c7n:Groups"
+
+
+@sources.register("authorization-details")
+class AuthorizationDetails(DescribeSource):
+    """All users or roles of an account with their policies, boundary and tags, 1,000 a call.
+
+    A user or role has what the stock filters expect (UserName, UserId, Arn, Path, CreateDate, Tags), and what
+    IAM returns beside it: AttachedManagedPolicies, UserPolicyList or RolePolicyList and, if there is one,
+    PermissionsBoundary; GroupList for users; AssumeRolePolicyDocument and RoleLastUsed for roles.
+    PasswordLastUsed is missing; ``source: describe`` has it.
+
+    Every run reads them anew. An event's user or role is read by GetUser or GetRole, without the policies.
+
+    :example:
+
+    .. code-block:: yaml
+
+        policies:
+          - name: iam-users-outside-the-admin-group
+            resource: aws.iam-user
+            source: authorization-details
+            filters:
+              - not:
+                  - admin-group-member
+
+    Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
+    """
+
+    #: What IAM leaves out of the answer if there is nothing in it.
+    LISTS = ("GroupList", "AttachedManagedPolicies", "Tags")
+
+    def __init__(self, manager):
+        self.kind = kind_of(manager)
+        if self.kind is None:
+            refuse(
+                manager.ctx.policy,
+                "source",
+                "authorization-details reads IAM users and roles alone",
+                "use resource: aws.iam-user or aws.iam-role",
+            )
+        super().__init__(manager)
+        #: The account's groups as :class:`Group`, by their names in lower case, once they have been read.
+        self.groups = None
+        #: The names that all users have now by their ids, and who is in which group: (group's id, user's id).
+        self.names, self.members = {}, set()
+        # Custodian keeps what it has read for 15 minutes. Somebody who has become an admin since then would
+        # be denied IAM. c7n has no public way to switch its cache off for one policy.
+        manager._cache = NullCache(manager.config)
+
+    def get_permissions(self):
+        """What it takes to read the account, and to read an event's user or role."""
+        return ["iam:GetAccountAuthorizationDetails", *self.kind.permissions("iam:Get{}")]
+
+    def resources(self, query):
+        """Every user or role of the account.
+
+        :raises botocore.exceptions.ClientError: whatever IAM answers; some users are never taken for all users
+        """
+        groups = ["Group"] if self.kind is USER else []
+        pages = iam(self.manager).get_paginator("get_account_authorization_details")
+        pages = pages.paginate(Filter=[self.kind.noun, *groups], PaginationConfig={"PageSize": 1000})
+        empty = {key: [] for key in (*self.LISTS, self.kind.inline)}
+        found, ids = [], {}
+        for page in pages:
+            found += [{**empty, **one} for one in page[self.kind.details]]
+            ids.update((group["GroupName"], group["GroupId"]) for group in page["GroupDetailList"])
+        if self.kind is USER:
+            for user in found:
+                user[GROUPS] = [{"GroupName": name, "GroupId": ids[name]} for name in user["GroupList"]]
+            self.names = {user["UserId"]: user["UserName"] for user in found}
+            self.members = {(group["GroupId"], user["UserId"]) for user in found for group in user[GROUPS]}
+            full = {name for user in found for name in user["GroupList"]}
+            self.groups = {name.lower(): Group(name, id_, name not in full) for name, id_ in ids.items()}
+        return found
+
+    def get_resources(self, names, cache=True):
+        """The users or roles of these names, without those who do not exist.
+
+        :raises botocore.exceptions.ClientError: whatever else IAM answers
+        """
+        client = iam(self.manager)
+        return [found for name in names if (found := self.kind.by_name(client, name))]
+
+    def augment(self, resources):
+        """The users or roles as they are: there is nothing more to ask for."""
+        return resources
+
+
+def has_details(manager, principal):
+    """Whether a principal's groups and policies were read along with it, by this run.
+
+    AWS Config tells of groups, too, but those are of some time ago.
+    """
+    return isinstance(manager.source, AuthorizationDetails) and "AttachedManagedPolicies" in principal

@@ -1,0 +1,218 @@
+"""Action ``put-event``: tells an EventBridge bus what was decided."""
+
+import json
+import logging
+import re
+import time
+from functools import cached_property
+
+from botocore.exceptions import BotoCoreError, ClientError
+from c7n.actions import EventAction
+from c7n.exceptions import PolicyExecutionError
+from c7n.utils import chunks, get_partition, type_schema
+
+from c7n_iamguard.aws_names import BUS, SOURCE
+from c7n_iamguard.iam import principals
+from c7n_iamguard.iam.actions import observes
+from c7n_iamguard.iam.client import CONFIG, client_of, error_code, iam
+from c7n_iamguard.notify.detail import Teller, describe, title
+from c7n_iamguard.notify.repeats import Quiet
+from c7n_iamguard.settings import check_variables, refuse
+
+log = logging.getLogger("c7n_iamguard")
+
+BUS_NAME = re.compile(r"[\w.-]{1,256}", re.ASCII)
+BUS_ARN = re.compile(r"arn:aws[a-z-]*:events:[a-z0-9-]+:[0-9]{12}:event-bus/[\w.-]{1,256}", re.ASCII)
+ALIAS = re.compile(r"[a-z0-9-]{3,63}", re.ASCII)
+
+#: The most entries of one PutEvents request.
+ENTRIES = 10
+#: How often an entry is put that EventBridge refuses only for the moment, and after how many seconds.
+TRIES, PAUSE = 3, 0.5
+PASSING = ("InternalFailure", "ThrottlingException")
+#: How many seconds the action relies on the bus being there.
+SECONDS = 60
+
+
+@principals.register("action_registry", "put-event")
+class PutEvent(EventAction):
+    """Tells an EventBridge bus what the actions before it decided about each user or role.
+
+    ``bus`` is the name or ARN of the bus, ``iam-guard`` by default. Each decision is one event with the source
+    ``iam-guard``. Its ``detail-type`` says what was decided, such as ``IAM access revoked``, and its detail
+    is a JSON object that ``deploy/iam-guard-event.schema.json`` describes. Nothing is told of users or roles about
+    whom nothing was decided, or who do not exist any more.
+
+    After a denial, the function tells nobody for 15 minutes of further calls of the same user or role that failed.
+    It always tells of calls that succeeded, and of those that could take off the denial. It tells once in 15
+    minutes of a user or role that is only observed, or cannot be denied.
+
+    If the bus does not take an event, or does not exist, the run fails in the end, and Lambda tries it again. What
+    was denied stays denied.
+
+    :example:
+
+    .. code-block:: yaml
+
+        policies:
+          - name: revoke-iam-access-of-contractors
+            resource: aws.iam-user
+            max-resources: 20
+            filters:
+              - type: value
+                key: Path
+                value: /contractors/
+              - not:
+                  - admin-group-member
+            actions:
+              - type: revoke-iam-access
+                bulk: true
+              - type: put-event
+                bus: iam-guard
+
+    Source: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
+    """
+
+    schema = type_schema("put-event", bus={"type": "string"})
+    permissions = ("events:PutEvents", "events:DescribeEventBus", "iam:ListAccountAliases")
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.looked, self.problem = None, None
+        self.alias = None
+        self.kind = principals.kind_of(self.manager)
+        self.quiet = Quiet(self.kind)
+
+    @property
+    def bus(self):
+        """The name or ARN of the event bus."""
+        return self.data.get("bus", BUS)
+
+    @property
+    def late(self):
+        """Whether the policy is a catch-up: no event told of the calls, but CloudTrail's event history."""
+        return self.manager.ctx.policy.execution_mode == "periodic"
+
+    def validate(self):
+        """Check the bus's name or ARN.
+
+        :raises PolicyValidationError: naming the policy, the key and the mend
+        """
+        policy, where = self.manager.ctx.policy, "action:put-event bus"
+        check_variables(policy, where, self.bus)
+        if "{" not in self.bus and not (BUS_NAME.fullmatch(self.bus) or BUS_ARN.fullmatch(self.bus)):
+            refuse(
+                policy,
+                where,
+                f"{self.bus!r} is neither an event bus's name nor its ARN",
+                "write iam-guard, or arn:aws:events:us-east-1:111122223333:event-bus/iam-guard",
+            )
+
+    @cached_property
+    def client(self):
+        """EventBridge's client. It is made when there is something to tell, so that no denial waits for it."""
+        return client_of(self.manager, "events", CONFIG)
+
+    def look(self):
+        """Ask for the account's alias, and whether the bus is there. Errors mean that it is not known."""
+        if self.alias is None:
+            self.alias = self.find_alias()
+        # AWS accepts events for a bus that does not exist, and drops them without a word.
+        self.problem = None
+        try:
+            self.client.describe_event_bus(Name=self.bus)
+        except ClientError as error:
+            if error_code(error) == "ResourceNotFoundException":
+                self.problem = f"there is no event bus {self.bus}"
+        except BotoCoreError as error:
+            log.debug("nobody knows whether there is an event bus %s: %s", self.bus, error)
+        self.looked = time.monotonic()
+
+    def find_alias(self):
+        """The account's alias; empty if it has none, or IAM does not say."""
+        try:
+            aliases = iam(self.manager).list_account_aliases()["AccountAliases"]
+        except (BotoCoreError, ClientError) as error:
+            log.debug("the account's alias is not known: %s", error)
+            return ""
+        return next((alias for alias in aliases if ALIAS.fullmatch(alias)), "")
+
+    def process(self, resources, event=None):
+        """Tell of every decision.
+
+        :returns: a record per event that was put: the principal's name, the ``detail-type`` and the event's id
+        :raises PolicyExecutionError: if any decision could not be told, after all were tried
+        """
+        told = [one for one in resources if title(one, self.late) and not self.quiet.adds_nothing(one, event)]
+        if not told:
+            return []
+        if self.problem or self.looked is None or time.monotonic() - self.looked >= SECONDS:
+            self.look()
+        if self.problem:
+            self.stop(len(told), f"{self.problem}; deploy the stack that makes it, or name another under bus")
+        answers = [answer for batch in chunks(told, ENTRIES) for answer in self.put(batch, event)]
+        records, errors = [], []
+        for principal, answer in zip(told, answers, strict=True):
+            if answer.get("ErrorCode"):
+                errors.append(f"{answer['ErrorCode']}: {answer.get('ErrorMessage')}")
+                continue
+            self.quiet.note(principal, event)
+            name = {self.kind.name_key: principal[self.kind.name_key]}
+            records.append({**name, "detail-type": title(principal, self.late), "event": answer["EventId"]})
+        if errors:
+            self.stop(len(errors), f"the first error is {errors[0]}")
+        return records
+
+    def stop(self, count, problem):
+        """End the run because decisions could not be told.
+
+        :raises PolicyExecutionError: always
+        """
+        raise PolicyExecutionError(
+            f"policy:{self.manager.ctx.policy.name} could not tell the event bus {self.bus} of {count} decisions: "
+            f"{problem}"
+        )
+
+    def put(self, batch, event):
+        """Put the events of up to ten principals, some of them again if EventBridge refuses them for the moment.
+
+        :returns: EventBridge's answer for each, with an ErrorCode if it refused
+        """
+        entries, answers = [self.entry(one, event) for one in batch], {}
+        left = list(range(len(batch)))
+        for attempt in range(TRIES):
+            time.sleep(attempt * PAUSE)
+            try:
+                answer = self.client.put_events(Entries=[entries[n] for n in left])
+                answers |= zip(left, answer["Entries"], strict=True)
+            except (BotoCoreError, ClientError) as error:  # botocore has tried again by itself
+                code = error_code(error) if isinstance(error, ClientError) else type(error).__name__
+                refusal = {"ErrorCode": code, "ErrorMessage": str(error)}
+                answers |= dict.fromkeys(left, refusal)
+                break
+            left = [n for n in left if answers[n].get("ErrorCode") in PASSING]
+            if not left:
+                break
+        return [answers[n] for n in range(len(batch))]
+
+    def entry(self, principal, event):
+        """The event about a principal, as PutEvents takes it."""
+        policy, config = self.manager.ctx.policy, self.manager.config
+        teller = Teller(
+            policy=policy.name,
+            account=config.account_id,
+            region=config.region,
+            partition=get_partition(config.region),
+            alias=self.alias,
+            runbook=(policy.data.get("metadata") or {}).get("runbook"),
+            observes=observes(self.manager),
+            late=self.late,
+        )
+        found = describe(principal, self.kind, event, teller)
+        return {
+            "Source": SOURCE,
+            "DetailType": title(principal, self.late),
+            "Detail": json.dumps(found, ensure_ascii=False),
+            "Resources": [arn] if (arn := found["principal"]["arn"]) else [],
+            "EventBusName": self.bus,
+        }

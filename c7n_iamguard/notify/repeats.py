@@ -1,0 +1,78 @@
+"""No flood: who was told of somebody a moment ago is not told again of each further call."""
+
+import logging
+import time
+
+from c7n_iamguard.decisions import ANNOTATION
+from c7n_iamguard.event import detail, text
+
+log = logging.getLogger("c7n_iamguard")
+
+#: For how many seconds nobody is told again of somebody who goes on calling.
+SECONDS = 15 * 60
+
+#: Decisions that change nothing for the caller, so that no denial ends the calls: all of these calls are alike.
+LASTING = ("would-revoke", "would-contain", "cannot-revoke")
+
+#: Calls that could take off the denial.
+REMOVALS = ("Detach{}Policy", "Delete{}Policy", "Delete{}PermissionsBoundary", "Put{}PermissionsBoundary")
+
+
+class Quiet:
+    """What a function has told, for as long as it stays warm.
+
+    :param kind: the :class:`~c7n_iamguard.iam.principals.Kind` of principal that it tells of
+    """
+
+    def __init__(self, kind):
+        self.kind = kind
+        self.told = {}  # when, by subject, and by subject and event
+
+    def adds_nothing(self, principal, event):
+        """Whether somebody was told of a principal a moment ago, and need not hear of this event as well."""
+        if event is None:
+            return False
+        decision, subject = principal[ANNOTATION]["decision"], self.subject(principal, event)
+        again = self.is_known((subject, event_id(event)))  # EventBridge and Lambda may bring an event twice
+        if not again and self.is_known(subject):
+            again = decision in LASTING or (decision == "revoked" and self.is_harmless(principal, event))
+        if again:
+            log.debug("not told again: %s, %s", principal[self.kind.name_key], decision)
+        return again
+
+    def is_known(self, key):
+        """Whether somebody was told of this within the last quarter of an hour."""
+        return key in self.told and time.monotonic() - self.told[key] < SECONDS
+
+    def note(self, principal, event):
+        """Remember that somebody was told, and forget what is too old to matter."""
+        now, subject = time.monotonic(), self.subject(principal, event)
+        self.told = {key: when for key, when in self.told.items() if now - when < SECONDS}
+        self.told[subject] = now
+        if event is not None and event_id(event):
+            self.told[subject, event_id(event)] = now
+
+    def subject(self, principal, event):
+        """A decision about a principal. Each session of a role that cannot be denied may be another person."""
+        decision = principal[ANNOTATION]["decision"]
+        who = principal.get(self.kind.id_key) or principal[self.kind.name_key]
+        session = decision == "cannot-revoke" and event is not None
+        return decision, who, text(detail(event)["userIdentity"], "principalId") if session else None
+
+    def is_harmless(self, principal, event):
+        """Whether a call failed, and was no attempt to take off the denial.
+
+        CloudTrail does not say what a call was about that IAM denied. In doubt it was such an attempt.
+        """
+        record = detail(event)
+        if not record.get("errorCode"):
+            return False
+        if record.get("eventName") not in [name.format(self.kind.noun) for name in REMOVALS]:
+            return True
+        about = text(record.get("requestParameters"), f"{self.kind.name}Name")
+        return about is not None and about.lower() != principal[self.kind.name_key].lower()
+
+
+def event_id(event):
+    """The id of an event's call, which is the same if the event comes again; None if it has none."""
+    return text(detail(event), "eventID")
