@@ -185,8 +185,8 @@ def test_sources_have_their_bytecode_beside_them(compiled):
 
 def test_the_sources_stay_for_tracebacks(compiled):
     """Every source of the plugin is in the archive as it is installed."""
-    for file in (ROOT / "c7n_iamguard").glob("*.py"):
-        assert compiled.read(f"c7n_iamguard/{file.name}") == file.read_bytes()
+    for file in (ROOT / "c7n_iamguard").rglob("*.py"):
+        assert compiled.read(file.relative_to(ROOT).as_posix()) == file.read_bytes()
 
 
 def test_the_archive_is_small(sandbox, compiled):
@@ -276,7 +276,7 @@ def test_the_archive_depends_on_the_files_alone(tmp_path):
         "PYTHONOPTIMIZE": "2",
     }
     said = run(sys.executable, "-S", "-c", PACK, tmp_path / "packed.zip", environ=environ, cwd=tmp_path)
-    assert said.split() == [f"{tmp_path}/c7n/__init__.py", f"{tmp_path}/c7n_iamguard/archive.py"]
+    assert said.split() == [f"{tmp_path}/c7n/__init__.py", f"{tmp_path}/c7n_iamguard/function/archive.py"]
     assert (tmp_path / "packed.zip").read_bytes() == archive.pack(("c7n_iamguard",), OWN)
     names = zipfile.ZipFile(tmp_path / "packed.zip").namelist()
     assert names == sorted(names)

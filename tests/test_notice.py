@@ -257,7 +257,7 @@ def test_ten_of_the_biggest_events_fit_into_one_request():
     """Ten details stay below EventBridge's old limit of 256 KB for a request, whatever a caller writes."""
     event = full()
     for path in ("userAgent", "errorMessage", "userIdentity.invokedBy", "userIdentity.accessKeyId"):
-        edit(event, f"told.{path}", '"\\\U0001f600\x01' * 50_000)
+        edit(event, f"detail.{path}", '"\\\U0001f600\x01' * 50_000)
     event["detail"]["requestParameters"] = {"policyDocument": '"\\\U0001f600\x01' * 50_000}
     told = told_of(event, "cannot-revoke", reason='"\\ü' * 50_000)
     DETAIL.validate(told)

@@ -345,7 +345,7 @@ def test_the_filters_find_the_plugins_own_log_lines(metric, verdicts):
         if found["MetricTransformations"][0]["MetricName"] == metric
     }
     every = ("revoked", "would-revoke", "cannot-revoke", "acted", "let-pass", "incomplete", "failed")
-    found = {v for v in every if any(text in decisions.line(v, None, user="bob") for text in texts)}
+    found = {v for v in every if any(text in decisions.log_line(v, None, user="bob") for text in texts)}
     assert found == verdicts
 
 

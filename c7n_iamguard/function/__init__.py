@@ -1,0 +1,1 @@
+"""A function of the guard: what is deployed, and how it runs."""

@@ -1,0 +1,1 @@
+"""CloudTrail's event history: who called IAM, and what the event path has missed."""

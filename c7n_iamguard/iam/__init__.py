@@ -1,0 +1,1 @@
+"""IAM: its clients, its users and roles, its policy documents."""

@@ -1,0 +1,1 @@
+"""Denying IAM, and giving it back."""

@@ -1,0 +1,75 @@
+"""The rooms of the plugin, and which of them may use which."""
+
+import ast
+
+import pytest
+from helpers import ROOT
+
+PACKAGE = ROOT / "c7n_iamguard"
+#: The floors, the lowest first. A room uses rooms of lower floors, and a folder's files use each other.
+FLOORS = (
+    ("aws_names", "errors", "event"),
+    ("decisions", "settings"),
+    ("iam",),
+    ("admins",),
+    ("function", "notify", "revoke"),
+    ("contain", "history"),
+    ("plugin",),
+)
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+#: The Lambda's entry point imports what it needs by itself, so that each import has its price.
+ENTRY = {
+    "handler": {"aws_names", "cold_start", "decisions", "errors", "iam", "settings"},
+    "cold_start": set(),
+    "autoload": set(),
+}
+FILES = {file.relative_to(PACKAGE).with_suffix("").as_posix(): file for file in PACKAGE.rglob("*.py")}
+
+
+def modules_in(tree):
+    """The modules of the plugin that a module imports, also within functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "c7n_iamguard":
+            for name in node.names:
+                path = "/".join([*node.module.split(".")[1:], name.name])
+                yield path if path in FILES else path.rpartition("/")[0]
+        elif isinstance(node, ast.Import):
+            yield from (
+                "/".join(n.name.split(".")[1:]) for n in node.names if n.name.startswith("c7n_iamguard.")
+            )
+
+
+USES = {name: set(modules_in(ast.parse(file.read_text()))) - {""} for name, file in FILES.items()}
+
+
+def room(module):
+    """The room of a module: its folder, or the module itself."""
+    return module.split("/")[0]
+
+
+@pytest.mark.parametrize("module", sorted(set(FILES) - {"__init__"}))
+def test_a_room_uses_the_rooms_below_it_alone(module):
+    """A module imports its own folder and lower floors; capabilities do not import each other."""
+    used = {room(name) for name in USES[module]} - {room(module)}
+    if room(module) in ENTRY:
+        assert used <= ENTRY[room(module)]
+    else:
+        assert not [name for name in used if FLOOR[name] >= FLOOR[room(module)]]
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """The imports can be walked through to the end from every module."""
+    left = dict(USES)
+    while left:
+        free = [module for module, used in left.items() if not used & set(left)]
+        assert free, f"a circle among {sorted(left)}"
+        for module in free:
+            del left[module]
+
+
+@pytest.mark.parametrize("folder", ["bench", "deploy", "sandbox", "tests"])
+def test_nothing_in_the_plugin_imports_what_is_not_shipped(folder):
+    """The functions' archives hold the plugin alone."""
+    for file in FILES.values():
+        assert f"import {folder}" not in file.read_text()
+        assert f"from {folder}" not in file.read_text()
