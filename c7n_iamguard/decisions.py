@@ -2,7 +2,7 @@
 
 import json
 
-from c7n_iamguard.event import MalformedEvent, caller, seconds_since, text
+from c7n_iamguard.event import MalformedEvent, caller, seconds_since, str_or_none
 
 #: The annotation of a resource that says what was decided about it. The actions that follow read it, and it
 #: is part of Custodian's output.
@@ -14,9 +14,9 @@ def facts(event):
 
     Works on anything, malformed events too: what is missing, or is no text, is left out.
     """
-    record = event.get("detail") if isinstance(event, dict) else None
+    record = _record(event)
     keys = ("eventID", "eventName", "eventTime", "errorCode")
-    return {key: found[:256] for key in keys if (found := text(record, key)) is not None}
+    return {key: found[:256] for key in keys if (found := str_or_none(record, key)) is not None}
 
 
 def log_line(verdict, event, **fields):
@@ -27,11 +27,12 @@ def log_line(verdict, event, **fields):
     :param fields: what else belongs to it; None values are left out
     :returns: JSON text; ``delay`` in it is the seconds from the call to now
     """
-    age = seconds_since(event)
-    found = {"decision": verdict, **fields, **facts(event), "delay": None if age is None else round(age)}
+    record = _record(event)
+    age = seconds_since(record)
+    fields = {"decision": verdict, **fields, **facts(event), "delay": None if age is None else round(age)}
     try:
-        who = caller(event)
-        found |= {
+        who = caller(record)
+        fields |= {
             "session": who.session,
             "sourceIdentity": who.source_identity,
             "onBehalfOf": who.on_behalf_of,
@@ -39,4 +40,10 @@ def log_line(verdict, event, **fields):
         }
     except MalformedEvent:
         pass  # nobody is named in it
-    return json.dumps({key: value for key, value in found.items() if value is not None})
+    return json.dumps({key: value for key, value in fields.items() if value is not None})
+
+
+def _record(event):
+    """CloudTrail's record in an event; an empty one if there is none."""
+    record = event.get("detail") if isinstance(event, dict) else None
+    return record if isinstance(record, dict) else {}

@@ -13,21 +13,22 @@ class Refusal(PolicyExecutionError):
     """A policy that must not run, or cannot be deployed, as things are."""
 
 
-def sentence(record):
-    """Leave of the log record of a :class:`Refusal` its sentence."""
-    if is_refusal(record):
+def log_refusals_in_one_sentence():
+    """Let Custodian log a :class:`Refusal` once, as its sentence."""
+    logging.getLogger("custodian.output").addFilter(is_no_refusal)
+    logging.getLogger("custodian.commands").addFilter(without_traceback)
+
+
+def without_traceback(record):
+    """Reduce the log record of a :class:`Refusal` to its message."""
+    if not is_no_refusal(record):
         record.msg, record.args, record.exc_info = str(record.exc_info[1]), (), None
     return True
 
 
-def is_refusal(record):
-    """Whether a log record is about a :class:`Refusal`."""
-    return bool(record.exc_info) and isinstance(record.exc_info[1], Refusal)
-
-
 def is_no_refusal(record):
-    """Whether it is about something else."""
-    return not is_refusal(record)
+    """Whether a log record is about something else than a :class:`Refusal`."""
+    return not (record.exc_info and isinstance(record.exc_info[1], Refusal))
 
 
 def is_no_error(record):
@@ -38,13 +39,9 @@ def is_no_error(record):
 @contextmanager
 def logged_once():
     """Keep Custodian from logging an error where it happens, as it logs it again in the end."""
-    OUTPUT.addFilter(is_no_error)
+    output = logging.getLogger("custodian.output")
+    output.addFilter(is_no_error)
     try:
         yield
     finally:
-        OUTPUT.removeFilter(is_no_error)
-
-
-OUTPUT = logging.getLogger("custodian.output")
-OUTPUT.addFilter(is_no_refusal)
-logging.getLogger("custodian.commands").addFilter(sentence)
+        output.removeFilter(is_no_error)

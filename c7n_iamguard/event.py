@@ -1,23 +1,27 @@
-"""Who called, out of a CloudTrail event as EventBridge delivers it, and what was noted about it. Pure.
+"""A call to IAM, as CloudTrail records it and EventBridge delivers it. Pure.
+
+A record is CloudTrail's JSON object of one call: an event's ``detail``, or an entry of the event history.
 
 Source: CloudTrail's userIdentity element,
 https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html
 """
 
+from __future__ import annotations
+
 import re
 import time
 from calendar import timegm
 from dataclasses import dataclass
-from typing import TypedDict
-
-#: The mode keeps :class:`Notes` under this key of an event. c7n keeps its own ``debug`` mark in events, too.
-NOTES = "c7n:iam-guard"
+from functools import cached_property
+from typing import Any
 
 DETAIL_TYPE = "AWS API Call via CloudTrail"
 EVENT_SOURCE = "iam.amazonaws.com"
 
-#: An event older than this many seconds may name somebody who has lost that name since.
-FRESH_SECONDS = 15 * 60
+#: How CloudTrail and the guard's tags write a time.
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+#: For how many seconds after a call its caller's name counts as still theirs.
+NAME_SECONDS = 15 * 60
 
 ARN = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):iam::(?P<account>[0-9]{12}):(?P<kind>user|role)"
@@ -36,98 +40,130 @@ class MalformedEvent(ValueError):
     """An event that does not say who called. Its text says which part of the event is wrong."""
 
 
-class Notes(TypedDict, total=False):
-    """What the filters and actions found out about an event, for the mode.
-
-    They are kept in the event, because c7n sweeps annotations of resources out of ``not`` blocks.
-    """
-
-    admin: str  #: why the caller is meant to use IAM, for the log
-    gone: bool  #: IAM does not know the principal under this name
-    decided: bool  #: an action has logged its decision
-    failed: bool  #: an action has logged its failure
-
-
 @dataclass(frozen=True)
 class Caller:
-    """Who made a call, as CloudTrail recorded it.
+    """Who made a call, as CloudTrail recorded it. What it does not tell is None."""
 
-    :param type: CloudTrail's ``userIdentity.type``: ``IAMUser``, ``FederatedUser``, ``AssumedRole``, …
-    :param account: the 12-digit id of the account that the caller belongs to; None if CloudTrail gives none
-    :param kind: ``user`` or ``role``, whose rights stand behind the call; None for anybody else
-    :param name: the user's or role's name
-    :param id: the unique id that survives a rename (``AIDA…``, ``AROA…``); None if the event has none
-    :param arn: the user's or role's ARN, with its path; None if a session's event does not have it
-    :param path: the user's or role's path, ``/`` if it has none; None like ``arn``
-    :param session: the name of a role's session
-    :param source_identity: the source identity that a role's session carries
-    :param on_behalf_of: the id of the Identity Center user that a session acts for
-    :param invoked_by: the AWS service that made the call with the caller's rights
+    type: str  #: CloudTrail's ``userIdentity.type``: ``IAMUser``, ``FederatedUser``, ``AssumedRole``, …
+    account: str | None  #: the 12-digit id of the account that the caller belongs to
+    kind: str | None = (
+        None  #: ``user`` or ``role``, whose rights stand behind the call; None for anybody else
+    )
+    name: str | None = None  #: the user's or role's name
+    id: str | None = None  #: the unique id that survives a rename (``AIDA…``, ``AROA…``)
+    arn: str | None = None  #: the user's or role's ARN, with its path
+    path: str | None = None  #: the user's or role's path, ``/`` if it has none
+    session: str | None = None  #: the name of a role's session
+    source_identity: str | None = None  #: the source identity that a role's session carries
+    on_behalf_of: str | None = None  #: the id of the Identity Center user that a session acts for
+    invoked_by: str | None = None  #: the AWS service that made the call with the caller's rights
+
+
+class IAMEvent(dict[str, Any]):
+    """An event about a call to IAM, and what filters and actions note about it. c7n passes it through.
+
+    What is noted here is about the event's caller, whom c7n drops from a ``not`` block with all annotations.
     """
 
-    type: str
-    account: str | None
-    kind: str | None = None
-    name: str | None = None
-    id: str | None = None
-    arn: str | None = None
-    path: str | None = None
-    session: str | None = None
-    source_identity: str | None = None
-    on_behalf_of: str | None = None
-    invoked_by: str | None = None
+    def __init__(self, event: dict[str, Any]) -> None:
+        super().__init__(event)
+        self.forget()
+
+    @classmethod
+    def of(cls, event: dict[str, Any] | None) -> IAMEvent | None:
+        """The event that a filter or action was given; None if it runs without one."""
+        return event if event is None or isinstance(event, cls) else cls(event)
+
+    def forget(self) -> None:
+        """Forget what was noted, before the event is judged once more."""
+        #: Why the caller is meant to use IAM, for the log.
+        self.meant: str | None = None
+        #: IAM does not know the principal under this name.
+        self.gone = False
+        #: An action has logged its decision, or its failure.
+        self.decided = self.failed = False
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """CloudTrail's record of the call.
+
+        :raises MalformedEvent: if there is none
+        """
+        return _object(self, "detail", "detail")
+
+    @cached_property
+    def who(self) -> Caller:
+        """Who called.
+
+        :raises MalformedEvent: if the event names no caller, or contradicts itself about them
+        """
+        return caller(self.record)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether a call was made so recently that its caller's name is still theirs.
+
+        Redriven dead letters are days old. A time that is missing, cannot be read or lies far in the future
+        is not fresh.
+        """
+        age = seconds_since(self.get("detail"))
+        return age is not None and abs(age) < NAME_SECONDS
+
+    @property
+    def accounts(self) -> set[str]:
+        """Every account that the event names as its own, as a set of 12-digit ids.
+
+        :raises MalformedEvent: if one of them is no account id
+        """
+        named = {
+            "account": self.get("account"),
+            "detail.recipientAccountId": self.record.get("recipientAccountId"),
+        }
+        for key, value in named.items():
+            if value is not None and not (isinstance(value, str) and ACCOUNT_ID.fullmatch(value)):
+                raise MalformedEvent(f"{key} is no account id")
+        return {value for value in named.values() if value is not None}
 
 
-def detail(event):
-    """The CloudTrail record inside an EventBridge event.
+def caller(record: dict[str, Any]) -> Caller:
+    """Who made a call.
 
-    :raises MalformedEvent: if there is none
+    :raises MalformedEvent: if the record names no caller, or contradicts itself about them
     """
-    if not isinstance(event, dict):
-        raise MalformedEvent(f"the event is no JSON object but {_type(event)}")
-    return _object(event, "detail", "detail")
-
-
-def caller(event):
-    """Who made the call that an EventBridge event reports.
-
-    :param event: the event as the function received it; any JSON value
-    :returns: :class:`Caller`
-    :raises MalformedEvent: if the event names no caller, or contradicts itself about them
-    """
-    identity = _object(detail(event), "userIdentity", "detail.userIdentity")
+    identity = _object(record, "userIdentity", "userIdentity")
     type_ = identity.get("type")
     if not isinstance(type_, str) or not type_:
-        raise MalformedEvent(f"detail.userIdentity.type is no name of a type but {_type(type_)}")
+        raise MalformedEvent(f"userIdentity.type is no name of a type but {_type(type_)}")
     if type_ == "IAMUser":
-        return _principal(type_, "user", identity, identity, "detail.userIdentity")
+        return _principal(type_, "user", identity, identity, "userIdentity")
     context = identity.get("sessionContext")
     issuer = context.get("sessionIssuer") if isinstance(context, dict) else None
-    where = "detail.userIdentity.sessionContext.sessionIssuer"
+    where = "userIdentity.sessionContext.sessionIssuer"
     if type_ == "AssumedRole":
-        return _session(identity) if not issuer else _principal(type_, "role", issuer, identity, where)
+        if not issuer:
+            return _session(identity)
+        return _principal(type_, "role", issuer, identity, where)
     if type_ == "FederatedUser":
         if not isinstance(issuer, dict):
             raise MalformedEvent(f"{where} is no JSON object but {_type(issuer)}")
         if issuer.get("type") == "IAMUser":
             return _principal(type_, "user", issuer, identity, where)
-    return Caller(type_, text(identity, "accountId"), invoked_by=text(identity, "invokedBy"))
+    account, service = str_or_none(identity, "accountId"), str_or_none(identity, "invokedBy")
+    return Caller(type_, account, invoked_by=service)
 
 
-def _session(identity):
+def _session(identity: dict[str, Any]) -> Caller:
     """The role behind a session whose event has no issuer: its name and id, without ARN and path."""
-    arn, (unique_id, _, _) = text(identity, "arn"), (text(identity, "principalId") or "").partition(":")
+    arn = str_or_none(identity, "arn")
+    unique_id = (str_or_none(identity, "principalId") or "").partition(":")[0]
     parts = SESSION_ARN.fullmatch(arn) if arn else None
     if not parts or not UNIQUE_ID.fullmatch(unique_id):
-        raise MalformedEvent(
-            "detail.userIdentity says neither by its ARN nor by its issuer which role called"
-        )
-    return Caller(
-        "AssumedRole", parts["account"], "role", parts["name"], unique_id, **_circumstances(identity, "role")
-    )
+        raise MalformedEvent("userIdentity says neither by its ARN nor by its issuer which role called")
+    circumstances = _circumstances(identity, "role")
+    return Caller("AssumedRole", parts["account"], "role", parts["name"], unique_id, **circumstances)
 
 
-def _principal(type_, kind, element, identity, where):
+def _principal(type_: str, kind: str, element: Any, identity: dict[str, Any], where: str) -> Caller:
     """The user or role that an element describes; its parts must agree with each other."""
     if not isinstance(element, dict):
         raise MalformedEvent(f"{where} is no JSON object but {_type(element)}")
@@ -138,107 +174,79 @@ def _principal(type_, kind, element, identity, where):
     if element.get("accountId", parts["account"]) != parts["account"]:
         raise MalformedEvent(f"{where}.accountId is not the account of {where}.arn")
     if identity.get("accountId", parts["account"]) != parts["account"]:
-        raise MalformedEvent(f"detail.userIdentity.accountId is not that of {where}")
+        raise MalformedEvent(f"userIdentity.accountId is not that of {where}")
     if element.get("userName", parts["name"]) != parts["name"]:
         raise MalformedEvent(f"{where}.userName is not the {kind} of {where}.arn")
     unique_id = element.get("principalId")
     if unique_id is not None and not (isinstance(unique_id, str) and UNIQUE_ID.fullmatch(unique_id)):
         raise MalformedEvent(f"{where}.principalId is no unique id of IAM")
-    if kind == "role" and unique_id and unique_id != (text(identity, "principalId") or "").partition(":")[0]:
-        raise MalformedEvent(f"detail.userIdentity.principalId is not that of {where}")
+    own_id = (str_or_none(identity, "principalId") or "").partition(":")[0]
+    if kind == "role" and unique_id and unique_id != own_id:
+        raise MalformedEvent(f"userIdentity.principalId is not that of {where}")
     return Caller(
         type_, parts["account"], kind, parts["name"], unique_id, arn, parts["path"],
         **_circumstances(identity, kind),
     )  # fmt: skip
 
 
-def _circumstances(identity, kind):
+def _circumstances(identity: dict[str, Any], kind: str) -> dict[str, str | None]:
     """The session, source identity, person and service of a call, as far as the event tells."""
-    session = (text(identity, "principalId") or "").partition(":")[2]
+    session = (str_or_none(identity, "principalId") or "").partition(":")[2]
     return {
         "session": session or None if kind == "role" else None,
-        "source_identity": text(identity.get("sessionContext"), "sourceIdentity"),
-        "on_behalf_of": text(identity.get("onBehalfOf"), "userId"),
-        "invoked_by": text(identity, "invokedBy"),
+        "source_identity": str_or_none(identity.get("sessionContext"), "sourceIdentity"),
+        "on_behalf_of": str_or_none(identity.get("onBehalfOf"), "userId"),
+        "invoked_by": str_or_none(identity, "invokedBy"),
     }
 
 
-def accounts(event):
-    """Every account that an event names as its own, as a set of 12-digit ids.
-
-    :raises MalformedEvent: if one of them is no account id
-    """
-    record = detail(event)
-    named = {
-        "account": event.get("account"),
-        "detail.recipientAccountId": record.get("recipientAccountId"),
-    }
-    found = set()
-    for key, value in named.items():
-        if value is None:
-            continue
-        if not isinstance(value, str) or not ACCOUNT_ID.fullmatch(value):
-            raise MalformedEvent(f"{key} is no account id")
-        found.add(value)
-    return found
-
-
-def is_services_own(event, who):
+def is_services_own(record: dict[str, Any], who: Caller) -> bool:
     """Whether an AWS service made its own service-linked role, with the rights of whoever uses the service."""
-    return detail(event).get("eventName") == "CreateServiceLinkedRole" and bool(who.invoked_by)
+    return record.get("eventName") == "CreateServiceLinkedRole" and bool(who.invoked_by)
 
 
-def joined_group(event, who):
-    """The name of the group that the call of an event put its own caller into; None if it did not.
-
-    A call that failed put nobody anywhere.
-
-    :param who: the event's :class:`Caller`
-    """
-    record = detail(event)
+def joined_group(record: dict[str, Any], who: Caller) -> str | None:
+    """The name of the group that a call put its own caller into; None if it did not, or failed."""
     parameters = record.get("requestParameters")
     if record.get("eventName") != "AddUserToGroup" or record.get("errorCode") or who.kind != "user":
         return None
-    name = text(parameters, "userName")
-    return text(parameters, "groupName") if name and name.lower() == who.name.lower() else None
+    name = str_or_none(parameters, "userName")
+    return str_or_none(parameters, "groupName") if name and name.lower() == str(who.name).lower() else None
 
 
-def seconds_since(event):
-    """The seconds since the call of an event was made; None if its time is missing or cannot be read."""
-    record = event.get("detail") if isinstance(event, dict) else None
+def seconds_of(moment: str) -> int:
+    """A time as CloudTrail and the guard's tags write it, in seconds since 1970.
+
+    :raises ValueError: if it is no such time
+    """
+    return timegm(time.strptime(moment, TIME_FORMAT))
+
+
+def time_text(seconds: float | None = None) -> str:
+    """A time in seconds since 1970, or now, as CloudTrail writes it."""
+    return time.strftime(TIME_FORMAT, time.gmtime(seconds))
+
+
+def seconds_since(record: Any) -> float | None:
+    """The seconds since a call was made; None if its time is missing or cannot be read."""
     try:
-        return time.time() - timegm(time.strptime(record["eventTime"], "%Y-%m-%dT%H:%M:%SZ"))
+        return time.time() - seconds_of(record["eventTime"])
     except (KeyError, TypeError, ValueError):
         return None
 
 
-def is_fresh(event):
-    """Whether a call was made so recently that its caller's name is still theirs.
-
-    Redriven dead letters are days old. A time that is missing, cannot be read or lies far in the future
-    is not fresh.
-    """
-    age = seconds_since(event)
-    return age is not None and abs(age) < FRESH_SECONDS
+def str_or_none(parent: Any, key: str) -> str | None:
+    """The text under a key; None if it is missing, is no text, or ``parent`` is no JSON object."""
+    value = parent.get(key) if isinstance(parent, dict) else None
+    return value if isinstance(value, str) else None
 
 
-def notes(event) -> Notes:
-    """The notes on an event; outside an event, notes that nobody will read."""
-    return event.get(NOTES, {}) if isinstance(event, dict) else {}
-
-
-def _object(parent, key, where):
+def _object(parent: dict[str, Any], key: str, where: str) -> dict[str, Any]:
     value = parent.get(key)
     if not isinstance(value, dict):
         raise MalformedEvent(f"{where} is no JSON object but {_type(value)}")
     return value
 
 
-def text(parent, key):
-    """The text under a key; None if it is missing, is no text, or ``parent`` is no JSON object."""
-    value = parent.get(key) if isinstance(parent, dict) else None
-    return value if isinstance(value, str) else None
-
-
-def _type(value):
+def _type(value: Any) -> str:
     return "null" if value is None else type(value).__name__

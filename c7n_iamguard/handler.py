@@ -5,25 +5,16 @@ before the first event is done here, once: the plugin and the policies' resource
 made and validated, the account is known, the clients are made and connected.
 """
 
-import gc
+from c7n_iamguard import cold_start
 
-gc.disable()  # Objects made at start live as long as the function; collecting among them wastes 10% of the start.
+cold_start.begin()
 
 import json
 import logging
 import os
-from types import SimpleNamespace
 
-from dateutil import zoneinfo
-
-# c7n's filter for off-hours reads 600 time zones while it is imported, for their names in lower case. No policy on
-# IAM uses that filter, and reading them takes a fifth of the start. It relies on dateutil's zone file alone.
-get_zonefile_instance = zoneinfo.get_zonefile_instance
-zoneinfo.get_zonefile_instance = lambda: SimpleNamespace(zones={})
-try:
+with cold_start.without_time_zones():
     from c7n import handler as c7n_handler
-finally:
-    zoneinfo.get_zonefile_instance = get_zonefile_instance
 
 from c7n.exceptions import PolicyValidationError
 from c7n.manager import iter_filters
@@ -33,6 +24,7 @@ from c7n.resources.aws import AWS
 from c7n.structure import StructureParser
 from c7n.utils import format_event, local_session
 
+from c7n_iamguard import errors
 from c7n_iamguard.decisions import log_line
 from c7n_iamguard.iam import client
 from c7n_iamguard.settings import PINS
@@ -48,30 +40,13 @@ def prepare():
     :returns: the policies, validated
     """
     logging.getLogger().setLevel(logging.INFO)  # c7n sets DEBUG, a dozen lines for every event
-    with open(CONFIG_FILE) as config:
-        data = json.load(config)
-    options = data.setdefault("execution-options", {})
-    # If these were missing, c7n would make a session and ask STS. The function's account is its role's.
-    options["regions"] = [os.environ["AWS_REGION"]]
-    options["account_id"] = data["policies"][0]["mode"]["role"].split(":")[4]
-    # c7n's own handler builds its options with this function, which is no part of c7n's public interface.
-    config = without_local_files(c7n_handler.init_config(data))
-    try:
-        AWS.get_resource_types([policy["resource"] for policy in data["policies"]])
-        register(data["policies"])
-        policies = PolicyCollection.from_data(data, config)
-    except PolicyValidationError:
-        # An action or filter for all kinds of resources, such as invoke-sfn: c7n loads more for those.
-        load_resources(StructureParser().get_resource_types(data))
-        policies = PolicyCollection.from_data(data, config)
+    errors.log_refusals_in_one_sentence()
+    with open(CONFIG_FILE) as file:
+        data = json.load(file)
+    policies = load_policies(data, options_of(data))
     for policy in policies:
         policy.validate()
-        session = local_session(policy.session_factory)
-        list_services_by_folder(session)
-        config = client.BULK_CONFIG if policy.execution_mode == "periodic" else client.CONFIG
-        iam = session.client("iam", config=config)
-        client.keep("iam", iam)
-        iam.get_paginator("list_groups_for_user")  # botocore reads how to page once, too
+        connect(policy)
         manager = policy.resource_manager
         for element in (*iter_filters(manager.filters), *manager.actions):
             if hasattr(element, "prepare"):
@@ -79,35 +54,48 @@ def prepare():
     return policies
 
 
-def register(policies):
-    """Import the plugin's modules that the policies need, which registers what is in them.
+def options_of(data):
+    """c7n's options for the function, without the files that it would write to its own disk for every event.
 
-    The deployment has written down which ones. The others would take a tenth of the start.
+    Nobody can read these files. Output to S3, and logs to a log group, stay if the policy asks for them.
     """
-    for policy in policies:
-        for name in policy["metadata"][PINS]["modules"]:
-            __import__(name)  # import_module would hide it from -X importtime
-
-
-def list_services_by_folder(session):
-    """Let botocore take the names of its folders for the services that there are.
-
-    By default it looks into each of 440 folders, three times for a client, which takes a tenth of the start.
-    """
-    loader = session._session.get_component("data_loader")
-    folders = [path for path in loader.search_paths if os.path.isdir(path)]
-    loader.list_available_services = lambda type_name: [name for path in folders for name in os.listdir(path)]
-
-
-def without_local_files(options):
-    """c7n's options, without the files that it would write to the function's own disk for every event.
-
-    Nobody can read them there. Output to S3, and logs to a log group, stay if the policy asks for them.
-    """
+    options = data.setdefault("execution-options", {})
+    # If these were missing, c7n would make a session and ask STS. The function's account is its role's.
+    options["regions"] = [os.environ["AWS_REGION"]]
+    options["account_id"] = data["policies"][0]["mode"]["role"].split(":")[4]
+    # c7n's own handler builds its options with this function, which is no part of c7n's public interface.
+    options = c7n_handler.init_config(data)
     if not options.output_dir.startswith("s3"):
         options.output_dir = "null://"
         options.log_group = options.log_group or "null"
     return options
+
+
+def load_policies(data, options):
+    """The function's policies, with the plugin's modules that they need.
+
+    The deployment has written down which ones; importing a module registers what is in it.
+    """
+    try:
+        AWS.get_resource_types([policy["resource"] for policy in data["policies"]])
+        for policy in data["policies"]:
+            for name in policy["metadata"][PINS]["modules"]:
+                __import__(name)  # import_module would hide it from -X importtime
+        return PolicyCollection.from_data(data, options)
+    except PolicyValidationError:
+        # An action or filter for all kinds of resources, such as invoke-sfn: c7n loads more for those.
+        load_resources(StructureParser().get_resource_types(data))
+        return PolicyCollection.from_data(data, options)
+
+
+def connect(policy):
+    """Make the IAM client that serves every event."""
+    session = local_session(policy.session_factory)
+    cold_start.list_services_by_folder(session)
+    config = client.BULK_CONFIG if policy.execution_mode == "periodic" else client.CONFIG
+    iam = session.client("iam", config=config)
+    client.keep("iam", iam)
+    iam.get_paginator("list_groups_for_user")  # botocore reads how to page once, too
 
 
 def run(event, context):
@@ -166,5 +154,4 @@ def _parsed(body):
 
 POLICIES = prepare()
 
-gc.freeze()
-gc.enable()
+cold_start.end()

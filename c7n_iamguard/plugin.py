@@ -1,5 +1,6 @@
 """What the plugin adds to c7n: importing a module registers what is in it."""
 
+from c7n_iamguard import errors
 from c7n_iamguard.admins import judge, protect_group, roles  # noqa: F401
 from c7n_iamguard.contain import action  # noqa: F401
 from c7n_iamguard.function import event_mode, schedule_mode  # noqa: F401
@@ -7,3 +8,5 @@ from c7n_iamguard.history import catch_up, iam_calls  # noqa: F401
 from c7n_iamguard.iam import authorization_details  # noqa: F401
 from c7n_iamguard.notify import put_event  # noqa: F401
 from c7n_iamguard.revoke import restore, revoke  # noqa: F401
+
+errors.log_refusals_in_one_sentence()

@@ -11,6 +11,7 @@ from botocore.validate import validate_parameters
 from helpers import case
 from told import TELLER, by_event, decided, of_person, of_role, told_of
 
+from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.iam.principals import USER
 from c7n_iamguard.notify import detail
 from c7n_iamguard.notify.wording import contain_command, restore_command
@@ -234,5 +235,5 @@ def test_the_person_behind_a_session_without_an_issuer_is_contained():
     del event["detail"]["userIdentity"]["sessionContext"]
     principal, kind = by_event(event, "cannot-revoke")
     principal["Path"] = "/aws-reserved/sso.amazonaws.com/"
-    command = detail.describe(principal, kind, event, TELLER)["commands"]["contain"]
+    command = detail.describe(principal, kind, IAMEvent(event), TELLER)["commands"]["contain"]
     assert started(command)["PrincipalType"] == ["Identity Center user"]

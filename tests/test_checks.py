@@ -30,8 +30,11 @@ def without(key):
     return policy
 
 
+def with_mode(**keys):
+    return {**SHIPPED, "mode": {**SHIPPED["mode"], **keys}}
+
+
 EVENT = SHIPPED["mode"]["events"][0]
-PATTERN = SHIPPED["mode"]["pattern"]
 BY_HAND = {"name": REVOKE, "resource": "aws.iam-user"}
 #   what the operator wrote, and what the error has to say
 MISTAKES = {
@@ -57,15 +60,17 @@ MISTAKES = {
     "two kinds of events": (edited(events=[EVENT, {**EVENT, "event": "CreateUser"}]), "mode.events", "leave out the other events"),
     "any call of another service": (edited(events=[{**EVENT, "source": "s3.amazonaws.com"}]), "mode.events", "use that source"),
     "ids of somebody else": (edited(events=[{**EVENT, "ids": "requestParameters.userName"}]), "mode.events", "use ids: userIdentity"),
-    "a rule that matches nothing": (edited(pattern={"source": ["aws.iam"]}), "mode.pattern", "add detail: {eventName: [{exists: true}]}"),
-    "a rule that takes forged events": (edited(pattern={"detail": PATTERN["detail"]}), "mode.pattern", "add source: [aws.iam]"),
-    "a delay": ({**SHIPPED, "mode": {**SHIPPED["mode"], "delay": 60}}, "mode.delay", "leave it out"),
-    "the stock handler": (without("handler"), "mode.handler", "use c7n_iamguard.handler.run"),
-    "a function without the plugin": (without("packages"), "mode.packages", "add c7n_iamguard"),
-    "failed calls skipped": (without("environment"), "mode.environment", 'C7N_SKIP_ERR_EVENT: "no"'),
-    "errors swallowed": (edited(environment={"Variables": {"C7N_SKIP_ERR_EVENT": "no", "C7N_CATCH_ERR": "yes"}}), "mode.environment", "leave out C7N_CATCH_ERR"),
-    "no dead-letter queue": (without("dead_letter_config"), "mode.dead_letter_config", "TargetArn"),
-    "another account's role": ({**SHIPPED, "mode": {**SHIPPED["mode"], "member-role": "r"}}, "mode.member-role", "deploy it to each account"),
+    "a rule that matches nothing": (edited(pattern={"detail": {"eventName": []}}), "mode.pattern.detail.eventName", "leave it out"),
+    "a rule that takes forged events": (edited(pattern={"source": ["aws.iam", "my.app"]}), "mode.pattern.source", "leave it out"),
+    "a delay": (with_mode(delay=60), "mode.delay", "leave it out"),
+    "the stock handler": (with_mode(handler="custodian_policy.run"), "mode.handler", "leave it out"),
+    "a function without the plugin": (with_mode(packages=["other"]), "mode.packages", "leave it out"),
+    "a function of another name": (with_mode(**{"function-prefix": "custodian-"}), "mode.function-prefix", "begin it with iam-guard-"),
+    "no role": (without("role"), "mode.role", "add role: iam-guard"),
+    "failed calls skipped": (with_mode(environment={"Variables": {"C7N_SKIP_ERR_EVENT": "yes"}}), "mode.environment", "leave out C7N_SKIP_ERR_EVENT"),
+    "errors swallowed": (with_mode(environment={"Variables": {"C7N_SKIP_ERR_EVENT": "no", "C7N_CATCH_ERR": "yes"}}), "mode.environment", "leave out C7N_CATCH_ERR"),
+    "another dead-letter queue": (with_mode(dead_letter_config={"TargetArn": "arn:aws:sqs:us-east-1:111122223333:mine"}), "mode.dead_letter_config", "leave it out"),
+    "another account's role": (with_mode(**{"member-role": "r"}), "mode.member-role", "deploy it to each account"),
     "a tag without the full user": (edited(filters=[{"tag:break-glass": "absent"}]), "filter:value", "add source: describe"),
     "a date without the full user": (edited(filters=[{"not": [{"type": "value", "key": "CreateDate", "value": "x"}]}]), "filter:value", "add source: describe"),
     "restoring by event": (edited(actions=["restore-iam-access"]), "mode.type", "joining the admin group must not undo a revocation; use mode pull"),
@@ -78,7 +83,7 @@ MISTAKES = {
     "admins let pass only if they have a certain name": (edited(filters=[{"not": ["admin-group-member", {"UserName": "break-glass"}]}]), "filters", "with nothing else in that not"),
     "somebody else let pass, and no admins": (edited(filters=[{"not": [{"UserName": "break-glass"}]}]), "filters", "add - not: [admin-group-member]"),
     "admins revoked by another word": (edited(filters=[{"or": ["admin-group-member"]}]), "filters", "add - not: [admin-group-member]"),
-    "a role of another account assumed": ({**SHIPPED, "mode": {**SHIPPED["mode"], "execution-options": {"assume_role": "arn:aws:iam::222222222222:role/r"}}}, "mode.execution-options", "leave out assume_role"),
+    "a role of another account assumed": (with_mode(**{"execution-options": {"assume_role": "arn:aws:iam::222222222222:role/r"}}), "mode.execution-options", "leave out assume_role"),
     "bulk by accident": ({k: v for k, v in SHIPPED.items() if k not in ("mode", "conditions")}, "revoke-iam-access bulk", "add bulk: true"),
     "bulk on a schedule by accident": ({**SHIPPED, "mode": {"type": "periodic", "schedule": "rate(1 day)", "role": "iam-guard"}}, "revoke-iam-access bulk", "add bulk: true"),
 }  # fmt: skip

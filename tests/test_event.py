@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from c7n_iamguard.decisions import facts, log_line
-from c7n_iamguard.event import Caller, MalformedEvent, accounts, caller, is_fresh, joined_group
+from c7n_iamguard.event import Caller, IAMEvent, MalformedEvent, joined_group
 
 BOB = case("revoked-create-user")
 
@@ -24,18 +24,18 @@ def test_a_users_call_names_the_user():
     """An IAM user's event gives name, account, id, ARN and path."""
     arn = "arn:aws:iam::111122223333:user/bob"
     bob = Caller("IAMUser", "111122223333", "user", "bob", "AIDABOBXXXXXXXXXXXXXX", arn, "/")
-    assert caller(BOB) == bob
+    assert IAMEvent(BOB).who == bob
 
 
 def test_a_path_belongs_to_the_arn_not_to_the_name():
     """A user's path is read off the ARN."""
-    who = caller(case("revoked-user-with-a-path"))
+    who = IAMEvent(case("revoked-user-with-a-path")).who
     assert (who.name, who.path) == ("paul", "/team/data/")
 
 
 def test_a_federated_session_stands_for_the_user_who_made_it():
     """A FederatedUser event names the IAM user behind the session."""
-    who = caller(case("revoked-federated-user"))
+    who = IAMEvent(case("revoked-federated-user")).who
     assert (who.type, who.name, who.id) == ("FederatedUser", "bob", "AIDABOBXXXXXXXXXXXXXX")
 
 
@@ -45,7 +45,7 @@ def test_a_federated_session_stands_for_the_user_who_made_it():
 )
 def test_callers_who_are_no_users_never_turn_into_one(name, kind):
     """A session stands for its role, and nobody stands for root and AWS services, whatever names they carry."""
-    assert caller(case(f"not-delivered-{name}")).kind == kind
+    assert IAMEvent(case(f"not-delivered-{name}")).who.kind == kind
 
 
 def test_a_federated_session_of_root_is_no_user():
@@ -53,7 +53,7 @@ def test_a_federated_session_of_root_is_no_user():
     event = case("revoked-federated-user")
     issuer = event["detail"]["userIdentity"]["sessionContext"]["sessionIssuer"]
     issuer.update(type="Root", arn="arn:aws:iam::111122223333:root")
-    assert caller(event).kind is None
+    assert IAMEvent(event).who.kind is None
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_federated_session_of_root_is_no_user():
 def test_an_event_that_does_not_say_who_called_is_malformed(path, value, part):
     """A missing, mistyped or contradictory identity is an error that names the part."""
     with pytest.raises(MalformedEvent, match=part):
-        caller(changed(path, value))
+        _ = IAMEvent(changed(path, value)).who
 
 
 def test_a_federated_session_of_another_account_is_malformed():
@@ -91,14 +91,14 @@ def test_a_federated_session_of_another_account_is_malformed():
     event = case("revoked-federated-user")
     event["detail"]["userIdentity"]["accountId"] = "444455556666"
     with pytest.raises(MalformedEvent, match="accountId"):
-        caller(event)
+        _ = IAMEvent(event).who
 
 
 def test_every_account_that_an_event_names_counts():
     """The envelope's account and the recipient's account are both told."""
-    assert accounts(changed("account", "444455556666")) == {"111122223333", "444455556666"}
+    assert IAMEvent(changed("account", "444455556666")).accounts == {"111122223333", "444455556666"}
     with pytest.raises(MalformedEvent, match="recipientAccountId"):
-        accounts(changed("detail.recipientAccountId", 5))
+        _ = IAMEvent(changed("detail.recipientAccountId", 5)).accounts
 
 
 def test_facts_of_anything_are_texts_of_bounded_length():
@@ -128,10 +128,11 @@ def test_a_decision_is_one_line_of_json():
 def test_any_json_is_a_caller_or_malformed(event):
     """Any JSON gives a caller or MalformedEvent, never another error."""
     try:
-        caller(event)
-        accounts(event)
+        _ = IAMEvent({"detail": event, "account": event}).who
+        _ = IAMEvent({**BOB, "account": event}).accounts
     except MalformedEvent:
         pass
+    facts({"detail": event})
     facts(event)
 
 
@@ -140,7 +141,7 @@ def test_a_user_is_only_named_by_an_event_that_agrees_with_itself(path, value):
     """If an event with one part replaced still names a user, the ARN, account and name agree."""
     event = changed(path, value)
     try:
-        who = caller(event)
+        who = IAMEvent(event).who
     except MalformedEvent:
         return
     if who.kind == "user":
@@ -182,7 +183,7 @@ def adding(user_name, **more):
 )
 def test_a_call_can_put_its_own_caller_into_a_group(event, group):
     """Adding oneself counts, in any case of one's name; adding others and calls that failed don't."""
-    assert joined_group(event, caller(event)) == group
+    assert joined_group(event["detail"], IAMEvent(event).who) == group
 
 
 @pytest.mark.parametrize(
@@ -205,4 +206,4 @@ def test_a_call_can_put_its_own_caller_into_a_group(event, group):
 def test_an_event_is_fresh_for_a_quarter_of_an_hour(time, fresh):
     """A time that is older, far in the future, missing or unreadable is not fresh."""
     time = event_time(time) if isinstance(time, timedelta) else time
-    assert is_fresh(changed("detail.eventTime", time)) is fresh
+    assert IAMEvent(changed("detail.eventTime", time)).is_fresh is fresh

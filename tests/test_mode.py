@@ -7,7 +7,7 @@ from helpers import FUNCTION, PARTS, any_json, case, edit, guards_calls, moto_us
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from c7n_iamguard.event import MalformedEvent, accounts, caller
+from c7n_iamguard.event import IAMEvent, MalformedEvent
 from sandbox.server import Fault
 
 OWN_QUEUE = f"arn:aws:sqs:us-east-1:111122223333:{FUNCTION}"
@@ -105,7 +105,7 @@ def test_only_a_well_formed_caller_who_is_no_admin_is_revoked(fresh, path, value
     assert invocation.succeeded
     assert len(invocation.decisions) == 1
     try:
-        who, named = caller(event), accounts(event)
+        who, named = IAMEvent(event).who, IAMEvent(event).accounts
     except MalformedEvent:
         who = None
     touched = [

@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from told import DETAIL, SCHEMA, TELLER, by_event, decided, of_person, of_role, told_of
 
 from c7n_iamguard import __version__
+from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.iam.principals import USER
 from c7n_iamguard.notify import detail
 
@@ -160,7 +161,7 @@ def test_who_adds_a_member_is_the_caller():
     removed = decided(
         {"UserName": "friend", "UserId": "AIDAFRIEND", "Arn": f"{BOB['Arn']}2"}, "acted", groups=["admins"]
     )
-    told = detail.describe(removed, USER, event, TELLER)
+    told = detail.describe(removed, USER, IAMEvent(event), TELLER)
     DETAIL.validate(told)
     assert (told["principal"]["name"], told["caller"]["name"]) == ("friend", "paul")
     assert "PrincipalName=paul," in told["commands"]["contain"]
@@ -171,7 +172,7 @@ def test_a_renamed_caller_has_their_new_name():
     """Who was renamed since the call is called by the name that they have now."""
     event = full()
     principal = decided({**by_event(event)[0], "UserName": "bobby"}, "revoked", how="managed")
-    told = detail.describe(principal, USER, event, TELLER)
+    told = detail.describe(principal, USER, IAMEvent(event), TELLER)
     assert told["principal"]["name"] == told["caller"]["name"] == "bobby"
 
 
@@ -235,7 +236,7 @@ def test_only_a_catch_up_is_late():
     """What an event told of, or a person's own run, is not late, whatever else was looked up."""
     principal = late({"eventID": "a-1"}, how="managed")
     assert detail.title(principal) == "IAM access revoked"
-    assert not detail.describe(principal, USER, full(), TELLER)["late"]
+    assert not detail.describe(principal, USER, IAMEvent(full()), TELLER)["late"]
 
 
 def test_a_decision_without_any_call_is_told_as_well():

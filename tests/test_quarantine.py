@@ -98,13 +98,14 @@ KINDS = ("user", "role")
 
 @pytest.fixture
 def run(contained, tmp_path):
-    """``run(name, …)``: policies of users and of roles, in one run of stock custodian."""
+    """``run(file)``: the policies of a file, those of users and of roles, by stock custodian."""
 
-    def custodian(*names):
-        files = [POLICIES / f"{name}.yml" for name in names]
+    def custodian(file):
+        file = POLICIES / f"{file}.yml"
         environ = contained.sandbox.environ(account=ACCOUNT)
-        done = stock("custodian", "run", "-s", tmp_path, "-r", "us-east-1", *files, environ=environ)
+        done = stock("custodian", "run", "-s", tmp_path, "-r", "us-east-1", file, environ=environ)
         assert done.returncode == 0, done.stderr
+        names = [data["name"] for data in policies_of(file)]
         return [json.loads((tmp_path / name / "resources.json").read_text()) for name in names]
 
     return custodian
@@ -131,7 +132,7 @@ def policies_on(contained, kind, name):
 def test_quarantined_users_and_roles_are_listed(contained, quarantined, run):
     """The lists have who carries the quarantine, and nobody else."""
     contained.person(name="free"), contained.role(name="free")
-    found = run("list-quarantined-users", "list-quarantined-roles")
+    found = run("list-quarantined")
     for kind, principals in zip(KINDS, found, strict=True):
         names = [principal[f"{kind.title()}Name"] for principal in principals]
         assert quarantined in names
@@ -142,7 +143,7 @@ def test_lifting_a_quarantine_takes_the_tag_and_leaves_other_denials(contained, 
     """Only who is tagged is free again; a denial of IAM stays, and so does everybody else's quarantine."""
     for number, kind in enumerate(KINDS):
         denial = deny_and_tag(contained, kind, quarantined, "lift-quarantine")
-        run("restore-quarantined-users", "restore-quarantined-roles")
+        run("restore-quarantined")
         assert policies_on(contained, kind, quarantined) == [denial]
         tags = getattr(contained.iam, f"list_{kind}_tags")(**{f"{kind.title()}Name": quarantined})["Tags"]
         assert tags == []
@@ -155,7 +156,7 @@ def test_giving_iam_back_lifts_no_quarantine(contained, quarantined, run):
     for value, left in (("lift-quarantine", 2), ("restore", 1)):
         for kind in KINDS:
             deny_and_tag(contained, kind, quarantined, value)
-        run("restore-iam-access", "restore-iam-access-of-roles")
+        run("restore-iam-access")
         assert [len(policies_on(contained, kind, quarantined)) for kind in KINDS] == [left, left]
     assert [contained.quarantined(kind, quarantined) for kind in KINDS] == [True, True]
 

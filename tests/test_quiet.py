@@ -7,6 +7,7 @@ import pytest
 from helpers import case
 from told import by_event, of_person, of_role
 
+from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.iam.principals import ROLE, USER
 from c7n_iamguard.notify import repeats
 
@@ -29,7 +30,7 @@ def user(clock):
 
 def call(name="CreateUser", error=None, parameters=None, event=None):
     """An event of a call that succeeded, or failed with an error."""
-    event = event or case("revoked-create-user")
+    event = IAMEvent(event or case("revoked-create-user"))
     event["detail"] |= {
         "eventName": name,
         "requestParameters": parameters,
@@ -45,6 +46,7 @@ def tell(memory, event, decision="revoked"):
 
     :returns: whether somebody was told
     """
+    event = IAMEvent.of(event)
     principal, _ = by_event(event, decision)
     if memory.adds_nothing(principal, event):
         return False

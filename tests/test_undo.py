@@ -46,7 +46,7 @@ def record(name, parameters=None, elements=None, **more):
 def plan(name, parameters=None, elements=None, **more):
     """The plan for a call of the user bob."""
     found = record(name, parameters, elements, **more)
-    return undoable.plan(found, caller({"detail": found}), QUARANTINE)
+    return undoable.plan(found, caller(found), QUARANTINE)
 
 
 def key(user, **more):
@@ -333,7 +333,7 @@ def test_a_role_that_names_no_user_is_about_nobody():
         "arn": "arn:aws:sts::111122223333:assumed-role/app/s",
         "accountId": "111122223333",
     }
-    who = caller({"detail": {**found, "userIdentity": identity}})
+    who = caller({**found, "userIdentity": identity})
     assert (
         undoable.plan(found, who, QUARANTINE).reason
         == "the event does not have detail.requestParameters.userName"
@@ -388,6 +388,6 @@ PROBES = [
 def test_no_record_breaks_the_table(name, parts):
     """Any record gives a plan, and its commands are texts."""
     found = record(name) | parts
-    found = undoable.plan(found, caller({"detail": found}), QUARANTINE)
+    found = undoable.plan(found, caller(found), QUARANTINE)
     if isinstance(found, Left):
         assert all(re.match(r"aws (iam|cloudtrail) ", command) for command in found.commands)

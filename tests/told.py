@@ -6,7 +6,7 @@ from helpers import ROOT, case
 from jsonschema import Draft202012Validator
 
 from c7n_iamguard import plugin  # noqa: F401  the import registers the plugin
-from c7n_iamguard.event import caller
+from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.iam.principals import ROLE, USER
 from c7n_iamguard.notify import detail
 
@@ -26,7 +26,7 @@ def decided(principal, decision="revoked", **fields):
 
 def by_event(event, decision="revoked", **fields):
     """The caller of an event, about whom an action has decided."""
-    who = caller(event)
+    who = IAMEvent(event).who
     kind = USER if who.kind == "user" else ROLE
     return decided(kind.of_caller(who), decision, **fields), kind
 
@@ -35,7 +35,7 @@ def told_of(event, decision="revoked", teller=TELLER, **fields):
     """The detail of what is told about an event's caller."""
     fields = {"how": "managed", **fields} if decision == "revoked" else fields
     principal, kind = by_event(event, decision, **fields)
-    return detail.describe(principal, kind, event, teller)
+    return detail.describe(principal, kind, IAMEvent(event), teller)
 
 
 def of_role(role="Deployer", session="ci", path="/", account="111122223333", role_id=ROLE_ID, **identity):

@@ -1,13 +1,12 @@
 """The admin groups of a policy: pinned by id when it is deployed, found under any name after that."""
 
 import time
-from calendar import timegm
 from contextlib import suppress
 
 from botocore.exceptions import BotoCoreError, ClientError
 from c7n.exceptions import PolicyExecutionError
 
-from c7n_iamguard.event import caller, detail, joined_group
+from c7n_iamguard.event import joined_group, seconds_of
 from c7n_iamguard.iam.authorization_details import Group
 from c7n_iamguard.iam.client import iam
 from c7n_iamguard.settings import pinned, stop
@@ -117,7 +116,7 @@ class AdminGroups:
         """
         if self.pins is None:
             return  # they have been looked at a moment ago
-        changed = event is not None and detail(event).get("eventName") in CHANGES
+        changed = event is not None and event.record.get("eventName") in CHANGES
         if changed or self.checked is None or time.monotonic() - self.checked >= SECONDS:
             self._look()
         if self.problem:
@@ -166,10 +165,10 @@ class AdminGroups:
         :raises PolicyExecutionError: if the group that the event names cannot be told from an admin group
         """
         found = [group for group in groups if group["GroupId"] in admin_groups]
-        joined = joined_group(event, caller(event)) if event is not None else None
+        joined = None if event is None else joined_group(event.record, event.who)
         if joined is None or not found:
             return [group["GroupName"] for group in found]
-        if not explains(event, joined, groups):
+        if not explains(event.record, joined, groups):
             raise PolicyExecutionError(
                 f"the group {joined!r} has been renamed, deleted or replaced since its new member called, so that "
                 "nobody can tell whether the call made them an admin: look at the admin group"
@@ -177,13 +176,12 @@ class AdminGroups:
         return [group["GroupName"] for group in found if group["GroupName"].lower() != joined.lower()]
 
 
-def explains(event, name, groups):
-    """Whether the group that an event added somebody to is, without doubt, one of ``groups``.
+def explains(record, name, groups):
+    """Whether the group that a call added somebody to is, without doubt, one of ``groups``.
 
     A group that took the name later is not the one that the event names.
     """
     for group in groups:
         if group["GroupName"].lower() == name.lower():
-            made = time.strptime(detail(event)["eventTime"], "%Y-%m-%dT%H:%M:%SZ")
-            return int(group["CreateDate"].timestamp()) <= timegm(made)
+            return int(group["CreateDate"].timestamp()) <= seconds_of(record["eventTime"])
     return False

@@ -11,7 +11,7 @@ from c7n.resources.iam import User
 from c7n.utils import type_schema
 
 from c7n_iamguard.admins.groups import AdminGroups
-from c7n_iamguard.event import notes
+from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.iam import authorization_details
 from c7n_iamguard.iam.client import iam, map_threaded
 from c7n_iamguard.settings import GroupsOption, check_boolean, check_keys, filled_in
@@ -117,6 +117,7 @@ class AdminGroupMember(GroupsOption, AdminCriterion):
         :raises PolicyExecutionError: if it is unknown who the admins are
         :raises botocore.exceptions.ClientError: whatever IAM answers, but that a user does not exist
         """
+        event = IAMEvent.of(event)
         client, admin_groups = iam(self.manager), self.groups.by_id(event)
         if all(authorization_details.has_details(self.manager, user) for user in resources):
             memberships = [user[authorization_details.GROUPS] for user in resources]
@@ -127,11 +128,13 @@ class AdminGroupMember(GroupsOption, AdminCriterion):
         members = []
         for user, groups in zip(resources, memberships, strict=True):
             if groups is None:
-                notes(event)["gone"] = True
+                if event is not None:
+                    event.gone = True
                 continue
             found = self.groups.lawful(groups, admin_groups, event)
             if found:
-                notes(event)["admin"] = "in admin group " + ", ".join(found)
+                if event is not None:
+                    event.meant = "in admin group " + ", ".join(found)
                 user[self.annotation] = found
                 members.append(user)
         if len(members) < len(resources):

@@ -11,12 +11,10 @@ it is in doubt.
 """
 
 import itertools
-import time
-from calendar import timegm
 from collections import defaultdict
 
 from c7n_iamguard.admins.renames import GROUPS, USERS, Names
-from c7n_iamguard.event import MalformedEvent, caller, text
+from c7n_iamguard.event import MalformedEvent, caller, seconds_of, str_or_none
 
 ADDS, REMOVES = "AddUserToGroup", "RemoveUserFromGroup"
 #: What the records of a span are needed for.
@@ -177,19 +175,19 @@ def _change(record):
     if record.get("eventName") not in CHANGES or record.get("errorCode"):
         return None
     try:
-        who = caller({"detail": record})
+        who = caller(record)
     except MalformedEvent:
         who = None
     parameters = record.get("requestParameters")
     keys = ("groupName", "newGroupName", "userName", "newUserName")
-    names = {key: name.lower() for key in keys if (name := text(parameters, key))}
+    names = {key: name.lower() for key in keys if (name := str_or_none(parameters, key))}
     elements = record.get("responseElements")
     made = elements.get("user") if isinstance(elements, dict) else None
-    second = timegm(time.strptime(record["eventTime"], "%Y-%m-%dT%H:%M:%SZ"))
+    second = seconds_of(record["eventTime"])
     return {
         "event": record["eventName"],
         "second": second,
         "who": who,
-        "id": text(made, "userId"),
+        "id": str_or_none(made, "userId"),
         **names,
     }

@@ -8,7 +8,7 @@ from c7n.utils import type_schema
 
 from c7n_iamguard.admins.groups import AdminGroups, explains
 from c7n_iamguard.admins.judge import AdminGroupMember
-from c7n_iamguard.event import MalformedEvent, caller, detail, is_fresh, notes, text
+from c7n_iamguard.event import IAMEvent, MalformedEvent, str_or_none
 from c7n_iamguard.iam.actions import DecidingAction
 from c7n_iamguard.iam.client import iam, retry_conflicts
 from c7n_iamguard.iam.principals import USER
@@ -59,26 +59,27 @@ class UnintendedAdminGroupMember(AdminGroupMember):
         :raises PolicyExecutionError: if it cannot be told who was added, to which group, or by whom
         :raises botocore.exceptions.ClientError: whatever IAM answers, but that a user does not exist
         """
-        record = detail(event) if event is not None else {}
+        event = IAMEvent.of(event)
+        record = {} if event is None else event.record
         if record.get("eventName") != "AddUserToGroup" or record.get("errorCode"):
             return []
-        group = text(record.get("requestParameters"), "groupName")
+        group = str_or_none(record.get("requestParameters"), "groupName")
         if group is None:
             raise MalformedEvent("detail.requestParameters.groupName is missing")
         self.groups.by_id(event)  # fails if the function does not know them
         self.groups.check(event)
         admin_groups = self.groups.by_id(event)  # under the names of now
         names = {name.lower() for name in (*admin_groups.values(), *self.groups.pins)}
-        who = caller(event)
+        who = event.who
         if group.lower() not in names:
             for user in resources:
                 self.check_another_group(event, group, user, admin_groups, who)
             return []
         if self.is_admin(event, who, admin_groups):
-            time.sleep(SETTLED_SECONDS if is_fresh(event) else 0)
+            time.sleep(SETTLED_SECONDS if event.is_fresh else 0)
             if self.is_admin(event, who, admin_groups):
                 return []
-        if not is_fresh(event):
+        if not event.is_fresh:
             raise PolicyExecutionError(
                 f"{who.name}, who added somebody to the admin group, is no admin now, and nobody can tell whether "
                 "they were one: look at the admin group"
@@ -96,7 +97,7 @@ class UnintendedAdminGroupMember(AdminGroupMember):
             return
         if groups is None:
             found = self.groups.named(client, group)
-            if explains(event, group, found) and found[0]["GroupId"] not in admin_groups:
+            if explains(event.record, group, found) and found[0]["GroupId"] not in admin_groups:
                 return
         # A member of an admin group was added to some group. Names may have been swapped, so an admin may do this.
         if not self.is_admin(event, who, admin_groups):
@@ -112,18 +113,18 @@ class UnintendedAdminGroupMember(AdminGroupMember):
         """
         client = iam(self.manager)
         groups = None
-        if is_fresh(event):
+        if event.is_fresh:
             groups = self.groups.of_user(client, who.name)
         if groups is None and who.id:
             user = USER.by_id(client, who.id)
             groups = self.groups.of_user(client, user["UserName"]) if user else None
-        if groups is None and not is_fresh(event):
+        if groups is None and not event.is_fresh:
             raise PolicyExecutionError(
                 f"{who.name}, who added somebody to the admin group, is gone, and nobody can tell whether they "
                 "were an admin: look at the admin group"
             )
         found = self.groups.lawful(groups or [], admin_groups, event)
-        notes(event)["admin"] = "in admin group " + ", ".join(found) if found else None
+        event.meant = "in admin group " + ", ".join(found) if found else None
         return bool(found)
 
     def added_user(self, user, who):
@@ -193,7 +194,7 @@ class RemoveFromAdminGroup(GroupsOption, DecidingAction):
         :returns: a record per user who was taken out: UserName and the groups' names
         :raises PolicyExecutionError: if any user could not be taken out, after all were tried
         """
-        self.groups = AdminGroups(self, self.group_names)
+        event, self.groups = IAMEvent.of(event), AdminGroups(self, self.group_names)
         admin_groups = self.groups.by_id(event)
         return self.try_all(
             resources,

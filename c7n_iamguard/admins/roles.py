@@ -9,7 +9,7 @@ from c7n.utils import type_schema
 from c7n_iamguard.admins.judge import AdminCriterion
 from c7n_iamguard.aws_names import IDENTITY_CENTER_PATH, OWN_ROLES, STACK_SETS_ROLES
 from c7n_iamguard.decisions import log_line
-from c7n_iamguard.event import notes
+from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.iam.client import iam
 from c7n_iamguard.iam.principals import ROLE
 from c7n_iamguard.settings import (
@@ -117,7 +117,7 @@ class AdminRole(AdminCriterion):
         :raises PolicyExecutionError: if a role has a listed name and is not the role that was listed
         :raises botocore.exceptions.ClientError: whatever IAM answers
         """
-        ids = pinned(self.manager.ctx.policy).get("roles")
+        event, ids = IAMEvent.of(event), pinned(self.manager.ctx.policy).get("roles")
         if ids is None:
             if event is not None:
                 stop(self, "the function does not know the listed roles' ids", "deploy the policy again")
@@ -132,8 +132,8 @@ class AdminRole(AdminCriterion):
         :raises PolicyExecutionError: in an event, if nobody can tell
         """
         name, known = role["RoleName"], self.knows(role, ids)
-        if known:
-            notes(event)["admin"] = f"admin role {name}"
+        if known and event is not None:
+            event.meant = f"admin role {name}"
         if known is not None:
             return known
         problem = f"the role {name!r} ({role.get('RoleId')}) is not the one that was listed under this name"

@@ -11,7 +11,7 @@ from c7n_iamguard.contain.preconditions import Gone, Leave, Looks, denies
 from c7n_iamguard.contain.quarantine import Quarantine
 from c7n_iamguard.contain.undoable import plan as plan_for
 from c7n_iamguard.decisions import facts
-from c7n_iamguard.event import caller, detail, is_fresh, notes
+from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.iam import managed_policies, principals
 from c7n_iamguard.iam.actions import DecidingAction
 from c7n_iamguard.iam.client import iam, retry_conflicts
@@ -127,7 +127,7 @@ class UndoIAMCall(Quarantine, DecidingAction):
         :returns: a record of what was decided
         :raises PolicyExecutionError: if the call could not be taken back
         """
-        client = iam(self.manager)
+        client, event = iam(self.manager), IAMEvent.of(event)
         managed_policies.forget(managed_policies.changed_policy(event))
         return self.try_all(
             resources, lambda one: self.try_to_undo(client, one, event), "take back a call of"
@@ -139,7 +139,7 @@ class UndoIAMCall(Quarantine, DecidingAction):
         :returns: the record for Custodian's output; None if the caller has another name by now, under which the
             mode comes back; the error if the call could not be taken back
         """
-        if notes(event).get("gone") and self.may_be_renamed(client, principal):
+        if event.gone and self.may_be_renamed(client, principal):
             return None
         try:
             verdict, found = self.decision(client, principal, event)
@@ -163,15 +163,16 @@ class UndoIAMCall(Quarantine, DecidingAction):
 
     def decision(self, client, principal, event):
         """What is decided about an event's call, and what belongs to it."""
-        who, gone = caller(event), notes(event).pop("gone", False)
-        plan = plan_for(detail(event), who, self.quarantine)
+        who, gone = event.who, event.gone
+        event.gone = False
+        plan = plan_for(event.record, who, self.quarantine)
         if isinstance(plan, Nothing):
             return "let-pass", {"reason": plan.reason}
         if isinstance(plan, Undo):
             looks = Looks(client, event, who, principal[self.kind.name_key], self.spared)
             plan = looks.named(plan)
             try:
-                if gone or not is_fresh(event):
+                if gone or not event.is_fresh:
                     raise Leave(GONE if gone else OLD)
                 return self.contain(client, plan, looks)
             except Gone as why:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from botocore import xform_name
 
-from c7n_iamguard.event import text
+from c7n_iamguard.event import str_or_none
 
 REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d", re.ASCII)
 
@@ -130,7 +130,7 @@ class Record:
 
     def __init__(self, record, who):
         self.record, self.who = record, who
-        self.event = text(record, "eventName") or ""
+        self.event = str_or_none(record, "eventName") or ""
 
     def parameter(self, name):
         """A parameter of the call, of any JSON type; None if it was not sent."""
@@ -159,7 +159,7 @@ class Record:
         found = self.record.get("responseElements")
         for key in path[:-1]:
             found = found.get(key) if isinstance(found, dict) else None
-        value = text(found, path[-1])
+        value = str_or_none(found, path[-1])
         if not value:
             raise Unclear(f"responseElements.{'.'.join(path)}")
         return value
@@ -188,8 +188,8 @@ class Record:
 
     def look_it_up(self):
         """The command that shows the whole record."""
-        region = text(self.record, "awsRegion") or ""
-        attribute = f"AttributeKey=EventId,AttributeValue={text(self.record, 'eventID') or 'EVENT-ID'}"
+        region = str_or_none(self.record, "awsRegion") or ""
+        attribute = f"AttributeKey=EventId,AttributeValue={str_or_none(self.record, 'eventID') or 'EVENT-ID'}"
         where = f" --region {region}" if REGION.fullmatch(region) else ""
         return f"aws cloudtrail lookup-events{where} --lookup-attributes {shlex.quote(attribute)}"
 

@@ -6,14 +6,13 @@ each look compares what is there now with what the event tells.
 
 import json
 import time
-from calendar import timegm
 
 from botocore.exceptions import ClientError
 from c7n.exceptions import PolicyExecutionError
 
 from c7n_iamguard.admins.groups import AdminGroups
 from c7n_iamguard.aws_names import STACK_SETS_ROLES
-from c7n_iamguard.event import detail, seconds_since
+from c7n_iamguard.event import seconds_of, seconds_since
 from c7n_iamguard.iam import managed_policies
 from c7n_iamguard.iam.client import error_code, retry_conflicts
 from c7n_iamguard.iam.policy_documents import carries_denial
@@ -90,7 +89,7 @@ class Looks:
         try:
             return retry_conflicts(function, **parameters)
         except ClientError as error:
-            age = seconds_since(self.event)
+            age = seconds_since(self.event.record)
             if error_code(error) != "NoSuchEntity" or age >= SETTLED_SECONDS:
                 raise
         time.sleep(min(SETTLED_SECONDS, SETTLED_SECONDS - age))
@@ -119,7 +118,7 @@ class Looks:
     @property
     def time(self):
         """When the call was made, in seconds since 1970; the event's time has no fractions."""
-        return timegm(time.strptime(detail(self.event)["eventTime"], "%Y-%m-%dT%H:%M:%SZ"))
+        return seconds_of(self.event.record["eventTime"])
 
     def owner(self, key):
         """The name of the user who has an access key now."""

@@ -4,12 +4,12 @@ or by which events are forged, lost or misread."""
 from collections.abc import Callable
 from typing import NamedTuple
 
+from c7n_iamguard.aws_names import FUNCTION_PREFIX
 from c7n_iamguard.event import EVENT_SOURCE
+from c7n_iamguard.function.defaults import HANDLER, PACKAGE, dead_letter_queue, function_name
 from c7n_iamguard.iam.principals import kind_of
 from c7n_iamguard.settings import refuse
 
-ANY = "*"
-HANDLER = "c7n_iamguard.handler.run"
 #: The stock filters that look at more of a principal than an event tells.
 LOOK_AT_DETAILS = ("value", "list-item", "marked-for-op", "tag-count", "reduce", "config-compliance")
 
@@ -37,29 +37,30 @@ def _variables(mode):
 
 #: Every function of the guard.
 FUNCTION = (
-    Check("handler", lambda mode: mode.get("handler") == HANDLER,
-          "the function would not know the plugin", f"use {HANDLER}"),
-    Check("packages", lambda mode: "c7n_iamguard" in mode.get("packages", ()),
-          "the function would lack the plugin", "add c7n_iamguard"),
+    Check("role", lambda mode: mode.get("role"),
+          "the function would have no rights", "add role: iam-guard, the role of deploy/account.yml"),
+    Check("handler", lambda mode: mode["handler"] == HANDLER,
+          "the function would not know the plugin", "leave it out"),
+    Check("function-prefix", lambda mode: mode["function-prefix"].startswith(FUNCTION_PREFIX),
+          "its role, alarms and queue know other names", f"leave it out, or begin it with {FUNCTION_PREFIX}"),
+    Check("packages", lambda mode: PACKAGE in mode["packages"],
+          "the function would lack the plugin", "leave it out"),
     Check("member-role", lambda mode: not mode.get("member-role"),
           "the function acts in its own account only", "deploy it to each account"),
     Check("execution-options", lambda mode: not _dict(mode.get("execution-options")).get("assume_role"),
           "the function acts in its own account only", "leave out assume_role"),
     Check("environment", lambda mode: _variables(mode).get("C7N_CATCH_ERR", "no") == "no",
           "events that fail would be lost", "leave out C7N_CATCH_ERR"),
-    Check("dead_letter_config", lambda mode: _dict(mode.get("dead_letter_config")).get("TargetArn"),
-          "events that fail three times would be lost",
-          "add TargetArn: the ARN of a queue, such as that of deploy/account.yml"),
 )  # fmt: skip
 
 #: Functions that CloudTrail's events invoke.
 BY_EVENT = (
     Check("events", lambda mode: all(isinstance(e, dict) and e["source"] == EVENT_SOURCE for e in mode["events"]),
           f"the guard understands calls to {EVENT_SOURCE}", "use that source"),
-    Check("pattern", lambda mode: _dict(mode.get("pattern")).get("source") == ["aws.iam"],
-          "anyone could forge the event", "add source: [aws.iam]"),
+    Check("pattern.source", lambda mode: _dict(mode["pattern"]).get("source") == ["aws.iam"],
+          "anyone could forge the event", "leave it out"),
     Check("environment", lambda mode: _variables(mode).get("C7N_SKIP_ERR_EVENT") == "no",
-          "calls that failed would be missed", 'add Variables: {C7N_SKIP_ERR_EVENT: "no"}'),
+          "calls that failed would be missed", "leave out C7N_SKIP_ERR_EVENT"),
     Check("delay", lambda mode: not mode.get("delay"),
           "the guard does not wait before it denies", "leave it out"),
 )  # fmt: skip
@@ -70,9 +71,9 @@ ANY_CALL = (
           '"*" already takes every call', "leave out the other events"),
     Check("events", lambda mode: mode["events"][0]["ids"].removeprefix("detail.").startswith("userIdentity"),
           'with "*" the user or role is the caller', "use ids: userIdentity"),
-    Check("pattern",
-          lambda mode: {"exists": True} in _list(_dict(_dict(mode.get("pattern")).get("detail")).get("eventName")),
-          "the rule would match no call at all", "add detail: {eventName: [{exists: true}]}"),
+    Check("pattern.detail.eventName",
+          lambda mode: {"exists": True} in _list(_dict(_dict(mode["pattern"]).get("detail")).get("eventName")),
+          "the rule would match no call at all", "leave it out"),
 )  # fmt: skip
 
 
@@ -89,10 +90,15 @@ def check_mode(policy, *tables):
             "the guard finds users and roles",
             "use resource: aws.iam-user or aws.iam-role",
         )
-    for table in tables:
-        for check in table:
-            if not check.holds(policy.data["mode"]):
-                refuse(policy, f"mode.{check.key}", check.problem, check.mend)
+    mode = policy.data["mode"]
+    for check in (check for table in tables for check in table):
+        if not check.holds(mode):
+            refuse(policy, f"mode.{check.key}", check.problem, check.mend)
+    queue = _dict(mode.get("dead_letter_config")).get("TargetArn")
+    name, known = function_name(policy), dead_letter_queue(policy)
+    if queue is not None and (queue != known if known else not str(queue).endswith(f":{name}")):
+        problem = f"an event that fails three times has to end in the queue {name}"
+        refuse(policy, "mode.dead_letter_config", problem, "leave it out")
 
 
 def check_filters(policy):

@@ -1,7 +1,6 @@
 """What happens when a policy of the guard is deployed, whatever invokes its function."""
 
 import logging
-import time
 
 from botocore.exceptions import ClientError, NoCredentialsError
 from c7n.utils import get_partition
@@ -9,7 +8,8 @@ from c7n.utils import get_partition
 from c7n_iamguard import __version__, settings
 from c7n_iamguard.aws_names import FUNCTION_ROLES, IAM_REGIONS, OBSERVES_TAG, SINCE_TAG, VERSION_TAG
 from c7n_iamguard.errors import Refusal, logged_once
-from c7n_iamguard.function.checks import HANDLER
+from c7n_iamguard.event import time_text
+from c7n_iamguard.function.defaults import fill_in, function_name, is_guards, parts_of
 from c7n_iamguard.iam.actions import observes
 from c7n_iamguard.iam.client import client_of, error_code
 from c7n_iamguard.iam.principals import ROLE, kind_of
@@ -20,12 +20,17 @@ OBSERVED = " observed"
 
 
 class GuardedFunction:
-    """A mode whose function runs the plugin's handler. A mixin for c7n's modes."""
+    """A mode whose function runs the plugin's handler, for policies of the guard. A mixin for c7n's modes."""
+
+    def __init__(self, policy):
+        super().__init__(policy)
+        if self.guarded:
+            fill_in(policy)
 
     @property
     def guarded(self):
-        """Whether the policy's function runs the plugin's handler."""
-        return self.policy.data["mode"].get("handler") == HANDLER
+        """Whether the policy is the guard's."""
+        return is_guards(self.policy)
 
     @property
     def policy_lambda(self):
@@ -76,8 +81,7 @@ class GuardedFunction:
             tags[SINCE_TAG] = self.judged_since((deployed or {}).get(SINCE_TAG))
         if deployed is not None:
             self.warn_of_a_dead_rule()
-        manager = self.policy.resource_manager
-        for element in (*manager.iter_filters(), *manager.actions):
+        for element in parts_of(self.policy):
             if hasattr(element, "pin"):
                 settings.pin(self.policy, element.pin())
         self.leave_out_own_calls()
@@ -86,14 +90,8 @@ class GuardedFunction:
 
     def own_modules(self):
         """The modules of the plugin that the policy's function has to import, and no others at a cold start."""
-        manager = self.policy.resource_manager
-        parts = (self, manager.source, *manager.iter_filters(), *manager.actions)
-        return sorted({m for m in (type(part).__module__ for part in parts) if m.startswith("c7n_iamguard.")})
-
-    @property
-    def function_name(self):
-        """The name of the policy's function and of its rule."""
-        return self.policy.data["mode"].get("function-prefix", "custodian-") + self.policy.name
+        modules = {type(part).__module__ for part in (self, *parts_of(self.policy))}
+        return sorted(module for module in modules if module.startswith("c7n_iamguard."))
 
     def check_region(self):
         """Refuse to deploy where the function would never be invoked.
@@ -115,7 +113,7 @@ class GuardedFunction:
         """
         roles = settings.pinned(self.policy).get("roles", {})
         own = [roles[name] for name in FUNCTION_ROLES if name in roles]
-        if own and "pattern" in self.policy.data["mode"]:
+        if own and self.policy.execution_mode == "cloudtrail":
             place = self.policy.data["mode"]["pattern"]
             for key in ("detail", "userIdentity", "sessionContext", "sessionIssuer"):
                 place = place.setdefault(key, {})
@@ -128,7 +126,7 @@ class GuardedFunction:
         """
         client = client_of(self.policy.resource_manager, "lambda")
         try:
-            return client.get_function(FunctionName=self.function_name).get("Tags", {})
+            return client.get_function(FunctionName=function_name(self.policy)).get("Tags", {})
         except client.exceptions.ResourceNotFoundException:
             return None
 
@@ -137,7 +135,7 @@ class GuardedFunction:
 
         :param mark: the mark of the function that is deployed now; None if there is none
         """
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        now = time_text()
         if observes(self.policy.resource_manager):
             return (mark or now).removesuffix(OBSERVED) + OBSERVED
         return now if mark is None or mark.endswith(OBSERVED) else mark
@@ -146,8 +144,8 @@ class GuardedFunction:
         """Say so if nothing has invoked the function that is deployed now; deploying it puts that right."""
         client = client_of(self.policy.resource_manager, "events")
         try:
-            state = client.describe_rule(Name=self.function_name)["State"]
-            targets = client.list_targets_by_rule(Rule=self.function_name)["Targets"]
+            state = client.describe_rule(Name=function_name(self.policy))["State"]
+            targets = client.list_targets_by_rule(Rule=function_name(self.policy))["Targets"]
         except client.exceptions.ResourceNotFoundException:
             state, targets = "deleted", []
         problem = "has no target" if targets == [] else None
@@ -158,6 +156,6 @@ class GuardedFunction:
                 "policy:%s the rule %s %s, so nothing has invoked the function for some time; this deployment "
                 "enables it again, and the catch-up judges what was missed",
                 self.policy.name,
-                self.function_name,
+                function_name(self.policy),
                 problem,
             )

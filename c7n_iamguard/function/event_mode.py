@@ -14,20 +14,8 @@ from c7n.policy import CloudTrailMode, execution
 from c7n.utils import dumps
 
 from c7n_iamguard.decisions import log_line
-from c7n_iamguard.event import (
-    DETAIL_TYPE,
-    EVENT_SOURCE,
-    NOTES,
-    MalformedEvent,
-    accounts,
-    caller,
-    detail,
-    is_fresh,
-    is_services_own,
-    notes,
-)
+from c7n_iamguard.event import DETAIL_TYPE, EVENT_SOURCE, IAMEvent, MalformedEvent, is_services_own
 from c7n_iamguard.function.checks import (
-    ANY,
     ANY_CALL,
     BY_EVENT,
     FUNCTION,
@@ -35,6 +23,7 @@ from c7n_iamguard.function.checks import (
     check_filters,
     check_mode,
 )
+from c7n_iamguard.function.defaults import listens_to_any_call
 from c7n_iamguard.function.deployment import GuardedFunction
 from c7n_iamguard.iam.client import iam
 from c7n_iamguard.iam.principals import kind_of
@@ -52,24 +41,22 @@ class LetPass(Exception):
 
 
 @execution.register("cloudtrail")
-class AnyCallMode(GuardedFunction, CloudTrailMode):
+class GuardedCloudTrailMode(GuardedFunction, CloudTrailMode):
     """A lambda policy using EventBridge rules on CloudTrail API logs; ``event: "*"`` is any call.
 
-    With ``"*"``, the resource is the user or role that made the call, as the event describes it. Policies whose
-    function runs the plugin's own handler are guarded: the caller is judged a second time, errors of IAM fail
-    the event instead of dropping it, and every decision is logged. For all other policies, c7n's own mode does
-    what it always does.
+    With ``"*"``, the resource is the user or role that made the call, as the event describes it. For a policy of
+    the guard, the mode fills in what the policy leaves out, errors of IAM fail the event instead of dropping it,
+    and every decision is logged. For all other policies, c7n's own mode does what it always does.
     """
 
     @property
     def any_call(self):
         """Whether the policy listens to any call, instead of listed ones."""
-        events = self.policy.data["mode"].get("events") or ()
-        return any(isinstance(e, dict) and e.get("event") == ANY for e in events)
+        return listens_to_any_call(self.policy.data["mode"])
 
     @property
     def guarded(self):
-        """Whether the policy's function runs the plugin's handler, or needs to."""
+        """Whether the policy is the guard's, or listens to any call, which c7n's own mode does not understand."""
         return self.any_call or super().guarded
 
     @property
@@ -102,45 +89,44 @@ class AnyCallMode(GuardedFunction, CloudTrailMode):
         """
         if not self.guarded:
             return super().run(event, lambda_context)
+        event = IAMEvent(event)
         try:
-            return self.decide(event)
+            return self.act(event)
         except (LetPass, MalformedEvent) as reason:
             log.info(self.log_line("let-pass", event, reason=str(reason)))
             return None
         except Exception as error:
-            if not notes(event).get("failed"):  # the action has said so, one by one
+            if not event.failed:  # the action has said so, one by one
                 log.error(self.log_line("failed", event, reason=f"{type(error).__name__}: {error}"))
             raise
 
-    def decide(self, event):
+    def act(self, event):
         """Run the policy on the principals of an event.
 
         :returns: those that were acted on
         :raises LetPass: if there are none
         """
-        event[NOTES] = {}  # whatever the event brings along under that name
         if not self.policy.is_runnable(event):
             raise LetPass("the policy's conditions do not hold here")
-        who = self.judge(event)
-        found = self.act_on_caller(event, who) if self.any_call else self.act_on_listed(event)
-        known = notes(event)
-        if not found:
-            raise LetPass(known.get("admin") or "exempt by the policy's filters")
-        if not known.get("decided"):
-            names = [principal[self.kind.name_key] for principal in found]
+        self.check_caller(event)
+        principals = self.act_on_caller(event) if self.any_call else self.act_on_listed(event)
+        if not principals:
+            raise LetPass(event.meant or "exempt by the policy's filters")
+        if not event.decided:
+            names = [principal[self.kind.name_key] for principal in principals]
             actions = [action.type for action in self.policy.resource_manager.actions]
             log.info(self.log_line("acted", event, **{f"{self.kind.name}s": names}, actions=actions))
-        return found
+        return principals
 
-    def judge(self, event):
-        """The caller of an event, if the policy may act on it.
+    def check_caller(self, event):
+        """Make sure that the policy may act on an event's caller.
 
         The rule has let the event through; this is the second look, for events that came another way.
 
         :raises LetPass: if the caller is none of the policy's business
         :raises MalformedEvent: if the event does not say who called
         """
-        who, record = caller(event), detail(event)
+        who, record = event.who, event.record
         if record.get("eventSource") != EVENT_SOURCE:
             raise LetPass("not a call to IAM")
         if event.get("source") != "aws.iam" or event.get("detail-type") != DETAIL_TYPE:
@@ -150,30 +136,29 @@ class AnyCallMode(GuardedFunction, CloudTrailMode):
         if who.kind != self.kind.name:
             raise LetPass(f"the caller is no IAM {self.kind.name} but {who.type}")
         account = self.policy.options.account_id
-        if accounts(event) | {who.account} != {account}:
+        if event.accounts | {who.account} != {account}:
             raise LetPass(f"an event of another account than {account}")
-        if is_services_own(event, who):
+        if is_services_own(record, who):
             raise LetPass(f"{who.invoked_by} made its own service-linked role")
-        return who
 
-    def act_on_caller(self, event, who):
+    def act_on_caller(self, event):
         """Run the policy on the caller of an event, under their new name if they were renamed meanwhile.
 
         :raises LetPass: if the caller does not exist any more
         :raises PolicyExecutionError: if it cannot be told who called
         """
-        client = iam(self.policy.resource_manager)
+        client, who = iam(self.policy.resource_manager), event.who
         principal = self.kind.of_caller(who)
-        if not (is_fresh(event) and who.arn):
+        if not (event.is_fresh and who.arn):
             principal = self.kind.by_name(client, who.name)
             if principal and principal[self.kind.id_key] != who.id:
                 principal = None
         for _ in range(RENAMES):
-            event[NOTES] = {}
+            event.forget()
             if principal:
-                found = self.act_on([principal], event)
-                if not notes(event).get("gone"):
-                    return found
+                principals = self.act_on([principal], event)
+                if not event.gone:
+                    return principals
             if not who.id:
                 raise PolicyExecutionError(
                     f"the event does not say by id which {self.kind.name} {who.name} was"
@@ -201,39 +186,37 @@ class AnyCallMode(GuardedFunction, CloudTrailMode):
         manager = self.policy.resource_manager
         if self.source_type != EVENT:
             # Not the manager's own get_resources, which turns errors of IAM into no resources.
-            found = manager.source.get_resources([one[self.kind.name_key] for one in principals])
-            if not found:
-                notes(event)["gone"] = True
-            principals = found
-        found = manager.filter_resources(principals, event) if principals else []
-        if not found:
+            principals = manager.source.get_resources([each[self.kind.name_key] for each in principals])
+            event.gone = not principals
+        principals = manager.filter_resources(principals, event) if principals else []
+        if not principals:
             return []
         with self.policy.ctx as ctx:
-            ctx.metrics.put_metric("ResourceCount", len(found), "Count", Scope="Policy", buffer=False)
+            ctx.metrics.put_metric("ResourceCount", len(principals), "Count", Scope="Policy", buffer=False)
             try:
                 for action in manager.actions:
                     by_event = (event,) if isinstance(action, EventAction) else ()
-                    results = action.process(found, *by_event)
+                    results = action.process(principals, *by_event)
                     ctx.output.write_file(f"action-{action.name}", dumps(results))
-                    if notes(event).get("gone"):
+                    if event.gone:
                         break  # whoever has vanished was not denied anything
             finally:  # not before the denial, which it would delay
-                ctx.output.write_file("resources.json", dumps(found, indent=2))
-        return found
+                ctx.output.write_file("resources.json", dumps(principals, indent=2))
+        return principals
 
     def log_line(self, verdict, event, **fields):
         """A decision about an event, malformed ones too, as one line of JSON."""
         try:
-            who = caller(event)
+            who = event.who
         except MalformedEvent:
             who = None
-        known = {who.kind: who.name} if who and who.kind else {}
+        principal = {who.kind: who.name} if who and who.kind else {}
         return log_line(
             verdict,
             event,
             policy=self.policy.name,
             account=who and who.account,
             caller=who and who.type,
-            **known,
+            **principal,
             **fields,
         )

@@ -19,9 +19,9 @@ log = logging.getLogger("c7n_iamguard")
 class GuardedPeriodicMode(GuardedFunction, PeriodicMode):
     """A policy that runs in pull mode within lambda.
 
-    Runs Custodian in AWS lambda at user defined cron interval using EventBridge rules. Policies whose function
-    runs the plugin's own handler are guarded: the ids of the admins are pinned when they are deployed, and a
-    run that fails is logged. For all other policies, c7n's own mode does what it always does.
+    Runs Custodian in AWS lambda at user defined cron interval using EventBridge rules. For a policy of the guard,
+    the mode fills in what the policy leaves out, the ids of the admins are pinned when it is deployed, and a run
+    that fails is logged. For all other policies, c7n's own mode does what it always does.
     """
 
     def validate(self):

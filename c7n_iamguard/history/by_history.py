@@ -2,7 +2,6 @@
 
 import logging
 import time
-from calendar import timegm
 from functools import cached_property
 
 from c7n_iamguard import aws_names
@@ -12,7 +11,7 @@ from c7n_iamguard.admins.judge import AdminCriterion, AdminGroupMember
 from c7n_iamguard.admins.roles import AdminRole
 from c7n_iamguard.aws_names import RESTORED_TAG
 from c7n_iamguard.decisions import log_line
-from c7n_iamguard.event import MalformedEvent, caller, text
+from c7n_iamguard.event import MalformedEvent, caller, seconds_of, str_or_none
 from c7n_iamguard.history.iam_calls import IAMCalls
 from c7n_iamguard.iam import principals
 from c7n_iamguard.iam.client import iam
@@ -118,7 +117,7 @@ class ByHistory(AdminCriterion):
     def is_lawful(self, record, admins):
         """Whether somebody made a call who was meant to use IAM then, or of whom nobody can tell."""
         try:
-            who = caller({"detail": record})
+            who = caller(record)
         except MalformedEvent:
             return False
         if who.kind != "user":
@@ -156,8 +155,8 @@ class ByHistory(AdminCriterion):
         name, found = principal[kind.name_key].lower(), []
         for record in sorted(records, key=lambda one: one["eventTime"], reverse=True):
             parameters = record.get("requestParameters")
-            target = (text(parameters, f"{kind.name}Name") or "").lower()
-            new = (text(parameters, f"new{kind.noun}Name") or "").lower()
+            target = (str_or_none(parameters, f"{kind.name}Name") or "").lower()
+            new = (str_or_none(parameters, f"new{kind.noun}Name") or "").lower()
             if target and new == name:
                 name = target
             if target == name:
@@ -167,7 +166,9 @@ class ByHistory(AdminCriterion):
     def takes_off(self, record):
         """Whether a call took off a form of the guard's denial."""
         parameters = record.get("requestParameters")
-        named = (text(parameters, "policyArn") or "").rpartition("/")[2] or text(parameters, "policyName")
+        named = (str_or_none(parameters, "policyArn") or "").rpartition("/")[2] or str_or_none(
+            parameters, "policyName"
+        )
         if record["eventName"].endswith("PermissionsBoundary"):
             return record["eventName"] in REMOVALS
         return record["eventName"] in REMOVALS and named in (self.deny_name, aws_names.INLINE_POLICY)
@@ -211,18 +212,10 @@ class ByHistory(AdminCriterion):
         if record["eventName"] not in TAGGING:
             return False
         tags = record["requestParameters"].get("tags")
-        keys = [text(tag, "key") or "" for tag in tags] if isinstance(tags, list) else []
+        keys = [str_or_none(tag, "key") or "" for tag in tags] if isinstance(tags, list) else []
         return RESTORED_TAG in [key.lower() for key in keys]
 
     def report(self, verdict, **fields):
         """Log what came of the run, or of one principal, beside the decisions."""
         policy, account = self.manager.ctx.policy.name, self.manager.config.account_id
         log.error(log_line(verdict, None, policy=policy, account=account, **fields))
-
-
-def seconds_of(moment):
-    """A time as CloudTrail and the guard's tags write it, in seconds since the epoch.
-
-    :raises ValueError: if it is no such time
-    """
-    return timegm(time.strptime(moment, "%Y-%m-%dT%H:%M:%SZ"))

@@ -6,8 +6,9 @@ from c7n.resources.iam import User
 from c7n.utils import type_schema
 
 from c7n_iamguard.aws_names import SINCE_TAG
+from c7n_iamguard.event import seconds_of
 from c7n_iamguard.function.deployment import OBSERVED
-from c7n_iamguard.history.by_history import PERIOD_SECONDS, SETTLED_SECONDS, ByHistory, seconds_of
+from c7n_iamguard.history.by_history import PERIOD_SECONDS, SETTLED_SECONDS, ByHistory
 from c7n_iamguard.history.iam_calls import Calls, IAMCalls
 from c7n_iamguard.iam import principals
 from c7n_iamguard.iam.actions import observes

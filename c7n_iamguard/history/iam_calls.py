@@ -9,7 +9,7 @@ from c7n.filters import Filter
 from c7n.utils import get_partition, type_schema
 
 from c7n_iamguard.aws_names import IAM_REGIONS
-from c7n_iamguard.event import MalformedEvent, caller, is_services_own, text
+from c7n_iamguard.event import MalformedEvent, caller, is_services_own, str_or_none
 from c7n_iamguard.history import lookup_events
 from c7n_iamguard.iam import principals
 from c7n_iamguard.iam.client import client_of
@@ -51,7 +51,7 @@ def target(record):
     if isinstance(parameters, dict):
         texts = [v for k, v in parameters.items() if isinstance(v, str) and not k.endswith(DOCUMENTS)]
     else:
-        texts = RESOURCE.findall(text(record, "errorMessage") or "")
+        texts = RESOURCE.findall(str_or_none(record, "errorMessage") or "")
     return ", ".join(re.sub("[^ -~]", "?", value[:100]) for value in texts) or None
 
 
@@ -66,8 +66,8 @@ def summary(record, who):
     attributes = context.get("attributes") if isinstance(context, dict) else None
     found = {key: record.get(key) for key in COPIED} | {
         "target": target(record),
-        "accessKeyId": text(identity, "accessKeyId") or None,
-        "mfaAuthenticated": text(attributes, "mfaAuthenticated"),
+        "accessKeyId": str_or_none(identity, "accessKeyId") or None,
+        "mfaAuthenticated": str_or_none(attributes, "mfaAuthenticated"),
         "sessionName": who.session,
         "sourceIdentity": who.source_identity,
         "onBehalfOf": who.on_behalf_of,
@@ -101,13 +101,12 @@ class Calls:
             record.get("errorCode") and not self.failed
         ):
             return
-        event = {"detail": record}
         try:
-            who = caller(event)
+            who = caller(record)
         except MalformedEvent as problem:
             log.warning(f"nobody can tell who made the call {record.get('eventID')}: {problem}")
             return
-        if who.kind != self.kind.name or who.account != self.account or is_services_own(event, who):
+        if who.kind != self.kind.name or who.account != self.account or is_services_own(record, who):
             return
         # By id, which survives renaming and is never given twice; a name may be somebody else's by now.
         principal = self.by_id.get(who.id) if who.id else self.by_name.get(who.name)

@@ -6,7 +6,6 @@ from c7n.actions import EventAction
 from c7n.exceptions import PolicyExecutionError
 
 from c7n_iamguard.decisions import ANNOTATION, log_line
-from c7n_iamguard.event import notes
 from c7n_iamguard.iam.client import map_threaded
 from c7n_iamguard.iam.principals import kind_of
 from c7n_iamguard.settings import PolicyOption, check_boolean, filled_in
@@ -67,8 +66,9 @@ class DecidingAction(PolicyOption, EventAction):
         """Log a decision about a principal, and annotate the principal with it."""
         fields = {key: value for key, value in fields.items() if value is not None}
         principal[ANNOTATION] = {"decision": verdict, **fields}
-        notes(event)["failed" if verdict == "failed" else "decided"] = True
-        decision = log_line(
+        if event is not None:
+            setattr(event, "failed" if verdict == "failed" else "decided", True)
+        line = log_line(
             verdict,
             event,
             policy=self.manager.ctx.policy.name,
@@ -76,4 +76,4 @@ class DecidingAction(PolicyOption, EventAction):
             **{self.kind.name: principal[self.kind.name_key]},
             **fields,
         )
-        log.log(logging.ERROR if verdict == "failed" else level, decision)
+        log.log(logging.ERROR if verdict == "failed" else level, line)

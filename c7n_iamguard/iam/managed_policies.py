@@ -10,6 +10,8 @@ from contextlib import suppress
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from c7n_iamguard.event import str_or_none
+
 SECONDS = 60
 
 _known = {}
@@ -55,10 +57,9 @@ def document(client, arn):
 
 def changed_policy(event):
     """The ARN of the managed policy that an event's call has changed; None if it changed none."""
-    if event is None or not isinstance(event.get("detail"), dict) or event["detail"].get("errorCode"):
+    if event is None or event.record.get("errorCode"):
         return None
-    parameters = event["detail"].get("requestParameters")
-    return parameters.get("policyArn") if isinstance(parameters, dict) else None
+    return str_or_none(event.record.get("requestParameters"), "policyArn")
 
 
 def forget(arn):

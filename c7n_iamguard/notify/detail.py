@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from c7n_iamguard import __version__
 from c7n_iamguard.decisions import ANNOTATION
-from c7n_iamguard.event import caller, seconds_since, text
+from c7n_iamguard.event import seconds_since, str_or_none
 from c7n_iamguard.notify.wording import (
     contain_command,
     contain_target_command,
@@ -100,7 +100,7 @@ def describe(principal, kind, event, teller):
     :param teller: :class:`Teller`
     """
     decided, record = principal[ANNOTATION], record_of(principal, event)
-    who = caller(event) if event is not None else None
+    who = None if event is None else event.who
     about = {
         "type": kind.name,
         "name": principal[kind.name_key],
@@ -110,7 +110,7 @@ def describe(principal, kind, event, teller):
     called, path = about, (who and who.path) or principal.get("Path") or "/"
     if who and (who.id or who.name) not in (about["id"], about["name"]):
         called = {"type": who.kind, "name": who.name, "id": who.id or "", "arn": who.arn or ""}
-    age = seconds_since({"detail": record})
+    age = seconds_since(record)
     found = {
         "version": VERSION,
         "account": {"id": teller.account, "alias": teller.alias},
@@ -153,14 +153,14 @@ def directory_account(record):
     """The id of the account that the Identity Center of a call's person is in; None if the record has none."""
     identity = record.get("userIdentity")
     person = identity.get("onBehalfOf") if isinstance(identity, dict) else None
-    found = IDENTITY_STORE.match(text(person, "identityStoreArn") or "")
+    found = IDENTITY_STORE.match(str_or_none(person, "identityStoreArn") or "")
     return found and found["account"]
 
 
 def record_of(principal, event):
     """CloudTrail's record of the call that was decided on, or what the event history told of the newest call."""
     if event is not None:
-        return event["detail"]
+        return event.record
     return next(iter(principal.get(CALLS) or ()), {})
 
 
@@ -172,23 +172,23 @@ def call(record, who):
     identity = record.get("userIdentity")
     context = identity.get("sessionContext") if isinstance(identity, dict) else None
     attributes = context.get("attributes") if isinstance(context, dict) else None
-    mfa = text(attributes or record, "mfaAuthenticated")
+    mfa = str_or_none(attributes or record, "mfaAuthenticated")
     return {
         **{key: mailed(record, key) for key in MAILED},
-        "userAgent": cut(text(record, "userAgent"), LONG_TEXT_BYTES),
-        "accessKeyId": cut(text(identity, "accessKeyId") or text(record, "accessKeyId")),
+        "userAgent": cut(str_or_none(record, "userAgent"), LONG_TEXT_BYTES),
+        "accessKeyId": cut(str_or_none(identity, "accessKeyId") or str_or_none(record, "accessKeyId")),
         "mfaAuthenticated": {"true": True, "false": False}.get(mfa),
-        "invokedBy": cut(who.invoked_by if who else text(record, "invokedBy")),
-        "sessionName": cut(who.session if who else text(record, "sessionName")),
-        "sourceIdentity": cut(who.source_identity if who else text(record, "sourceIdentity")),
-        "onBehalfOf": cut(who.on_behalf_of if who else text(record, "onBehalfOf")),
+        "invokedBy": cut(who.invoked_by if who else str_or_none(record, "invokedBy")),
+        "sessionName": cut(who.session if who else str_or_none(record, "sessionName")),
+        "sourceIdentity": cut(who.source_identity if who else str_or_none(record, "sourceIdentity")),
+        "onBehalfOf": cut(who.on_behalf_of if who else str_or_none(record, "onBehalfOf")),
         "requestParameters": parameters(record.get("requestParameters")),
     }
 
 
 def mailed(record, key):
     """The text under a key; empty if it is not what AWS writes there."""
-    found = text(record, key) or ""
+    found = str_or_none(record, key) or ""
     return found if MAILED[key].fullmatch(found) else ""
 
 

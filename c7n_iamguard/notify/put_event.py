@@ -12,6 +12,7 @@ from c7n.exceptions import PolicyExecutionError
 from c7n.utils import chunks, get_partition, type_schema
 
 from c7n_iamguard.aws_names import BUS, SOURCE
+from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.iam import principals
 from c7n_iamguard.iam.actions import observes
 from c7n_iamguard.iam.client import CONFIG, client_of, error_code, iam
@@ -143,6 +144,7 @@ class PutEvent(EventAction):
         :returns: a record per event that was put: the principal's name, the ``detail-type`` and the event's id
         :raises PolicyExecutionError: if any decision could not be told, after all were tried
         """
+        event = IAMEvent.of(event)
         told = [one for one in resources if title(one, self.late) and not self.quiet.adds_nothing(one, event)]
         if not told:
             return []

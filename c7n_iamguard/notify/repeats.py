@@ -4,7 +4,7 @@ import logging
 import time
 
 from c7n_iamguard.decisions import ANNOTATION
-from c7n_iamguard.event import detail, text
+from c7n_iamguard.event import str_or_none
 
 log = logging.getLogger("c7n_iamguard")
 
@@ -57,22 +57,22 @@ class Quiet:
         decision = principal[ANNOTATION]["decision"]
         who = principal.get(self.kind.id_key) or principal[self.kind.name_key]
         session = decision == "cannot-revoke" and event is not None
-        return decision, who, text(detail(event)["userIdentity"], "principalId") if session else None
+        return decision, who, str_or_none(event.record["userIdentity"], "principalId") if session else None
 
     def is_harmless(self, principal, event):
         """Whether a call failed, and was no attempt to take off the denial.
 
         CloudTrail does not say what a call was about that IAM denied. In doubt it was such an attempt.
         """
-        record = detail(event)
+        record = event.record
         if not record.get("errorCode"):
             return False
         if record.get("eventName") not in [name.format(self.kind.noun) for name in REMOVALS]:
             return True
-        about = text(record.get("requestParameters"), f"{self.kind.name}Name")
+        about = str_or_none(record.get("requestParameters"), f"{self.kind.name}Name")
         return about is not None and about.lower() != principal[self.kind.name_key].lower()
 
 
 def event_id(event):
     """The id of an event's call, which is the same if the event comes again; None if it has none."""
-    return text(detail(event), "eventID")
+    return str_or_none(event.record, "eventID")

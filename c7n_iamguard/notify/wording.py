@@ -5,10 +5,10 @@ Both go into mails. So they hold no text that a caller could have written, such 
 
 import re
 
-#: The policy files that give IAM back.
 from c7n_iamguard.aws_names import IDENTITY_CENTER_PATH, SERVICE_LINKED_PATH
 
-RESTORE = {"user": "policies/restore-iam-access.yml", "role": "policies/restore-iam-access-of-roles.yml"}
+#: The policy file that gives IAM back to users and roles.
+RESTORE = "policies/restore-iam-access.yml"
 
 #: A name that the shorthand of AWS's command line takes as it is. A command in a mail has no double quotes and no
 #: backslashes, because EventBridge does not escape them.
@@ -37,7 +37,7 @@ def restore_command(about, decided, region):
         return ""
     return (
         f"aws iam tag-{about['type']} {name} --tags Key=iam-guard,Value=restore && "
-        f"custodian run -s output -r {region} {RESTORE[about['type']]}"
+        f"custodian run -s output -r {region} {RESTORE}"
     )
 
 

@@ -1,14 +1,12 @@
 """Giving IAM back: who carries the guard's denial (a filter), and taking it off (an action)."""
 
-import time
-
 from c7n.exceptions import PolicyExecutionError
 from c7n.filters import Filter
 from c7n.utils import type_schema
 
 from c7n_iamguard import aws_names
 from c7n_iamguard.aws_names import REQUEST_TAG, RESTORED_TAG
-from c7n_iamguard.event import notes
+from c7n_iamguard.event import IAMEvent, time_text
 from c7n_iamguard.iam import principals
 from c7n_iamguard.iam.actions import DecidingAction
 from c7n_iamguard.iam.authorization_details import has_details
@@ -104,7 +102,7 @@ class IAMAccessRevoked(PolicyOption, Filter):
 
         :raises botocore.exceptions.ClientError: whatever IAM answers, but that a principal does not exist
         """
-        client, kind = iam(self.manager), principals.kind_of(self.manager)
+        client, kind, event = iam(self.manager), principals.kind_of(self.manager), IAMEvent.of(event)
 
         def carried(principal):
             details = has_details(self.manager, principal)
@@ -113,8 +111,8 @@ class IAMAccessRevoked(PolicyOption, Filter):
 
         revoked = []
         for principal, forms in zip(resources, map_threaded(self, carried, resources), strict=True):
-            if forms is None:
-                notes(event)["gone"] = True
+            if forms is None and event is not None:
+                event.gone = True
             elif forms:
                 principal[self.annotation] = forms
                 revoked.append(principal)
@@ -209,8 +207,7 @@ class RestoreIAMAccess(DecidingAction):
                 return None
             forms = forms_in(state, self.kind, self.policy_arn, self.boundary_arn)
             if forms:
-                now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-                self.change(client, "tag_{}", name, Tags=[{"Key": RESTORED_TAG, "Value": now}])
+                self.change(client, "tag_{}", name, Tags=[{"Key": RESTORED_TAG, "Value": time_text()}])
             for form in ("boundary", "managed", "inline"):
                 if form in forms:
                     self.take_off(client, name, form)

@@ -10,7 +10,7 @@ from c7n.utils import type_schema
 
 from c7n_iamguard import aws_names
 from c7n_iamguard.decisions import facts
-from c7n_iamguard.event import notes
+from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.iam import managed_policies, principals
 from c7n_iamguard.iam.actions import DecidingAction
 from c7n_iamguard.iam.client import error_code, iam, retry_conflicts
@@ -147,7 +147,7 @@ class RevokeIAMAccess(DecidingAction):
         :returns: a record per denied principal: its name, how, and the event's id, name and time
         :raises PolicyExecutionError: if one of them could not be denied, after all were tried
         """
-        client = iam(self.manager)
+        client, event = iam(self.manager), IAMEvent.of(event)
         managed_policies.forget(managed_policies.changed_policy(event))
         return self.try_all(resources, lambda one: self.try_to_revoke(client, one, event), "deny IAM to")
 
@@ -156,7 +156,7 @@ class RevokeIAMAccess(DecidingAction):
 
         :returns: the record for Custodian's output; None if the principal is gone; the error if it failed
         """
-        if notes(event).get("gone"):
+        if event is not None and event.gone:
             return None  # a filter has found that the name is nobody's: whoever takes it now has not called
         name, rungs, how, reason = principal[self.kind.name_key], {}, None, None
         verdict = "would-revoke" if self.observes else "revoked"
@@ -169,10 +169,10 @@ class RevokeIAMAccess(DecidingAction):
             verdict, reason = "cannot-revoke", str(why)
         except client.exceptions.NoSuchEntityException:
             if event is None:
-                self.record_decision(
-                    "let-pass", principal, event, reason=f"the {self.kind.name} does not exist any more"
-                )
-            notes(event)["gone"] = True
+                reason = f"the {self.kind.name} does not exist any more"
+                self.record_decision("let-pass", principal, event, reason=reason)
+            else:
+                event.gone = True
             return None
         except Exception as error:
             self.record_decision("failed", principal, event, reason=str(error), rungs=rungs)

@@ -1,0 +1,80 @@
+"""What a policy's mode need not say: how each function of the guard is set up. What the policy says itself wins."""
+
+from c7n.utils import get_partition
+
+from c7n_iamguard.aws_names import FUNCTION_PREFIX
+from c7n_iamguard.settings import is_template
+
+HANDLER = "c7n_iamguard.handler.run"
+PACKAGE = "c7n_iamguard"
+ANY = "*"
+
+COMMON = {
+    "function-prefix": FUNCTION_PREFIX,
+    "runtime": "python3.13",
+    "handler": HANDLER,
+    "packages": [PACKAGE],
+    "memory": 1769,  # one whole processor, so that no event waits for a share of one
+    "environment": {"Variables": {"C7N_DEBUG_EVENT": "no"}},  # one log line per decision is enough
+}
+BY_TYPE = {
+    "cloudtrail": {
+        "timeout": 120,
+        "environment": {"Variables": {"C7N_SKIP_ERR_EVENT": "no"}},  # calls that failed count, too
+        "pattern": {"source": ["aws.iam"]},  # nobody but AWS can put events of this source
+    },
+    "periodic": {"timeout": 900},
+}
+#: c7n renders the event's name ``*``, which matches no call by itself.
+ANY_NAME = {"pattern": {"detail": {"eventName": [{"exists": True}]}}}
+
+
+def is_guards(policy):
+    """Whether a policy is the guard's: it uses one of the plugin's filters, actions or sources."""
+    return any(type(part).__module__.startswith(f"{PACKAGE}.") for part in parts_of(policy))
+
+
+def parts_of(policy):
+    """The source, filters and actions of a policy."""
+    manager = policy.resource_manager
+    return (manager.source, *manager.iter_filters(), *manager.actions)
+
+
+def listens_to_any_call(mode):
+    """Whether a mode listens to any call, instead of listed ones."""
+    return any(isinstance(event, dict) and event.get("event") == ANY for event in mode.get("events") or ())
+
+
+def fill_in(policy):
+    """Fill in what a policy's mode does not say."""
+    mode = policy.data["mode"]
+    defaults = merged(COMMON, BY_TYPE[mode["type"]])
+    if listens_to_any_call(mode):
+        defaults = merged(defaults, ANY_NAME)
+    policy.data["mode"] = merged(defaults, mode)
+    queue = dead_letter_queue(policy)
+    if queue:
+        policy.data["mode"].setdefault("dead_letter_config", {}).setdefault("TargetArn", queue)
+
+
+def merged(defaults, own):
+    """Two JSON objects as one, key by key; where both have a value, ``own`` wins."""
+    both = {
+        key: merged(defaults[key], own[key])
+        for key in defaults.keys() & own.keys()
+        if isinstance(defaults[key], dict) and isinstance(own[key], dict)
+    }
+    return {**defaults, **own, **both}
+
+
+def function_name(policy):
+    """The name of a policy's function, of its rule and of its dead-letter queue."""
+    return policy.data["mode"].get("function-prefix", FUNCTION_PREFIX) + policy.name
+
+
+def dead_letter_queue(policy):
+    """The ARN of a function's dead-letter queue; None while the account is not known."""
+    if is_template(policy):
+        return None
+    region, account = policy.options.region, policy.options.account_id
+    return f"arn:{get_partition(region)}:sqs:{region}:{account}:{function_name(policy)}"
