@@ -234,7 +234,7 @@ def _object(parent, key, where):
     return value
 
 
-def text(parent, key):
+def text(parent: object, key: str) -> str | None:
     """The text under a key; None if it is missing, is no text, or ``parent`` is no JSON object."""
     value = parent.get(key) if isinstance(parent, dict) else None
     return value if isinstance(value, str) else None
