@@ -180,7 +180,8 @@ def test_a_name_that_is_left_out_means_the_caller_only_with_a_key_of_theirs(
 def test_a_new_access_key_is_the_callers_if_the_response_says_so(identity):
     """CreateAccessKey without any parameter has no parameters in its record, but a response."""
     assert judged("CreateAccessKey", None, identity, responseElements=KEY_OF["pat"])
-    assert not judged("CreateAccessKey", None, identity, responseElements=KEY_OF["eve"])
+    for other in (KEY_OF["eve"], {"accessKey": "pat"}, {"accessKey": {"userName": ["pat"]}}, "pat", ["pat"]):
+        assert not judged("CreateAccessKey", None, identity, responseElements=other)
     assert not judged("CreateAccessKey", {"userName": "eve"}, identity, responseElements=KEY_OF["pat"])
 
 
