@@ -31,6 +31,8 @@ VERSION_TAG = "iam-guard-version"
 OBSERVES_TAG = "iam-guard-observes"
 #: The tag of a catch-up's function that says since when it judges calls, and whether it observed since then.
 SINCE_TAG = "iam-guard-since"
+#: What the end of that tag says if it observed.
+OBSERVED = " observed"
 
 #: The path of Identity Center's roles, and that of service-linked roles. Only AWS can change these roles.
 IDENTITY_CENTER_PATH, SERVICE_LINKED_PATH = "/aws-reserved/sso.amazonaws.com/", "/aws-service-role/"

@@ -18,6 +18,8 @@ from typing import Any
 DETAIL_TYPE = "AWS API Call via CloudTrail"
 EVENT_SOURCE = "iam.amazonaws.com"
 
+#: Types of callers behind whom no IAM user or role of the account stands.
+OTHER_TYPES = {"Root", "FederatedUser", "AWSService", "AWSAccount", "Directory", "IdentityCenterUser"}
 #: How CloudTrail and the guard's tags write a time.
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 #: For how many seconds after a call its caller's name counts as still theirs.
@@ -76,12 +78,9 @@ class IAMEvent(dict[str, Any]):
 
     def forget(self) -> None:
         """Forget what was noted, before the event is judged once more."""
-        #: Why the caller is meant to use IAM, for the log.
-        self.meant: str | None = None
-        #: IAM does not know the principal under this name.
-        self.gone = False
-        #: An action has logged its decision, or its failure.
-        self.decided = self.failed = False
+        self.meant: str | None = None  #: why the caller is meant to use IAM, for the log
+        self.gone = False  #: IAM does not know the principal under this name
+        self.decided = self.failed = False  #: an action has logged its decision, or its failure
 
     @cached_property
     def record(self) -> dict[str, Any]:

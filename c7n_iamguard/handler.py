@@ -27,7 +27,6 @@ from c7n.utils import format_event, local_session
 from c7n_iamguard import errors
 from c7n_iamguard.decisions import log_line
 from c7n_iamguard.iam import client
-from c7n_iamguard.settings import PINS
 
 log = logging.getLogger("c7n_iamguard")
 
@@ -79,7 +78,7 @@ def load_policies(data, options):
     try:
         AWS.get_resource_types([policy["resource"] for policy in data["policies"]])
         for policy in data["policies"]:
-            for name in policy["metadata"][PINS]["modules"]:
+            for name in policy["metadata"]["iam-guard"]["modules"]:
                 __import__(name)  # import_module would hide it from -X importtime
         return PolicyCollection.from_data(data, options)
     except PolicyValidationError:

@@ -1,5 +1,10 @@
-"""What an operator may write, and the error if it is wrong: it names the policy, the key and the mend."""
+"""What an operator may write, and the error if it is wrong: it names the policy, the key and the fix.
 
+The shipped policies hold placeholders such as ``{admin_groups}``, which c7n fills in from ``iam-guard.yml`` before
+a policy runs. ``custodian validate`` sees them as they are, so that a placeholder is refused only by a run.
+"""
+
+import json
 import re
 
 from c7n.exceptions import PolicyValidationError
@@ -9,77 +14,69 @@ from c7n.utils import get_partition
 from c7n_iamguard import aws_names
 from c7n_iamguard.errors import Refusal
 
-GROUP_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
-ROLE_NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
-ROLE_ARN = re.compile(
-    r"arn:aws[a-z-]*:iam::(?P<account>[0-9]{12}):role/(?:[!-.0-~]+/)*[\w+=,.@-]{1,64}", re.ASCII
-)
+#: The environment variable of a function that holds what its deployment has found out, as JSON. The next deployment
+#: reads it back.
+PINS = "IAM_GUARD"
+
+PLACEHOLDER = re.compile(r"\{\w+\}", re.ASCII)
+#: The settings of ``iam-guard.yml`` by the options that take them.
+SETTINGS = {
+    "groups": "admin_groups",
+    "roles": "admin_roles",
+    "exempt": "exempt",
+    "self-service": "self_service",
+}
+
 POLICY_NAME = re.compile(r"(?:[\w+=,.@-]+/)*[\w+=,.@-]{1,128}", re.ASCII)
 POLICY_ARN = re.compile(
     r"arn:aws[a-z-]*:iam::(?P<account>[0-9]{12}):policy/(?P<name>(?:[!-.0-~]+/)*[\w+=,.@-]{1,128})", re.ASCII
 )
 
 
-#: The variables that c7n-org fills in from an account's ``vars``. If nothing fills one in, c7n leaves it as it
-#: is, and the key of the policy's own ``metadata`` counts.
-VARIABLES = {
-    "{admin_group}": "admin-group",
-    "{admin_roles}": "admin-roles",
-    "{allow_missing_group}": "allow-missing-group",
-    "{observe}": "observe",
-}
+def where_is(element, key):
+    """The element, its key and the setting that fills it in, for messages."""
+    place = f"{'filter' if isinstance(element, Filter) else 'action'}:{element.type} {key}"
+    return f"{place} ({SETTINGS[key]} in iam-guard.yml)" if key in SETTINGS else place
 
 
-def filled_in(policy, where, value):
-    """What a variable stands for; any other value is itself.
+def setting(element, key, default=None):
+    """What an element says under a key, when the policy runs. A text stands for a list of one.
 
-    :param policy: c7n's policy
-    :param where: the element and key, such as ``filter:admin-group-member groups``
-    :raises PolicyValidationError: if neither c7n-org's vars nor the policy's metadata say, or the metadata has
-        the key misspelt
+    :raises Refusal: if nothing has filled in its placeholder
     """
-    if not isinstance(value, str) or value not in VARIABLES:
-        return value
-    key = VARIABLES[value]
-    metadata = policy.data.get("metadata") or {}
-    if metadata.get(key) is None:
-        check_spelling(policy, metadata, key)
-    if is_template(policy):
-        return value
-    if metadata.get(key) is None:
-        mend = f"add {key} to the policy's metadata, or {value[1:-1]} to the account's vars in c7n-org's file"
-        refuse(policy, where, f"{value} has no value", mend)
-    return metadata[key]
+    value = element.data.get(key, default)
+    for each in value if isinstance(value, list) else [value]:
+        if is_placeholder(each):
+            raise Refusal(
+                f"policy:{element.manager.ctx.policy.name} {where_is(element, key)}: nothing has filled in {each}; "
+                "run custodian run --vars-file iam-guard.yml …, or c7n-org with an accounts file that "
+                "deploy/accounts.py has written"
+            )
+    return [value] if isinstance(default, list) and isinstance(value, str) else value
 
 
-def check_spelling(policy, metadata, key):
-    """Refuse a key of the metadata that is a misspelt form of a key that is not there."""
-    from difflib import get_close_matches  # functions have the key
-
-    names = {str(name).lower(): name for name in metadata}
-    for found in get_close_matches(key, names, cutoff=0.85):
-        refuse(policy, f"metadata {names[found]}", "there is no such key", f"write {key}")
+def is_placeholder(value):
+    """Whether a value waits for a setting."""
+    return isinstance(value, str) and bool(PLACEHOLDER.fullmatch(value))
 
 
-def name_list(policy, where, value):
-    """A list of names, with its variables filled in; a variable may stand for several names."""
-    if not isinstance(value, list):
-        return value
-    filled = [filled_in(policy, where, item) for item in value]
-    return [name for item in filled for name in (item if isinstance(item, list) else [item])]
+def pins_of(policy):
+    """What a deployment has found out for the function: who is meant to use IAM, by id. None outside a function."""
+    variables = policy.data.get("mode", {}).get("environment", {}).get("Variables", {})
+    return json.loads(variables[PINS]) if PINS in variables else None
 
 
-def refuse(policy, where, problem, mend):
+def refuse(policy, where, problem, fix):
     """Raise the error for a setting.
 
     :param policy: c7n's policy
     :param where: the element and key, such as ``filter:admin-group-member groups``
     :raises PolicyValidationError: always
     """
-    raise PolicyValidationError(f"policy:{policy.name} {where}: {problem}; {mend}")
+    raise PolicyValidationError(f"policy:{policy.name} {where}: {problem}; {fix}")
 
 
-def stop(element, problem, mend):
+def refuse_account(element, problem, fix):
     """Raise the error for an account in which a policy would deny people who are meant to use IAM.
 
     :param element: c7n's filter or action
@@ -87,34 +84,9 @@ def stop(element, problem, mend):
     """
     manager = element.manager
     raise Refusal(
-        f"policy:{manager.ctx.policy.name} filter:{element.type}: {problem} in account "
-        f"{manager.config.account_id}; {mend}"
+        f"policy:{manager.ctx.policy.name} {element.type}: {problem} in account "
+        f"{manager.config.account_id}; {fix}"
     )
-
-
-#: A deployed policy keeps the ids of its admins under this key of its ``metadata``.
-PINS = "iam-guard"
-
-
-def pinned(policy):
-    """What was pinned when a policy was deployed; empty outside of a function."""
-    return (policy.data.get("metadata") or {}).get(PINS, {})
-
-
-def pin(policy, pins):
-    """Keep something in a policy that is about to be deployed."""
-    policy.data.setdefault("metadata", {}).setdefault(PINS, {}).update(pins)
-
-
-def check_variables(policy, where, value):
-    """Refuse text with a ``{variable}`` that nothing has filled in.
-
-    ``custodian validate`` sees policies before anything fills them in, so there they pass.
-    """
-    if "{" in value and not is_template(policy):
-        refuse(
-            policy, where, f"the variable in {value!r} has no value", "define it, or write the value itself"
-        )
 
 
 def is_template(policy):
@@ -122,35 +94,9 @@ def is_template(policy):
     return policy.options.account_id in (None, "na")
 
 
-def check_names(policy, where, names, noun, pattern, example, mend):
-    """Refuse a list of names that cannot be meant: empty, or with something else than a name.
-
-    :param noun: what is named, such as ``group``
-    :param pattern: what a name matches
-    :param mend: what to do about a name that does not match
-    """
-    if not isinstance(names, list) or not names:
-        refuse(policy, where, f"{names!r} is no list of {noun}s", f"name at least one, such as [{example}]")
-    for name in names:
-        if not isinstance(name, str):
-            refuse(policy, where, f"{name!r} is no {noun}'s name", "write it as text, in quotes")
-        check_variables(policy, where, name)
-        if "{" not in name and not pattern.fullmatch(name):
-            refuse(policy, where, f"{name!r} is no {noun}'s name", mend)
-
-
-def check_keys(policy, where, data, known):
-    """Refuse keys that an element does not have."""
-    for key in data:
-        if key not in known:
-            refuse(policy, f"{where} {key}", "there is no such key", f"use {' or '.join(known)}")
-
-
 def check_boolean(policy, where, value):
     """Refuse what is neither true nor false."""
-    if is_template(policy) and value in VARIABLES:
-        return
-    if not isinstance(value, bool):
+    if not isinstance(value, bool) and not is_placeholder(value):
         refuse(policy, where, f"{value!r} is neither true nor false", "write true or false, without quotes")
 
 
@@ -158,59 +104,24 @@ def check_policy(policy, where, value):
     """Refuse what is neither a managed policy's name nor the ARN of one in the account."""
     if not isinstance(value, str):
         refuse(policy, where, f"{value!r} is no text", "give the policy's name or ARN")
-    check_variables(policy, where, value)
-    if "{" in value:
-        return
     arn = POLICY_ARN.fullmatch(value)
     if not arn and (value.startswith("arn:") or not POLICY_NAME.fullmatch(value)):
-        refuse(
-            policy,
-            where,
-            f"{value!r} is neither a policy's name nor its ARN",
-            "write DenyIAMAccess, or arn:aws:iam::111122223333:policy/DenyIAMAccess",
-        )
+        fix = "write DenyIAMAccess, or arn:aws:iam::111122223333:policy/DenyIAMAccess"
+        refuse(policy, where, f"{value!r} is neither a policy's name nor its ARN", fix)
     if arn and not is_template(policy) and arn["account"] != policy.options.account_id:
-        refuse(
-            policy,
-            where,
-            f"{value!r} is of another account than {policy.options.account_id}",
-            "write its name alone",
-        )
-
-
-class GroupsOption:
-    """The option ``groups`` of a filter or action: the names of the admin groups. A mixin."""
-
-    @property
-    def group_names(self):
-        """The admin groups' names, as the policy or its variables give them."""
-        return name_list(self.manager.ctx.policy, self.groups_key, self.data.get("groups", ["admins"]))
-
-    @property
-    def groups_key(self):
-        """The element and key, for messages."""
-        return f"{'filter' if isinstance(self, Filter) else 'action'}:{self.type} groups"
-
-    def check_groups(self):
-        """Refuse names that are no groups' names.
-
-        :raises PolicyValidationError: naming the policy, the key and the mend
-        """
-        mend = "use the name alone, without path, ARN or wildcards"
-        policy, where = self.manager.ctx.policy, self.groups_key
-        check_names(policy, where, self.group_names, "group", GROUP_NAME, "admins", mend)
+        problem = f"{value!r} is of another account than {policy.options.account_id}"
+        refuse(policy, where, problem, "write its name alone")
 
 
 class PolicyOption:
     """The option ``policy`` of a filter or action: which managed policy denies IAM. A mixin."""
 
-    def check_policy_option(self, kind):
+    def check_policy_option(self):
         """Refuse a value that names no managed policy of the account.
 
-        :param kind: ``filter`` or ``action``
-        :raises PolicyValidationError: naming the policy, the key and the mend
+        :raises PolicyValidationError: naming the policy, the key and the fix
         """
-        check_policy(self.manager.ctx.policy, f"{kind}:{self.type} policy", self.managed_policy)
+        check_policy(self.manager.ctx.policy, where_is(self, "policy"), self.managed_policy)
 
     @property
     def managed_policy(self):

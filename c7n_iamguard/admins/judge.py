@@ -1,142 +1,95 @@
-"""Who is meant to use IAM: what such filters have in common, and the filter ``admin-group-member``.
+"""The judge: was a caller meant to make a call to IAM? Pure.
 
-A criterion is pinned when its policy is deployed: the function knows groups and roles by the ids that they had
-then, because ids survive renaming, and names can be taken by somebody else.
+The event path asks it, and so do the catch-ups, the containment, the protection of the admin group, the previews
+and the replay. The judge knows people by id: a path or a name makes nobody anybody. It reads neither IAM nor
+CloudTrail. Whoever asks tells it who is in an admin group: IAM tells of now, the history of then.
 """
 
-from functools import cached_property
+from __future__ import annotations
 
-from c7n.filters import Filter
-from c7n.resources.iam import User
-from c7n.utils import type_schema
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from c7n_iamguard.admins.groups import AdminGroups
-from c7n_iamguard.event import IAMEvent
-from c7n_iamguard.iam import authorization_details
-from c7n_iamguard.iam.client import iam, map_threaded
-from c7n_iamguard.settings import GroupsOption, check_boolean, check_keys, filled_in
+from c7n_iamguard.admins import self_service
+from c7n_iamguard.aws_names import IDENTITY_CENTER_PATH, OWN_ROLES
+from c7n_iamguard.event import Caller
+
+#: Until when an entry of the settings counts that is still there.
+FOREVER = float("inf")
 
 
-class AdminCriterion(Filter):
-    """A filter for principals who are meant to use IAM.
+class Verdict(NamedTuple):
+    """An answer of the judge, with the reason for it. Unknown never denies, removes or takes back."""
 
-    The mode finds a policy's criteria by this class: it has them pinned when the policy is deployed, and
-    prepared when the function starts. A policy that revokes without a criterion is refused.
+    meant: bool | None  #: None: unknown
+    reason: str
+
+
+NOT_LISTED = Verdict(False, "not on any list")
+#: Whether the user in question is in one of the groups of these ids.
+InGroup = Callable[[Collection[str]], Verdict]
+
+
+@dataclass(frozen=True)
+class Meant:
+    """Who is meant to use IAM: the settings' entries, each with the moment until which it counts.
+
+    An entry that was taken off a list counts until then, so that earlier calls are not held against anybody.
     """
 
-    #: Whether ``not`` of the filter leaves those alone who are meant to use IAM.
-    spares_admins = True
-
-    def pin(self):
-        """The ids of what the criterion names, for the function to know it by; nothing if it names nothing.
-
-        :returns: a JSON object that becomes part of the policy's pins
-        :raises PolicyExecutionError: if nobody in the account would be meant to use IAM
-        """
-        return {}
-
-    def prepare(self):
-        """Ask IAM, while the function starts, what can be asked before the first event."""
-
-    def check_allow(self, key):
-        """Check the key that allows what the criterion names to be missing."""
-        check_boolean(self.manager.ctx.policy, f"filter:{self.type} {key}", self.value_of(key, False))
-
-    def value_of(self, key, default=None):
-        """What the policy says under a key, with its variable filled in."""
-        value = self.data.get(key, default)
-        return filled_in(self.manager.ctx.policy, f"filter:{self.type} {key}", value)
+    groups: Mapping[str, float] = field(default_factory=dict)  #: ids of admin groups
+    roles: Mapping[str, float] = field(default_factory=dict)  #: ids of roles
+    role_names: Collection[str] = ()  #: the names under which these roles were listed, in lower case
+    patterns: Collection[str] = ()  #: ``AWSReservedSSO_NAME_*``
+    exempt: Mapping[str, float] = field(default_factory=dict)  #: ids of users, roles and sessions
+    self_service: Mapping[str, float] = field(default_factory=dict)  #: calls about oneself
 
 
-@User.filter_registry.register("admin-group-member")
-class AdminGroupMember(GroupsOption, AdminCriterion):
-    """Users who are in one of the admin groups.
+def judge(
+    call: Mapping[str, Any] | None, who: Caller, moment: float, meant: Meant, in_admin_group: InGroup
+) -> Verdict:
+    """Whether somebody was meant to call IAM.
 
-    ``groups`` names the groups, ``admins`` by default; names match without regard to case, as in IAM.
-    ``{admin_group}`` stands for what c7n-org's ``vars`` say of the account, a name or a list, or else for the
-    policy's own ``metadata: {admin-group: …}``.
-
-    Deploying a policy pins the groups' ids. From then on the function knows them under any name, and takes no
-    other group for them. If one of them is gone, or all are empty, events of users outside of them fail.
-
-    An error of IAM ends the run with that error: it never counts as "in no group". A user who does not exist
-    does not match.
-
-    If an admin group does not exist, or none has a member, the policy is neither deployed nor run over an
-    account, because it would deny everybody. ``allow-missing-group: true`` says that this is meant, as in an
-    account where everybody comes in through roles.
-
-    :example:
-
-    .. code-block:: yaml
-
-        policies:
-          - name: iam-users-outside-the-admin-group
-            resource: aws.iam-user
-            filters:
-              - not:
-                  - type: admin-group-member
-                    groups: [admins]
-
-    Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListGroupsForUser.html
+    :param call: CloudTrail's record of the call; None if it is about any call
+    :param who: the user or role that called
+    :param moment: when, in seconds since 1970
+    :param in_admin_group: is asked about users who are not exempt
     """
+    session = f"{who.id}:{who.session}" if who.session else ""
+    for entry in (who.id, session):
+        if entry and moment < meant.exempt.get(entry, 0):
+            return Verdict(True, f"exempt: {entry}")
+    if who.kind == "role":
+        return judge_role(who.id, str(who.name), who.path or "/", moment, meant)
+    if who.kind != "user":
+        return NOT_LISTED
+    if call is not None and self_service.about_themselves(call, who, valid(meant.self_service, moment)):
+        return Verdict(True, f"self-service: {call.get('eventName')}")
+    return in_admin_group(valid(meant.groups, moment))
 
-    # c7n reports a schema error inside a "not" block as a page of alternatives. So the schema lets wrong
-    # values and keys pass here, and validate() refuses them in one sentence.
-    schema = type_schema("admin-group-member", **{"groups": {}, "allow-missing-group": {}})
-    schema["patternProperties"] = {".": {}}
-    permissions = ("iam:ListGroupsForUser", "iam:GetGroup", "iam:ListGroups")
-    annotation = "c7n:AdminGroups"
 
-    @cached_property
-    def groups(self):
-        """The :class:`~c7n_iamguard.admins.groups.AdminGroups` of the filter."""
-        return AdminGroups(self, self.group_names, self.value_of("allow-missing-group", False))
+def judge_role(role_id: str | None, name: str, path: str, moment: float, meant: Meant) -> Verdict:
+    """Whether a role was meant to use IAM. Another role of a listed name is unknown until the next deployment."""
+    if role_id and moment < meant.roles.get(role_id, 0):
+        return Verdict(True, f"admin role {name}")
+    if is_reserved(name, path, meant.patterns):
+        return Verdict(True, f"admin role {name}")
+    if name.lower() in meant.role_names or name in OWN_ROLES:
+        reason = f"the role {name!r} ({role_id}) is not the one that was listed under this name"
+        return Verdict(None, f"{reason}; deploy the policies again if this role is meant, or rename it")
+    return NOT_LISTED
 
-    def validate(self):
-        """Check the groups' names, and that there is no other key.
 
-        :raises PolicyValidationError: naming the policy, the key and the mend
-        """
-        policy, where = self.manager.ctx.policy, f"filter:{self.type}"
-        check_keys(policy, where, set(self.data) - {"type"}, ("groups", "allow-missing-group"))
-        self.check_groups()
-        self.check_allow("allow-missing-group")
+def is_reserved(name: str, path: str, patterns: Collection[str]) -> bool:
+    """Whether a role is one of Identity Center's, of a permission set that is listed."""
+    place = re.escape(IDENTITY_CENTER_PATH) + r"([a-z0-9-]+/)?"
+    return re.fullmatch(place, path) is not None and any(
+        re.fullmatch(re.escape(pattern.removesuffix("*")) + "[0-9a-f]{16}", name) for pattern in patterns
+    )
 
-    def pin(self):
-        """The admin groups' ids; see :meth:`c7n_iamguard.admins.groups.AdminGroups.pin`."""
-        return self.groups.pin()
 
-    def prepare(self):
-        """Look at the admin groups."""
-        self.groups.prepare()
-
-    def process(self, resources, event=None):
-        """The users among ``resources`` who are in an admin group.
-
-        :raises PolicyExecutionError: if it is unknown who the admins are
-        :raises botocore.exceptions.ClientError: whatever IAM answers, but that a user does not exist
-        """
-        event = IAMEvent.of(event)
-        client, admin_groups = iam(self.manager), self.groups.by_id(event)
-        if all(authorization_details.has_details(self.manager, user) for user in resources):
-            memberships = [user[authorization_details.GROUPS] for user in resources]
-        else:
-            names = [user["UserName"] for user in resources]
-            memberships = map_threaded(self, lambda name: self.groups.of_user(client, name), names)
-
-        members = []
-        for user, groups in zip(resources, memberships, strict=True):
-            if groups is None:
-                if event is not None:
-                    event.gone = True
-                continue
-            found = self.groups.lawful(groups, admin_groups, event)
-            if found:
-                if event is not None:
-                    event.meant = "in admin group " + ", ".join(found)
-                user[self.annotation] = found
-                members.append(user)
-        if len(members) < len(resources):
-            self.groups.check(event)
-        return members
+def valid(entries: Mapping[str, float], moment: float) -> set[str]:
+    """The entries that counted at a moment."""
+    return {entry for entry, until in entries.items() if moment < until}

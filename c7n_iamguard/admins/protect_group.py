@@ -1,18 +1,20 @@
 """The admin group: whom a non-admin added to it (a filter), and taking them out again (an action)."""
 
 import time
+from functools import cached_property
 
 from c7n.exceptions import PolicyExecutionError
 from c7n.resources.iam import User
 from c7n.utils import type_schema
 
-from c7n_iamguard.admins.groups import AdminGroups, explains
-from c7n_iamguard.admins.judge import AdminGroupMember
+from c7n_iamguard.admins import groups
+from c7n_iamguard.admins.filters import MeantFilter, meant_schema
+from c7n_iamguard.admins.judge import Verdict, valid
+from c7n_iamguard.admins.options import MeantOptions, check_meant
 from c7n_iamguard.event import IAMEvent, MalformedEvent, str_or_none
 from c7n_iamguard.iam.actions import DecidingAction
 from c7n_iamguard.iam.client import iam, retry_conflicts
 from c7n_iamguard.iam.principals import USER
-from c7n_iamguard.settings import GroupsOption
 
 #: Events come in any order. How many seconds to wait before an addition by an admin counts as lawful: by then, the
 #: event that made the admin one has been handled, too.
@@ -22,11 +24,11 @@ LOOKS, PAUSE = 3, 1
 
 
 @User.filter_registry.register("unintended-admin-group-member")
-class UnintendedAdminGroupMember(AdminGroupMember):
+class UnintendedAdminGroupMember(MeantFilter):
     """Users whom an AddUserToGroup event made a member of an admin group, by a caller who is no admin.
 
-    The user is the one who was added, the caller the one who added them; they may be the same. A caller is an
-    admin if they are in one of ``groups``, not counting a group that the same call made them a member of. An
+    The user is the one who was added, the caller the one who added them; they may be the same. Who is meant to
+    use IAM may add users, but an admin whom the same call made one. An
     admin's addition is judged once more after 20 seconds, because the event that made the caller an admin may come
     later.
 
@@ -47,10 +49,13 @@ class UnintendedAdminGroupMember(AdminGroupMember):
     Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_AddUserToGroup.html
     """
 
-    schema = type_schema("unintended-admin-group-member", **{"groups": {}, "allow-missing-group": {}})
-    schema["patternProperties"] = {".": {}}
-    permissions = (*AdminGroupMember.permissions, "iam:GetUser", "iam:ListUsers")
-    spares_admins = False
+    schema = meant_schema("unintended-admin-group-member")
+    permissions = ("iam:ListGroupsForUser", "iam:GetGroup", "iam:ListGroups", "iam:GetUser", "iam:ListUsers")
+
+    @cached_property
+    def groups(self):
+        """The :class:`.AdminGroups` of the function."""
+        return groups.AdminGroups(self, self.options.pins["groups"])
 
     def process(self, resources, event=None):
         """The users among ``resources`` who were added; nobody outside of an event.
@@ -65,67 +70,69 @@ class UnintendedAdminGroupMember(AdminGroupMember):
             return []
         group = str_or_none(record.get("requestParameters"), "groupName")
         if group is None:
-            raise MalformedEvent("detail.requestParameters.groupName is missing")
-        self.groups.by_id(event)  # fails if the function does not know them
-        self.groups.check(event)
-        admin_groups = self.groups.by_id(event)  # under the names of now
-        names = {name.lower() for name in (*admin_groups.values(), *self.groups.pins)}
-        who = event.who
+            raise MalformedEvent("requestParameters.groupName is missing")
+        meant = self.options.known(event)
+        self.groups.check()
+        names = {name.lower() for name in (*self.groups.names.values(), *self.groups.pins)}
         if group.lower() not in names:
             for user in resources:
-                self.check_another_group(event, group, user, admin_groups, who)
+                self.check_another_group(event, group, user, meant)
             return []
-        if self.is_admin(event, who, admin_groups):
+        if self.is_meant(event, meant):
             time.sleep(SETTLED_SECONDS if event.is_fresh else 0)
-            if self.is_admin(event, who, admin_groups):
+            if self.is_meant(event, meant):
                 return []
         if not event.is_fresh:
             raise PolicyExecutionError(
-                f"{who.name}, who added somebody to the admin group, is no admin now, and nobody can tell whether "
-                "they were one: look at the admin group"
+                f"{event.who.name}, who added somebody to the admin group, is no admin now, and nobody can tell "
+                "whether they were one: review the admin group's members"
             )
-        return [self.added_user(user, who) for user in resources]
+        return [self.added_user(user, event.who) for user in resources]
 
-    def check_another_group(self, event, group, user, admin_groups, who):
+    def check_another_group(self, event, group, user, meant):
         """Make sure that a group of another name is no admin group that had this name for a while.
 
         :raises PolicyExecutionError: if nobody can tell
         """
         client = iam(self.manager)
-        groups = self.groups.of_user(client, user["UserName"])
-        if groups is not None and not any(found["GroupId"] in admin_groups for found in groups):
+        of_user = groups.of_user(client, user["UserName"])
+        if of_user is not None and not any(each["GroupId"] in self.groups.names for each in of_user):
             return
-        if groups is None:
-            found = self.groups.named(client, group)
-            if explains(event.record, group, found) and found[0]["GroupId"] not in admin_groups:
+        if of_user is None:
+            named = groups.named(client, group)
+            if groups.explains(event.record, group, named) and named[0]["GroupId"] not in self.groups.names:
                 return
         # A member of an admin group was added to some group. Names may have been swapped, so an admin may do this.
-        if not self.is_admin(event, who, admin_groups):
+        if not self.is_meant(event, meant):
             raise PolicyExecutionError(
-                f"{who.name}, who is no admin, added {user['UserName']} to the group {group!r}, and nobody can "
-                "tell whether that was the admin group under another name: look at the admin group"
+                f"{event.who.name}, who is no admin, added {user['UserName']} to the group {group!r}, and nobody "
+                "can tell whether that was the admin group under another name: review the admin group's members"
             )
 
-    def is_admin(self, event, who, admin_groups):
-        """Whether an event's caller is an admin, under whatever name they have now.
+    def is_meant(self, event, meant):
+        """Whether an event's caller is meant to use IAM, under whatever name they have now.
 
-        :raises PolicyExecutionError: if the caller of an old event is gone: not knowing is not "no"
+        :raises PolicyExecutionError: if nobody can tell: not knowing is not "no"
         """
-        client = iam(self.manager)
-        groups = None
+        verdict = self.judge_call(event, event.who, meant, lambda ids: self.membership(event, ids))
+        if verdict.meant is None:
+            raise PolicyExecutionError(verdict.reason)
+        return verdict.meant
+
+    def membership(self, event, admin_ids):
+        """Whether an event's caller is in an admin group now; see :func:`.groups.membership`."""
+        client, who, of_user = iam(self.manager), event.who, None
         if event.is_fresh:
-            groups = self.groups.of_user(client, who.name)
-        if groups is None and who.id:
+            of_user = groups.of_user(client, who.name)
+        if of_user is None and who.id:
             user = USER.by_id(client, who.id)
-            groups = self.groups.of_user(client, user["UserName"]) if user else None
-        if groups is None and not event.is_fresh:
-            raise PolicyExecutionError(
-                f"{who.name}, who added somebody to the admin group, is gone, and nobody can tell whether they "
-                "were an admin: look at the admin group"
+            of_user = groups.of_user(client, user["UserName"]) if user else None
+        if of_user is None and not event.is_fresh:
+            reason = (
+                "is gone, and nobody can tell whether they were an admin: review the admin group's members"
             )
-        found = self.groups.lawful(groups or [], admin_groups, event)
-        event.meant = "in admin group " + ", ".join(found) if found else None
-        return bool(found)
+            return Verdict(None, f"{who.name}, who added somebody to the admin group, {reason}")
+        return groups.membership(of_user or [], admin_ids, event)
 
     def added_user(self, user, who):
         """The added user under the name that they have now.
@@ -133,23 +140,24 @@ class UnintendedAdminGroupMember(AdminGroupMember):
         :raises PolicyExecutionError: if IAM knows no such user
         """
         client = iam(self.manager)
-        found = USER.by_name(client, user["UserName"])
+        current = USER.by_name(client, user["UserName"])
         themself = user["UserName"].lower() == who.name.lower()
-        if themself and who.id and (found is None or found["UserId"] != who.id):
-            found = USER.by_id(client, who.id)  # somebody else has taken the name since
-        if found is None:
+        if themself and who.id and (current is None or current["UserId"] != who.id):
+            current = USER.by_id(client, who.id)  # somebody else has taken the name since
+        if current is None:
             raise PolicyExecutionError(
-                f"{user['UserName']}, who was added to the admin group, is gone or renamed: look at the admin group"
+                f"{user['UserName']}, who was added to the admin group, is gone or renamed: "
+                "review the admin group's members"
             )
-        return found
+        return current
 
 
 @User.action_registry.register("remove-from-admin-group")
-class RemoveFromAdminGroup(GroupsOption, DecidingAction):
+class RemoveFromAdminGroup(DecidingAction):
     """Takes users out of the admin groups, and makes sure that they are out.
 
-    ``groups`` names the groups, as for ``admin-group-member``; in a function they are known by the ids that
-    they had when the policy was deployed. With ``observe: true`` nothing changes in IAM, and the decision is
+    ``groups`` names the groups, as for ``admin-group-member``; a function knows them by the ids that they had when
+    the policy was deployed. With ``observe: true`` nothing changes in IAM, and the decision is
     ``would-revoke``.
 
     :example:
@@ -175,17 +183,27 @@ class RemoveFromAdminGroup(GroupsOption, DecidingAction):
 
     schema = type_schema(
         "remove-from-admin-group",
-        groups={"type": "array", "items": {"type": ["string", "array"]}},
+        groups={"type": ["array", "string"]},
         observe={"type": ["boolean", "string"]},
+        required=["groups"],
     )
     permissions = ("iam:RemoveUserFromGroup", "iam:ListGroupsForUser", "iam:GetGroup", "iam:ListGroups")
+
+    @cached_property
+    def options(self):
+        """The :class:`.MeantOptions` of the action."""
+        return MeantOptions(self)
+
+    def pin(self):
+        """The groups' ids, for the function."""
+        return self.options.pin()
 
     def validate(self):
         """Check the options.
 
-        :raises PolicyValidationError: naming the policy, the key and the mend
+        :raises PolicyValidationError: naming the policy, the key and the fix
         """
-        self.check_groups()
+        check_meant(self)
         self.check_observe()
 
     def process(self, resources, event=None):
@@ -194,50 +212,48 @@ class RemoveFromAdminGroup(GroupsOption, DecidingAction):
         :returns: a record per user who was taken out: UserName and the groups' names
         :raises PolicyExecutionError: if any user could not be taken out, after all were tried
         """
-        event, self.groups = IAMEvent.of(event), AdminGroups(self, self.group_names)
-        admin_groups = self.groups.by_id(event)
+        event = IAMEvent.of(event)
+        admin_ids = valid(self.options.known(event).groups, time.time())
         return self.try_all(
-            resources,
-            lambda user: self.try_to_remove(user, event, admin_groups),
-            "remove from the admin group",
+            resources, lambda user: self.try_to_remove(user, event, admin_ids), "remove from the admin group"
         )
 
-    def try_to_remove(self, user, event, admin_groups):
+    def try_to_remove(self, user, event, admin_ids):
         """Take one user out of the admin groups, and log what came of it.
 
         :returns: the record for Custodian's output; None if there was nothing to do; the error if it failed
         """
         client, name = iam(self.manager), user["UserName"]
         try:
-            found = self.memberships(client, name, admin_groups)
-            if not found:  # as in a second try, after a first one that told nobody
+            member_of = self.memberships(client, name, admin_ids)
+            if not member_of:  # as in a second try, after a first one that told nobody
                 self.record_decision(
                     "acted", user, event, groups=[], reason="no member of the admin group any more"
                 )
                 return {"UserName": name, "groups": []}
             if self.observes:
-                self.record_decision("would-revoke", user, event, groups=found)
-                return {"UserName": name, "groups": found}
-            for group in found:
+                self.record_decision("would-revoke", user, event, groups=member_of)
+                return {"UserName": name, "groups": member_of}
+            for group in member_of:
                 retry_conflicts(client.remove_user_from_group, GroupName=group, UserName=name)
             for _ in range(LOOKS):
-                if not self.memberships(client, name, admin_groups):
+                if not self.memberships(client, name, admin_ids):
                     break
                 time.sleep(PAUSE)
             else:
-                raise PolicyExecutionError(f"{name} is still a member of {', '.join(found)}")
+                raise PolicyExecutionError(f"{name} is still a member of {', '.join(member_of)}")
         except Exception as error:
             self.record_decision("failed", user, event, reason=str(error))
             return error
-        self.record_decision("acted", user, event, groups=found)
-        return {"UserName": name, "groups": found}
+        self.record_decision("acted", user, event, groups=member_of)
+        return {"UserName": name, "groups": member_of}
 
-    def memberships(self, client, name, admin_groups):
+    def memberships(self, client, name, admin_ids):
         """The names of the admin groups that a user is in.
 
         :raises PolicyExecutionError: if IAM does not know the user: they may be a member under another name
         """
-        groups = self.groups.of_user(client, name)
-        if groups is None:
-            raise PolicyExecutionError(f"{name} is gone or renamed: look at the admin group")
-        return [group["GroupName"] for group in groups if group["GroupId"] in admin_groups]
+        of_user = groups.of_user(client, name)
+        if of_user is None:
+            raise PolicyExecutionError(f"{name} is gone or renamed: review the admin group's members")
+        return [group["GroupName"] for group in of_user if group["GroupId"] in admin_ids]

@@ -6,6 +6,7 @@ from contextlib import suppress
 from botocore.exceptions import BotoCoreError, ClientError
 from c7n.utils import get_partition, type_schema
 
+from c7n_iamguard.admins.options import check_meant
 from c7n_iamguard.contain.plan import Nothing, Undo
 from c7n_iamguard.contain.preconditions import Gone, Leave, Looks, denies
 from c7n_iamguard.contain.quarantine import Quarantine
@@ -36,7 +37,7 @@ class UndoIAMCall(Quarantine, DecidingAction):
     tell what was there before, if something that denies would be lifted, or if the call is older than 15
     minutes. If a quarantine of the user or role outweighs what the call gave, it is contained.
 
-    Members of the admin groups are never quarantined. ``groups`` names these, ``[admins]`` by default; the function
+    Members of the admin groups are never quarantined. ``groups`` names these; the function
     knows them by the ids that they had when the policy was deployed. The guard's own roles are spared, too.
 
     Repeating it changes nothing, and what is gone already is no failure. If IAM does not let the guard take
@@ -55,26 +56,17 @@ class UndoIAMCall(Quarantine, DecidingAction):
             mode:
               type: cloudtrail
               role: iam-guard-contain
-              handler: c7n_iamguard.handler.run
-              packages: [c7n_iamguard]
-              environment:
-                Variables: {C7N_SKIP_ERR_EVENT: "no"}
-              dead_letter_config:
-                TargetArn: arn:aws:sqs:us-east-1:111122223333:iam-guard-contain-calls-of-contractors
               events:
                 - source: iam.amazonaws.com
                   event: "*"
                   ids: userIdentity
-              pattern:
-                source: [aws.iam]
-                detail:
-                  eventName: [{exists: true}]
             filters:
               - type: value
                 key: Path
                 value: /contractors/
               - not:
-                  - admin-group-member
+                  - type: admin-group-member
+                    groups: [admins]
             actions:
               - type: undo-iam-call
                 groups: [admins]
@@ -84,8 +76,9 @@ class UndoIAMCall(Quarantine, DecidingAction):
 
     schema = type_schema(
         "undo-iam-call",
-        groups={"type": "array", "items": {"type": ["string", "array"]}},
-        observe={"type": ["boolean", "string"]},
+        groups={"type": ["array", "string"]},
+        observe={"type": ["boolean", "string", "array"]},
+        required=["groups"],
     )
     permissions = (
         "iam:AttachRolePolicy", "iam:AttachUserPolicy", "iam:DeleteGroupPolicy", "iam:DeleteLoginProfile",
@@ -109,7 +102,7 @@ class UndoIAMCall(Quarantine, DecidingAction):
         if not getattr(policy.get_execution_mode(), "any_call", False):
             problem = f"mode {policy.execution_mode} does not tell which calls to take back"
             refuse(policy, f"action:{self.type}", problem, 'use mode: cloudtrail with event: "*"')
-        self.check_groups()
+        check_meant(self)
         self.check_observe()
 
     def prepare(self):

@@ -10,7 +10,7 @@ import time
 from botocore.exceptions import ClientError
 from c7n.exceptions import PolicyExecutionError
 
-from c7n_iamguard.admins.groups import AdminGroups
+from c7n_iamguard.admins import groups
 from c7n_iamguard.aws_names import STACK_SETS_ROLES
 from c7n_iamguard.event import seconds_of, seconds_since
 from c7n_iamguard.iam import managed_policies
@@ -110,7 +110,7 @@ class Looks:
         if target.kind == "user":
             found = USER.by_name(self.client, target.name)
         else:
-            found = next(iter(AdminGroups.named(self.client, target.name)), None)
+            found = next(iter(groups.named(self.client, target.name)), None)
         if found is None or found["CreateDate"].timestamp() >= self.time:
             raise Leave(f"the {target.kind} {target.name} has been deleted, renamed or replaced since")
         raise Gone("what the call gave is gone already")
@@ -149,8 +149,8 @@ class Looks:
             raise Leave(OWN)
         if kind is ROLE:
             return plan
-        groups = AdminGroups.of_user(self.client, name) or []
-        if any(group["GroupId"] in self.spared for group in groups):
+        of_user = groups.of_user(self.client, name) or []
+        if any(group["GroupId"] in self.spared for group in of_user):
             raise PolicyExecutionError(
                 f"the call made {name}, who is a member of the admin group by now, and an admin is never "
                 "quarantined: look who added them"
@@ -196,8 +196,8 @@ class Looks:
         name = plan.call.parameters["GroupName"]
         pages = self.client.get_paginator("get_account_authorization_details")
         pages = pages.paginate(Filter=["Group"], PaginationConfig={"PageSize": 1000})
-        groups = [group for page in pages for group in page["GroupDetailList"]]
-        found = next((group for group in groups if group["GroupName"].lower() == name.lower()), None)
+        every = [group for page in pages for group in page["GroupDetailList"]]
+        found = next((group for group in every if group["GroupName"].lower() == name.lower()), None)
         if found is None or int(found["CreateDate"].timestamp()) > self.time:
             raise Leave(f"the group {name} has been deleted, renamed or replaced since")
         documents = [policy["PolicyDocument"] for policy in found["GroupPolicyList"]]

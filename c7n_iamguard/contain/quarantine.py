@@ -1,18 +1,17 @@
 """The quarantine: what it is, who carries it, and whom it never hits."""
 
-from c7n_iamguard import aws_names, settings
-from c7n_iamguard.admins.groups import AdminGroups
+from functools import cached_property
+
+from c7n_iamguard import aws_names
+from c7n_iamguard.admins.options import MeantOptions
 from c7n_iamguard.iam import managed_policies, principals
 from c7n_iamguard.iam.policy_documents import denies
-from c7n_iamguard.settings import GroupsOption
 
-#: A deployed policy keeps the ids of the groups whose members are never quarantined under this key of its pins.
-PINS = "never-quarantine"
 #: What a quarantine denies.
 EVERYTHING = ("*",)
 
 
-class Quarantine(GroupsOption):
+class Quarantine:
     """The managed policy ``iam-guard-quarantine``, and whom an action never puts it on. A mixin."""
 
     @property
@@ -20,20 +19,22 @@ class Quarantine(GroupsOption):
         """The ARN of the managed policy that denies everything."""
         return self.arn_of(aws_names.QUARANTINE_POLICY)
 
+    @cached_property
+    def options(self):
+        """The :class:`.MeantOptions` of the action."""
+        return MeantOptions(self)
+
     def pin(self):
-        """The ids of the admin groups; a group that does not exist has none."""
-        return {PINS: AdminGroups(self, self.group_names, may_be_missing=True).pin()["groups"]}
+        """The ids of the admin groups."""
+        return self.options.pin()
 
     @property
     def spared(self):
         """The ids of the admin groups, whose members are never quarantined.
 
-        :raises PolicyExecutionError: if the function was deployed without them
+        :raises Refusal: if the function was deployed without them
         """
-        pins = settings.pinned(self.manager.ctx.policy).get(PINS)
-        if pins is None:
-            settings.stop(self, "the function does not know the admin groups' ids", "deploy the policy again")
-        return set(pins.values())
+        return set(self.options.known({}).groups)
 
     def check_quarantine(self, client):
         """Make sure that the quarantine denies everything.

@@ -32,6 +32,10 @@ RESOURCES = ("__init__", "aws", "ec2", "iam", "resource_map", "securityhub", "sf
 WITHOUT_BYTECODE = rf"c7n[/\\]resources[/\\](?!({'|'.join(RESOURCES)})\.py$)"
 
 
+#: What c7n would carry into the function from the command line.
+OUTPUT_OPTIONS = ("log_group", "tracer", "output_dir", "metrics_enabled")
+
+
 class CompiledPolicyLambda(PolicyLambda):
     """c7n's function of a policy. Its archive has the same files, and their bytecode."""
 
@@ -44,11 +48,18 @@ class CompiledPolicyLambda(PolicyLambda):
             self.archive = PythonPackageArchive(cache_file=file)
 
     def get_archive(self):
-        """The archive with the policy, closed."""
-        # c7n-org writes down the default tracer, custodian nothing, and both mean none.
-        if self.policy.options.tracer == "default":
-            self.policy.options.tracer = ""
-        return super().get_archive()
+        """The archive with the policy, closed.
+
+        Custodian's options for output, metrics, logs and tracing stay with the command: the function's role has no
+        rights for them, so that every event would fail.
+        """
+        options = self.policy.options
+        given = {key: options[key] for key in OUTPUT_OPTIONS}
+        options.update(dict.fromkeys(OUTPUT_OPTIONS, ""))
+        try:
+            return super().get_archive()
+        finally:
+            options.update(given)
 
 
 @cache

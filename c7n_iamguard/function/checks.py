@@ -20,7 +20,7 @@ class Check(NamedTuple):
     key: str
     holds: Callable
     problem: str
-    mend: str
+    fix: str
 
 
 def _dict(value):
@@ -47,8 +47,8 @@ FUNCTION = (
           "the function would lack the plugin", "leave it out"),
     Check("member-role", lambda mode: not mode.get("member-role"),
           "the function acts in its own account only", "deploy it to each account"),
-    Check("execution-options", lambda mode: not _dict(mode.get("execution-options")).get("assume_role"),
-          "the function acts in its own account only", "leave out assume_role"),
+    Check("execution-options", lambda mode: not mode.get("execution-options"),
+          "the function's role has no rights for these, so that every event would fail", "leave it out"),
     Check("environment", lambda mode: _variables(mode).get("C7N_CATCH_ERR", "no") == "no",
           "events that fail would be lost", "leave out C7N_CATCH_ERR"),
 )  # fmt: skip
@@ -81,7 +81,7 @@ def check_mode(policy, *tables):
     """Refuse a policy whose mode does not hold what the tables demand.
 
     :param policy: c7n's policy
-    :raises PolicyValidationError: naming the policy, the key and the mend
+    :raises PolicyValidationError: naming the policy, the key and the fix
     """
     if kind_of(policy.resource_manager) is None:
         refuse(
@@ -93,7 +93,7 @@ def check_mode(policy, *tables):
     mode = policy.data["mode"]
     for check in (check for table in tables for check in table):
         if not check.holds(mode):
-            refuse(policy, f"mode.{check.key}", check.problem, check.mend)
+            refuse(policy, f"mode.{check.key}", check.problem, check.fix)
     queue = _dict(mode.get("dead_letter_config")).get("TargetArn")
     name, known = function_name(policy), dead_letter_queue(policy)
     if queue is not None and (queue != known if known else not str(queue).endswith(f":{name}")):
@@ -104,7 +104,7 @@ def check_mode(policy, *tables):
 def check_filters(policy):
     """Refuse a filter that would look for something in a principal that an event does not tell.
 
-    :raises PolicyValidationError: naming the policy, the filter and the mend
+    :raises PolicyValidationError: naming the policy, the filter and the fix
     """
     kind = kind_of(policy.resource_manager)
     told = (kind.name_key, kind.id_key, "Arn", "Path")
@@ -131,7 +131,7 @@ def check_admins_pass(policy):
 
     A "not" of several filters lets few pass.
 
-    :raises PolicyValidationError: naming the policy and the mend
+    :raises PolicyValidationError: naming the policy and the fix
     """
     manager = policy.resource_manager
     problems = [TAKING_AWAY[action.type] for action in manager.actions if action.type in TAKING_AWAY]
@@ -139,6 +139,8 @@ def check_admins_pass(policy):
         return
     for item in manager.filters:
         if item.type == "not" and len(item.filters) == 1 and getattr(item.filters[0], "spares_admins", False):
+            return
+        if getattr(item, "leaves_out_admins", False):
             return
     example = {"user": "admin-group-member", "role": "admin-role"}[kind_of(manager).name]
     refuse(policy, "filters", problems[0], f"add - not: [{example}], with nothing else in that not")

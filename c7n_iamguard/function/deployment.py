@@ -1,22 +1,22 @@
 """What happens when a policy of the guard is deployed, whatever invokes its function."""
 
+import json
 import logging
 
 from botocore.exceptions import ClientError, NoCredentialsError
 from c7n.utils import get_partition
 
 from c7n_iamguard import __version__, settings
-from c7n_iamguard.aws_names import FUNCTION_ROLES, IAM_REGIONS, OBSERVES_TAG, SINCE_TAG, VERSION_TAG
+from c7n_iamguard.aws_names import FUNCTION_ROLES, IAM_REGIONS, OBSERVED, OBSERVES_TAG, SINCE_TAG, VERSION_TAG
 from c7n_iamguard.errors import Refusal, logged_once
 from c7n_iamguard.event import time_text
+from c7n_iamguard.function import changes
 from c7n_iamguard.function.defaults import fill_in, function_name, is_guards, parts_of
 from c7n_iamguard.iam.actions import observes
 from c7n_iamguard.iam.client import client_of, error_code
 from c7n_iamguard.iam.principals import ROLE, kind_of
 
 log = logging.getLogger("c7n_iamguard")
-
-OBSERVED = " observed"
 
 
 class GuardedFunction:
@@ -35,9 +35,8 @@ class GuardedFunction:
     @property
     def policy_lambda(self):
         """What c7n deploys the function as: with bytecode, if it is guarded."""
-        from c7n_iamguard.function.archive import (
-            CompiledPolicyLambda,  # loads c7n.mu, which functions do not need
-        )
+        # It loads c7n.mu, which functions do not need.
+        from c7n_iamguard.function.archive import CompiledPolicyLambda
 
         return CompiledPolicyLambda if self.guarded else super().policy_lambda
 
@@ -73,20 +72,42 @@ class GuardedFunction:
     def provision_function(self):
         """Deploy a guarded function."""
         self.check_region()
-        tags = self.policy.data["mode"].setdefault("tags", {})
-        tags[VERSION_TAG] = __version__
-        tags[OBSERVES_TAG] = "yes" if observes(self.policy.resource_manager) else "no"
-        deployed = self.deployed_tags()
-        if self.policy.execution_mode == "periodic":
-            tags[SINCE_TAG] = self.judged_since((deployed or {}).get(SINCE_TAG))
-        if deployed is not None:
+        policy, name = self.policy, function_name(self.policy)
+        tags, before = self.deployed_function()
+        observing = observes(policy.resource_manager)
+        pins, warnings = changes.pins_for(policy, before)
+        changes.write(policy, pins)
+        self.leave_out_own_calls(pins["roles"])
+        policy.data.setdefault("metadata", {})["iam-guard"] = {"modules": self.own_modules()}
+        own = policy.data["mode"].setdefault("tags", {})
+        own |= {VERSION_TAG: __version__, OBSERVES_TAG: "yes" if observing else "no"}
+        if policy.execution_mode == "periodic":
+            own[SINCE_TAG] = self.judged_since(tags.get(SINCE_TAG))
+        if tags:
             self.warn_of_a_dead_rule()
-        for element in parts_of(self.policy):
-            if hasattr(element, "pin"):
-                settings.pin(self.policy, element.pin())
-        self.leave_out_own_calls()
-        settings.pin(self.policy, {"modules": self.own_modules()})
-        return super().provision()
+        for warning in warnings:
+            log.warning("%s: %s", name, warning)
+        self.say_what_stays_with_the_command()
+        function = super().provision()
+        observed = {"yes": True, "no": False}.get(tags.get(OBSERVES_TAG))
+        log.info(changes.summary(policy, name, observing, observed, pins))
+        return function
+
+    def say_what_stays_with_the_command(self):
+        """Say so if Custodian was asked for metrics, logs, tracing or output that the function does not get."""
+        options = self.policy.options
+        asked = {"--metrics": options.metrics_enabled, "--log-group": options.log_group}
+        asked |= {
+            "--output-dir": "://" in (options.output_dir or ""),
+            "--trace": options.tracer not in ("", None, "default"),
+        }
+        given = [option for option, value in asked.items() if value]
+        if given:
+            log.info(
+                "%s runs without %s, which stay with this command",
+                function_name(self.policy),
+                ", ".join(given),
+            )
 
     def own_modules(self):
         """The modules of the plugin that the policy's function has to import, and no others at a cold start."""
@@ -106,12 +127,13 @@ class GuardedFunction:
                 f"see nothing; deploy it with -r {right}"
             )
 
-    def leave_out_own_calls(self):
+    def leave_out_own_calls(self, roles):
         """Keep the calls of the guard's own functions from a rule on roles.
 
         By the roles' ids: a rule that left out a name would miss whoever takes that name.
+
+        :param roles: the pinned roles' ids, by name
         """
-        roles = settings.pinned(self.policy).get("roles", {})
         own = [roles[name] for name in FUNCTION_ROLES if name in roles]
         if own and self.policy.execution_mode == "cloudtrail":
             place = self.policy.data["mode"]["pattern"]
@@ -119,16 +141,18 @@ class GuardedFunction:
                 place = place.setdefault(key, {})
             place["principalId"] = [{"exists": False}, {"anything-but": own}]
 
-    def deployed_tags(self):
-        """The tags of the function that is deployed now; None if there is none.
+    def deployed_function(self):
+        """The tags and the pins of the function that is deployed now; none if there is no such function.
 
         :raises botocore.exceptions.ClientError: whatever Lambda answers
         """
         client = client_of(self.policy.resource_manager, "lambda")
         try:
-            return client.get_function(FunctionName=function_name(self.policy)).get("Tags", {})
+            answer = client.get_function(FunctionName=function_name(self.policy))
         except client.exceptions.ResourceNotFoundException:
-            return None
+            return {}, None
+        variables = answer["Configuration"].get("Environment", {}).get("Variables", {})
+        return answer.get("Tags", {}), json.loads(variables.get(settings.PINS, "null"))
 
     def judged_since(self, mark):
         """Since when a catch-up judges calls: since it was first deployed, or since it stopped to observe.
@@ -136,6 +160,8 @@ class GuardedFunction:
         :param mark: the mark of the function that is deployed now; None if there is none
         """
         now = time_text()
+        if mark and mark.removesuffix(OBSERVED) > now:
+            mark = None  # nobody judges from the future on
         if observes(self.policy.resource_manager):
             return (mark or now).removesuffix(OBSERVED) + OBSERVED
         return now if mark is None or mark.endswith(OBSERVED) else mark

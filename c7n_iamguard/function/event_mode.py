@@ -14,7 +14,14 @@ from c7n.policy import CloudTrailMode, execution
 from c7n.utils import dumps
 
 from c7n_iamguard.decisions import log_line
-from c7n_iamguard.event import DETAIL_TYPE, EVENT_SOURCE, IAMEvent, MalformedEvent, is_services_own
+from c7n_iamguard.event import (
+    DETAIL_TYPE,
+    EVENT_SOURCE,
+    OTHER_TYPES,
+    IAMEvent,
+    MalformedEvent,
+    is_services_own,
+)
 from c7n_iamguard.function.checks import (
     ANY_CALL,
     BY_EVENT,
@@ -92,7 +99,7 @@ class GuardedCloudTrailMode(GuardedFunction, CloudTrailMode):
         event = IAMEvent(event)
         try:
             return self.act(event)
-        except (LetPass, MalformedEvent) as reason:
+        except LetPass as reason:
             log.info(self.log_line("let-pass", event, reason=str(reason)))
             return None
         except Exception as error:
@@ -133,6 +140,8 @@ class GuardedCloudTrailMode(GuardedFunction, CloudTrailMode):
             raise LetPass("not an event of CloudTrail for aws.iam")
         if "replay-name" in event:
             raise LetPass("replayed from an archive of EventBridge")
+        if who.kind is None and who.type not in OTHER_TYPES:
+            raise PolicyExecutionError(f"nobody knows whose rights a caller of the type {who.type} has")
         if who.kind != self.kind.name:
             raise LetPass(f"the caller is no IAM {self.kind.name} but {who.type}")
         account = self.policy.options.account_id

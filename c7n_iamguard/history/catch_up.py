@@ -1,40 +1,50 @@
 """Filters of the catch-ups: what the event path has missed."""
 
 import time
+from functools import partial
 
 from c7n.resources.iam import User
-from c7n.utils import type_schema
 
-from c7n_iamguard.aws_names import SINCE_TAG
+from c7n_iamguard.admins import groups
+from c7n_iamguard.admins.filters import MeantFilter, meant_schema
+from c7n_iamguard.admins.judge import judge, valid
+from c7n_iamguard.aws_names import OBSERVED, SINCE_TAG
+from c7n_iamguard.errors import Refusal
 from c7n_iamguard.event import seconds_of
-from c7n_iamguard.function.deployment import OBSERVED
-from c7n_iamguard.history.by_history import PERIOD_SECONDS, SETTLED_SECONDS, ByHistory
-from c7n_iamguard.history.iam_calls import Calls, IAMCalls
+from c7n_iamguard.history.iam_calls import Calls, IAMCalls, summary
+from c7n_iamguard.history.past import Past
 from c7n_iamguard.iam import principals
 from c7n_iamguard.iam.actions import observes
-from c7n_iamguard.iam.principals import kind_of
+from c7n_iamguard.iam.authorization_details import GROUPS
+from c7n_iamguard.iam.principals import USER, kind_of
 
+#: The event path has half an hour for a call: CloudTrail's delay, three tries, and the history's own delay.
+SETTLED_SECONDS = 30 * 60
+#: A little more than the time between two runs.
+PERIOD_SECONDS = 62 * 60
 #: How many managed policies IAM attaches to a principal, unless the quota was raised.
 FULL = 10
 
+HOURS_OPTION = {"hours": {"type": "integer", "minimum": 1, "maximum": 2160}}
+
 
 @principals.register("filter_registry", "unintended-iam-calls")
-class UnintendedIAMCalls(ByHistory):
+class UnintendedIAMCalls(MeantFilter):
     """Users or roles that called IAM within the last ``hours``, 6 by default, without being meant to.
 
-    These are the calls that ``revoke-unintended-iam-access`` should have acted on. What does not count:
+    These are the calls that ``revoke-unintended-iam-access`` should have acted on. ``groups``, ``roles``,
+    ``exempt`` and ``self-service`` say who is meant to use IAM. What does not count:
 
     - calls of the last half hour, which the event path may still be working on;
-    - calls of a user who was lawfully in an admin group at that moment;
+    - calls of somebody who is meant to use IAM now, or was meant to at that moment;
     - calls from before the function was first deployed, or from before it stopped to observe;
     - calls from before IAM was given back: by the tag ``iam-guard-restored``, or because an admin took off the
       denial. A tag with a time in the future, or set by somebody who is no admin, is ignored and reported.
 
-    ``roles`` names the roles that may make admins and give IAM back, as ``admin-role`` does; ``groups`` the admin
-    groups whose members may give it back, in a policy on roles. The calls that count are in ``c7n:IAMCalls``, the
-    newest first. If nobody can tell whether somebody was an admin, that is logged as ``failed``, and they do not
-    match. If the history cannot be read to its end within ten minutes, that is logged as ``incomplete``, and the
-    calls that were read count.
+    The calls that count are in ``c7n:IAMCalls``, the newest first. If nobody can tell whether somebody was meant
+    to call, or if a caller does not exist any more, that is logged as ``failed``, and they do not match. If the
+    history cannot be read to its end within ten minutes, that is logged as ``incomplete``, and the calls that were
+    read count. If more match than the policy's ``max-resources``, nobody does, and the run fails and names them.
 
     If no denial stops a principal from calling again, because the policy observes or only AWS can change the role,
     each call counts in one hour alone.
@@ -49,44 +59,39 @@ class UnintendedIAMCalls(ByHistory):
             source: authorization-details
             filters:
               - not:
-                  - admin-group-member
-              - not:
                   - iam-access-revoked
-              - unintended-iam-calls
+              - type: unintended-iam-calls
+                groups: [admins]
 
     Source: https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html
     """
 
-    schema = type_schema(
-        "unintended-iam-calls",
-        hours={"type": "integer", "minimum": 1, "maximum": 2160},
-        roles={"type": "array"},
-        groups={"type": "array"},
-    )
-    permissions = ("cloudtrail:LookupEvents", "iam:ListRoles", "iam:GetGroup")
+    schema = meant_schema("unintended-iam-calls", **HOURS_OPTION)
+    permissions = ("cloudtrail:LookupEvents", "iam:ListRoles", "iam:ListGroups", "iam:GetGroup")
+    leaves_out_admins = True
 
     def process(self, resources, event=None):
         """The principals among ``resources`` with calls that count.
 
-        :raises PolicyExecutionError: if it is unknown who the admins are
+        :raises PolicyExecutionError: if it is unknown who the admins are, or if too many match
         :raises botocore.exceptions.ClientError: whatever IAM answers
         """
-        kind = kind_of(self.manager)
+        kind, meant = kind_of(self.manager), self.options.known(None)
+        if self.options.pins is not None:
+            groups.AdminGroups(self, self.options.pins["groups"]).check()
         calls = Calls(kind, resources, self.manager.config.account_id)
-        records = self.read(calls.add)
-        admins, since, until = self.membership(records), self.judged_since(), time.time() - SETTLED_SECONDS
-        found = []
-        for name, made in calls.found.items():
+        past = Past(self, meant, calls.add)
+        since, until = self.judged_since(), time.time() - SETTLED_SECONDS
+        matched = []
+        for name, made in calls.made.items():
             principal = calls.by_name[name]
-            after = max(since, self.restored_at(kind, principal, records, admins))
-            if self.is_never_stopped(kind, principal):
-                after = max(after, until - PERIOD_SECONDS)
-            counted = [call for call in made if after < seconds_of(call["eventTime"]) <= until]
-            counted = self.made_by_a_non_admin(kind, principal, counted, admins)
+            counted = self.held_against(past, principal, made, since, until)
             if counted:
-                principal[IAMCalls.annotation] = counted
-                found.append(principal)
-        return found
+                principal[IAMCalls.annotation] = [summary(record, who) for record, who in counted]
+                matched.append(principal)
+        self.report_the_rest(past, calls, max(since, until - PERIOD_SECONDS), until)
+        self.check_number(matched, kind)
+        return matched
 
     def judged_since(self):
         """Since when calls are judged: since the function was first deployed, or stopped to observe."""
@@ -94,32 +99,79 @@ class UnintendedIAMCalls(ByHistory):
         mark = tags.get(SINCE_TAG, "").removesuffix(OBSERVED)
         return seconds_of(mark) if mark else 0
 
+    def held_against(self, past, principal, made, since, until):
+        """The calls among those that a principal made that count against it, as (record, caller)."""
+        now = self.judge_now(past, principal)
+        restored, perhaps_restored = past.restored_at(principal)
+        after, doubts, counted = max(since, restored), [], []
+        if self.is_never_stopped(past.kind, principal):
+            after = max(after, until - PERIOD_SECONDS)
+        for record, who in made if now.meant is not True else ():
+            moment = seconds_of(record["eventTime"])
+            if not after < moment <= until:
+                continue
+            verdict = past.judge(record, who)
+            if verdict.meant is None or now.meant is None:
+                doubts.append(now.reason if now.meant is None else verdict.reason)
+            elif moment <= perhaps_restored:
+                doubts.append("nobody can tell whether an admin gave them IAM back since")
+            elif not verdict.meant:
+                counted.append((record, who))
+        if doubts and not counted:
+            past.report("failed", reason=doubts[0], **{past.kind.name: principal[past.kind.name_key]})
+        return counted
+
+    def judge_now(self, past, principal):
+        """The judge's answer about any call of a principal now."""
+        in_admin_group = partial(groups.membership, principal.get(GROUPS, ()), event=None)
+        return judge(None, past.kind.as_caller(principal), time.time(), past.meant, in_admin_group)
+
     def is_never_stopped(self, kind, principal):
         """Whether no denial will keep a principal from calling again, and from matching in each run."""
         # With full quotas, somebody's own boundary may be all that denies them IAM, and nothing shows that.
         bound = "PermissionsBoundary" in principal and len(principal["AttachedManagedPolicies"]) >= FULL
         return observes(self.manager) or bound or kind.is_unmodifiable(principal)
 
-    def made_by_a_non_admin(self, kind, principal, calls, admins):
-        """The calls among ``calls`` that a principal made while they were no admin."""
-        user_id = principal[kind.id_key]
-        calls = [call for call in calls if not admins.was_admin(user_id, seconds_of(call["eventTime"]))]
-        certain = [
-            call for call in calls if not admins.may_have_been_admin(user_id, seconds_of(call["eventTime"]))
-        ]
-        if calls and not certain:
-            reason = "nobody can tell whether they were an admin when they called: look at the admin group"
-            self.report("failed", reason=reason, **{kind.name: principal[kind.name_key]})
-        return certain
+    def report_the_rest(self, past, calls, since, until):
+        """Log the calls whose caller cannot be read, or does not exist any more."""
+        for record, problem in calls.unreadable:
+            if since < seconds_of(record["eventTime"]) <= until:
+                past.report(
+                    "failed", reason=f"nobody can tell who made the call {record.get('eventID')}: {problem}"
+                )
+        existing, gone = getattr(self.manager.source, "ids", None), {}
+        for record, who in calls.of_others if existing is not None else ():
+            recent = since < seconds_of(record["eventTime"]) <= until
+            if recent and who.id not in existing and past.judge(record, who).meant is not True:
+                gone.setdefault(who.id, who.name)
+        for unique_id, name in gone.items():
+            reason = f"{unique_id} called IAM and does not exist any more, so that there is nobody to deny"
+            past.report("failed", reason=reason, **{past.kind.name: name})
+
+    def check_number(self, matched, kind):
+        """Make sure that the run denies no more at once than the policy allows.
+
+        :raises Refusal: naming them
+        """
+        policy = self.manager.ctx.policy
+        limit = policy.data.get("max-resources")
+        if isinstance(limit, int) and len(matched) > limit:
+            names = ", ".join(principal[kind.name_key] for principal in matched)
+            raise Refusal(
+                f"policy:{policy.name} filter:{self.type}: {len(matched)} {kind.name}s called IAM without being "
+                f"meant to, and max-resources is {limit}, so that nobody was denied: {names}. Make them admins or "
+                "exempt, or raise max-resources and deploy the policy again"
+            )
 
 
 @User.filter_registry.register("unlawful-admin-group-member")
-class UnlawfulAdminGroupMember(ByHistory):
-    """Members of the admin groups whom somebody added within the last ``hours``, 6 by default, who was no admin.
+class UnlawfulAdminGroupMember(MeantFilter):
+    """Members of the admin groups whom a non-admin added within the last ``hours``, 6 by default.
 
     CloudTrail's event history tells who was an admin when, in whatever order the events came, and under whatever
-    names the users and groups went. ``roles`` names the roles that may make admins, as ``admin-role`` does. What
-    nobody can tell is logged as ``failed``. Additions of the last half hour are left to the event path.
+    names the users and groups went. ``roles`` and ``exempt`` name who may make admins without being one. What
+    nobody can tell is logged as ``failed``: a record does not say whether an addition changed anything, so that
+    somebody may have been an admin before. Additions of the last half hour are left to the event path.
 
     :example:
 
@@ -130,18 +182,14 @@ class UnlawfulAdminGroupMember(ByHistory):
             resource: aws.iam-user
             source: authorization-details
             filters:
-              - admin-group-member
-              - unlawful-admin-group-member
+              - type: unlawful-admin-group-member
+                groups: [admins]
 
     Source: https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html
     """
 
-    schema = type_schema(
-        "unlawful-admin-group-member",
-        hours={"type": "integer", "minimum": 1, "maximum": 2160},
-        roles={"type": "array"},
-    )
-    permissions = ("cloudtrail:LookupEvents", "iam:ListRoles")
+    schema = meant_schema("unlawful-admin-group-member", **HOURS_OPTION)
+    permissions = ("cloudtrail:LookupEvents", "iam:ListRoles", "iam:ListGroups", "iam:GetGroup")
 
     def process(self, resources, event=None):
         """The members among ``resources`` who are not lawful.
@@ -149,12 +197,13 @@ class UnlawfulAdminGroupMember(ByHistory):
         :raises PolicyExecutionError: if it is unknown which the admin groups are
         :raises botocore.exceptions.ClientError: whatever IAM answers
         """
-        until = time.time() - SETTLED_SECONDS
+        until, meant = time.time() - SETTLED_SECONDS, self.options.known(None)
         # With the records of the last half hour: the names and members that IAM tells are those of now.
-        admins = self.membership(self.read())
-        doubtful = admins.doubtful_members(until)
+        past = Past(self, meant)
+        membership = past.membership(valid(meant.groups, time.time()))
+        doubtful, unlawful = membership.doubtful_members(until), membership.unlawful_members(until)
         for user in resources:
-            if user["UserId"] in doubtful:
-                reason = "nobody can tell whether an admin made them one: look at the admin group"
-                self.report("failed", reason=reason, user=user["UserName"])
-        return [user for user in resources if user["UserId"] in admins.unlawful_members(until)]
+            if user[USER.id_key] in doubtful:
+                reason = "nobody can tell whether an admin made them one: review the admin group's members"
+                past.report("failed", reason=reason, user=user["UserName"])
+        return [user for user in resources if user[USER.id_key] in unlawful]

@@ -89,31 +89,33 @@ class Calls:
     def __init__(self, kind, principals, account, read_only=False, failed=True):
         self.kind, self.account = kind, account
         self.read_only, self.failed = read_only, failed
-        self.by_id = {one.get(kind.id_key): one for one in principals}
-        self.by_name = {one[kind.name_key]: one for one in principals}
-        #: The calls of each principal that has any, by its name, in the order of the records.
-        self.found = {}
+        self.by_id = {principal.get(kind.id_key): principal for principal in principals}
+        self.by_name = {principal[kind.name_key]: principal for principal in principals}
+        #: The calls of each principal that has any, by its name, in the order of the records: (record, caller).
+        self.made = {}
+        #: The calls of users or roles that are not among the principals, and records that name nobody.
+        self.of_others, self.unreadable = [], []
         self.seen = set()
 
     def add(self, record):
         """Look at one record, and keep the call if it counts."""
-        if (record.get("readOnly") is True and not self.read_only) or (
-            record.get("errorCode") and not self.failed
-        ):
+        is_read = record.get("readOnly") is True and not self.read_only
+        if is_read or (record.get("errorCode") and not self.failed) or record.get("eventID") in self.seen:
             return
         try:
             who = caller(record)
         except MalformedEvent as problem:
-            log.warning(f"nobody can tell who made the call {record.get('eventID')}: {problem}")
+            self.unreadable.append((record, problem))
             return
         if who.kind != self.kind.name or who.account != self.account or is_services_own(record, who):
             return
+        self.seen.add(record.get("eventID"))
         # By id, which survives renaming and is never given twice; a name may be somebody else's by now.
         principal = self.by_id.get(who.id) if who.id else self.by_name.get(who.name)
-        if principal is None or record.get("eventID") in self.seen:
-            return
-        self.seen.add(record.get("eventID"))
-        self.found.setdefault(principal[self.kind.name_key], []).append(summary(record, who))
+        if principal is None:
+            self.of_others.append((record, who))
+        else:
+            self.made.setdefault(principal[self.kind.name_key], []).append((record, who))
 
 
 @principals.register("filter_registry", "iam-calls")
@@ -176,12 +178,11 @@ class IAMCalls(Filter):
         if resources:
             for record in self.history():
                 calls.add(record)
-        found = []
-        for name, made in calls.found.items():  # the history's order: the newest call first
-            principal = calls.by_name[name]
-            principal[self.annotation] = made
-            found.append(principal)
-        return found
+        for record, problem in calls.unreadable:
+            log.warning(f"nobody can tell who made the call {record.get('eventID')}: {problem}")
+        for name, made in calls.made.items():  # the history's order: the newest call first
+            calls.by_name[name][self.annotation] = [summary(record, who) for record, who in made]
+        return [calls.by_name[name] for name in calls.made]
 
     def history(self, **how):
         """The :class:`.History` of the last ``hours``, read as its keywords say."""

@@ -8,7 +8,7 @@ from c7n.exceptions import PolicyExecutionError
 from c7n_iamguard.decisions import ANNOTATION, log_line
 from c7n_iamguard.iam.client import map_threaded
 from c7n_iamguard.iam.principals import kind_of
-from c7n_iamguard.settings import PolicyOption, check_boolean, filled_in
+from c7n_iamguard.settings import PolicyOption, check_boolean, setting, where_is
 
 log = logging.getLogger("c7n_iamguard")
 
@@ -29,16 +29,18 @@ class DecidingAction(PolicyOption, EventAction):
 
     @property
     def observes(self):
-        """Whether the action decides, and changes nothing: its option ``observe``."""
-        where = f"action:{self.type} observe"
-        return filled_in(self.manager.ctx.policy, where, self.data.get("observe", False))
+        """Whether the action decides, and changes nothing: its option ``observe``, or one of several."""
+        value = setting(self, "observe", False)
+        return any(value) if isinstance(value, list) else value
 
     def check_observe(self):
         """Refuse an option ``observe`` that says neither yes nor no.
 
-        :raises PolicyValidationError: naming the policy, the key and the mend
+        :raises PolicyValidationError: naming the policy, the key and the fix
         """
-        check_boolean(self.manager.ctx.policy, f"action:{self.type} observe", self.observes)
+        value = self.data.get("observe", False)
+        for each in value if isinstance(value, list) else [value]:
+            check_boolean(self.manager.ctx.policy, where_is(self, "observe"), each)
 
     @property
     def kind(self):

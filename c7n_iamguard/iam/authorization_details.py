@@ -36,7 +36,8 @@ class AuthorizationDetails(DescribeSource):
             source: authorization-details
             filters:
               - not:
-                  - admin-group-member
+                  - type: admin-group-member
+                    groups: [admins]
 
     Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
     """
@@ -58,6 +59,8 @@ class AuthorizationDetails(DescribeSource):
         self.groups = None
         #: The names that all users have now by their ids, and who is in which group: (group's id, user's id).
         self.names, self.members = {}, set()
+        #: The ids of all users or roles.
+        self.ids = set()
         # Custodian keeps what it has read for 15 minutes. Somebody who has become an admin since then would
         # be denied IAM. c7n has no public way to switch its cache off for one policy.
         manager._cache = NullCache(manager.config)
@@ -79,6 +82,7 @@ class AuthorizationDetails(DescribeSource):
         for page in pages:
             found += [{**empty, **one} for one in page[self.kind.details]]
             ids.update((group["GroupName"], group["GroupId"]) for group in page["GroupDetailList"])
+        self.ids = {principal[self.kind.id_key] for principal in found}
         if self.kind is USER:
             for user in found:
                 user[GROUPS] = [{"GroupName": name, "GroupId": ids[name]} for name in user["GroupList"]]

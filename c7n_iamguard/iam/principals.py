@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from c7n.resources.iam import Role, User
 
 from c7n_iamguard.aws_names import RESERVED_PATHS
+from c7n_iamguard.event import Caller
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,16 @@ class Kind:
         """
         found = {self.name_key: who.name, "Arn": who.arn, "Path": who.path}
         return {**found, self.id_key: who.id} if who.id else found
+
+    def as_caller(self, principal, session=None):
+        """A user or role as the :class:`~c7n_iamguard.event.Caller` of a call.
+
+        :param session: the name of the role's session, if the call is known
+        """
+        name, unique_id = principal[self.name_key], principal.get(self.id_key)
+        arn, path = principal.get("Arn"), principal.get("Path")
+        type_ = "IAMUser" if self is USER else "AssumedRole"
+        return Caller(type_, None, self.name, name, unique_id, arn, path, session)
 
     def is_unmodifiable(self, principal):
         """Whether only AWS can change a principal: Identity Center's roles and service-linked ones."""

@@ -18,7 +18,7 @@ from c7n_iamguard.iam.actions import observes
 from c7n_iamguard.iam.client import CONFIG, client_of, error_code, iam
 from c7n_iamguard.notify.detail import Teller, describe, title
 from c7n_iamguard.notify.repeats import Quiet
-from c7n_iamguard.settings import check_variables, refuse
+from c7n_iamguard.settings import refuse
 
 log = logging.getLogger("c7n_iamguard")
 
@@ -64,7 +64,8 @@ class PutEvent(EventAction):
                 key: Path
                 value: /contractors/
               - not:
-                  - admin-group-member
+                  - type: admin-group-member
+                    groups: [admins]
             actions:
               - type: revoke-iam-access
                 bulk: true
@@ -100,8 +101,7 @@ class PutEvent(EventAction):
         :raises PolicyValidationError: naming the policy, the key and the mend
         """
         policy, where = self.manager.ctx.policy, "action:put-event bus"
-        check_variables(policy, where, self.bus)
-        if "{" not in self.bus and not (BUS_NAME.fullmatch(self.bus) or BUS_ARN.fullmatch(self.bus)):
+        if not (BUS_NAME.fullmatch(self.bus) or BUS_ARN.fullmatch(self.bus)):
             refuse(
                 policy,
                 where,

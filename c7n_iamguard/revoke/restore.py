@@ -93,9 +93,9 @@ class IAMAccessRevoked(PolicyOption, Filter):
     def validate(self):
         """Check the policy's name.
 
-        :raises PolicyValidationError: naming the policy, the key and the mend
+        :raises PolicyValidationError: naming the policy, the key and the fix
         """
-        self.check_policy_option("filter")
+        self.check_policy_option()
 
     def process(self, resources, event=None):
         """The principals among ``resources`` that carry the denial.
@@ -170,9 +170,9 @@ class RestoreIAMAccess(DecidingAction):
     def validate(self):
         """Check the policy's name, and that somebody runs this by hand.
 
-        :raises PolicyValidationError: naming the policy, the key and the mend
+        :raises PolicyValidationError: naming the policy, the key and the fix
         """
-        self.check_policy_option("action")
+        self.check_policy_option()
         policy = self.manager.ctx.policy
         if policy.execution_mode != "pull":
             refuse(

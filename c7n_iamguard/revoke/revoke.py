@@ -81,7 +81,8 @@ class RevokeIAMAccess(DecidingAction):
                 key: Path
                 value: /contractors/
               - not:
-                  - admin-group-member
+                  - type: admin-group-member
+                    groups: [admins]
             actions:
               - type: revoke-iam-access
                 bulk: true
@@ -94,7 +95,7 @@ class RevokeIAMAccess(DecidingAction):
         policy={"type": "string"},
         deny={"type": "array", "items": {"type": "string"}, "minItems": 1},
         bulk={"type": "boolean"},
-        observe={"type": ["boolean", "string"]},
+        observe={"type": ["boolean", "string", "array"]},
     )
 
     def get_permissions(self):
@@ -106,10 +107,10 @@ class RevokeIAMAccess(DecidingAction):
     def validate(self):
         """Check the policy's name, and that a revocation in bulk is meant.
 
-        :raises PolicyValidationError: naming the policy, the key and the mend
+        :raises PolicyValidationError: naming the policy, the key and the fix
         """
         policy = self.manager.ctx.policy
-        self.check_policy_option("action")
+        self.check_policy_option()
         self.check_observe()
         for pattern in self.denied_actions:
             if not ACTION.fullmatch(pattern):

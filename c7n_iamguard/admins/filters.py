@@ -1,0 +1,207 @@
+"""The filters ``admin-group-member`` and ``admin-role``: who is meant to use IAM."""
+
+import logging
+import time
+from contextlib import suppress
+from functools import cached_property
+
+from c7n.exceptions import PolicyExecutionError
+from c7n.filters import Filter
+from c7n.resources.iam import Role, User
+from c7n.utils import type_schema
+
+from c7n_iamguard.admins import groups
+from c7n_iamguard.admins.judge import Verdict, judge
+from c7n_iamguard.admins.options import OPTIONS, MeantOptions, check_meant
+from c7n_iamguard.decisions import log_line
+from c7n_iamguard.event import IAMEvent, seconds_of, str_or_none
+from c7n_iamguard.iam import authorization_details
+from c7n_iamguard.iam.client import iam, map_threaded
+from c7n_iamguard.iam.principals import ROLE, USER
+from c7n_iamguard.settings import refuse, where_is
+
+log = logging.getLogger("c7n_iamguard")
+
+
+def meant_schema(name, **more):
+    """The schema of a filter with the options that say who is meant to use IAM.
+
+    c7n reports a schema error inside a "not" block as a page of alternatives. So the schema lets wrong values and
+    keys pass, and ``validate()`` refuses them in one sentence.
+    """
+    schema = type_schema(name, **{key: {} for key in OPTIONS}, **more)
+    schema["patternProperties"] = {".": {}}
+    return schema
+
+
+class MeantFilter(Filter):
+    """A filter whose options say who is meant to use IAM."""
+
+    #: Whether ``not`` of the filter leaves those alone who are meant to use IAM.
+    spares_admins = False
+    #: The option that has to be there, also if it is empty.
+    required = "groups"
+
+    @cached_property
+    def options(self):
+        """The :class:`.MeantOptions` of the filter."""
+        return MeantOptions(self)
+
+    def validate(self):
+        """Check the options, and that there is no other key.
+
+        :raises PolicyValidationError: naming the policy, the key and the fix
+        """
+        policy = self.manager.ctx.policy
+        for key in self.data.keys() - self.schema["properties"].keys():
+            known = ", ".join(sorted(self.schema["properties"].keys() - {"type"}))
+            refuse(policy, f"filter:{self.type} {key}", "there is no such key", f"use {known}")
+        if self.required not in self.data:
+            where, fix = where_is(self, self.required), f"add {self.required}: {OPTIONS[self.required][1]}"
+            refuse(policy, where, "nobody is named", fix)
+        check_meant(self)
+
+    def pin(self):
+        """What the options stand for, for the function; see :meth:`.MeantOptions.pin`."""
+        return self.options.pin()
+
+    def judge_call(self, event, who, meant, in_admin_group):
+        """The judge's answer about an event's call by ``who``, or about any call of theirs now."""
+        record, moment = (None if event is None else event.record), time.time()
+        with suppress(ValueError):  # a call without a time counts as one of now
+            moment = seconds_of(str_or_none(record, "eventTime") or "")
+        verdict = judge(record, who, moment, meant, in_admin_group)
+        if verdict.meant and event is not None:
+            event.meant = verdict.reason
+        return verdict
+
+
+@User.filter_registry.register("admin-group-member")
+class AdminGroupMember(MeantFilter):
+    """Users who are meant to use IAM: members of the admin groups, and who is exempt.
+
+    ``groups`` names the groups, by name without regard to case, or by id; ``exempt`` single users by id;
+    ``self-service`` the calls that everybody may make about themselves. The shipped policies take these from
+    ``iam-guard.yml``.
+
+    Deploying a policy pins the groups' ids. From then on the function knows them under any name, and takes no
+    other group for them. If one of them is gone, or all are empty, events of users outside of them fail.
+
+    An error of IAM ends the run with that error: it never counts as "in no group". A user who does not exist
+    does not match. If an admin group does not exist, or none has a member, the policy is neither deployed nor
+    run over an account, because it would deny everybody.
+
+    :example:
+
+    .. code-block:: yaml
+
+        policies:
+          - name: iam-users-outside-the-admin-group
+            resource: aws.iam-user
+            filters:
+              - not:
+                  - type: admin-group-member
+                    groups: [admins]
+
+    Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListGroupsForUser.html
+    """
+
+    schema = meant_schema("admin-group-member")
+    permissions = ("iam:ListGroupsForUser", "iam:GetGroup", "iam:ListGroups")
+    spares_admins = True
+
+    @cached_property
+    def groups(self):
+        """The :class:`.AdminGroups` of the function."""
+        return groups.AdminGroups(self, self.options.pins["groups"])
+
+    def process(self, resources, event=None):
+        """The users among ``resources`` who are meant to use IAM.
+
+        :raises PolicyExecutionError: if it is unknown who the admins are
+        :raises botocore.exceptions.ClientError: whatever IAM answers, but that a user does not exist
+        """
+        event = IAMEvent.of(event)
+        meant = self.options.known(event)
+        verdicts = map_threaded(self, lambda user: self.judge_user(user, event, meant), resources)
+        unknown = [verdict for verdict in verdicts if verdict.meant is None]
+        if unknown:
+            raise PolicyExecutionError(unknown[0].reason)
+        if self.options.pins is not None and any(verdict.meant is False for verdict in verdicts):
+            self.groups.check()
+        return [user for user, verdict in zip(resources, verdicts, strict=True) if verdict.meant]
+
+    def judge_user(self, user, event, meant):
+        """The judge's answer about a user."""
+        who = USER.as_caller(user) if event is None else event.who
+        return self.judge_call(event, who, meant, lambda ids: self.membership(user, ids, event))
+
+    def membership(self, user, admin_ids, event):
+        """Whether a user is in an admin group now; see :func:`.groups.membership`."""
+        if authorization_details.has_details(self.manager, user):
+            of_user = user[authorization_details.GROUPS]
+        else:
+            of_user = groups.of_user(iam(self.manager), user["UserName"])
+        if of_user is None:
+            if event is not None:
+                event.gone = True
+            return Verdict(False, "the user does not exist")
+        return groups.membership(of_user, admin_ids, event)
+
+
+@Role.filter_registry.register("admin-role")
+class AdminRole(MeantFilter):
+    """Roles that are meant to use IAM, and who is exempt.
+
+    ``roles`` names the roles, by exact name or by ARN. ``AWSReservedSSO_AdministratorAccess_*`` stands for the
+    roles of a permission set, below ``/aws-reserved/sso.amazonaws.com/``, where only AWS can make roles.
+    ``exempt`` names single roles and sessions by id. The shipped policies take these from ``iam-guard.yml``.
+
+    The guard's own roles and StackSets' execution roles match as well, whatever the list says.
+
+    Deploying a policy pins the roles' ids. A role of a listed name with another id, deleted and made again
+    since, neither matches nor fails to match: its events fail until the policy is deployed again.
+
+    :example:
+
+    .. code-block:: yaml
+
+        policies:
+          - name: roles-that-should-not-use-iam
+            resource: aws.iam-role
+            filters:
+              - not:
+                  - type: admin-role
+                    roles: [Terraform, "AWSReservedSSO_AdministratorAccess_*"]
+
+    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+    """
+
+    schema = meant_schema("admin-role")
+    permissions = ("iam:GetRole", "iam:ListRoles")
+    spares_admins, required = True, "roles"
+
+    def process(self, resources, event=None):
+        """The roles among ``resources`` that are meant to use IAM.
+
+        Over a whole account, a role of which nobody can tell is logged as ``failed``, and left alone.
+
+        :raises PolicyExecutionError: in an event, if a role has a listed name and is not the role that was listed
+        :raises botocore.exceptions.ClientError: whatever IAM answers
+        """
+        event = IAMEvent.of(event)
+        meant, matched = self.options.known(event), []
+        for role in resources:
+            who = ROLE.as_caller(role, event and event.who.session)
+            verdict = self.judge_call(event, who, meant, None)
+            if verdict.meant is None and event is not None:
+                raise PolicyExecutionError(verdict.reason)
+            if verdict.meant is None:
+                policy, account = self.manager.ctx.policy.name, self.manager.config.account_id
+                name = role["RoleName"]
+                log.error(
+                    log_line("failed", None, policy=policy, account=account, role=name, reason=verdict.reason)
+                )
+            if verdict.meant is not False:
+                matched.append(role)
+        return matched

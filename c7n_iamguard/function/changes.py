@@ -1,0 +1,166 @@
+"""What a deployment changes: who is meant to use IAM now and was not before, and the other way round."""
+
+import json
+import logging
+import time
+
+from c7n_iamguard.admins import groups, roles
+from c7n_iamguard.admins.options import GROUP_ID
+from c7n_iamguard.errors import Refusal
+from c7n_iamguard.iam.client import iam
+from c7n_iamguard.iam.principals import ROLE, USER
+from c7n_iamguard.settings import PINS, setting
+
+log = logging.getLogger("c7n_iamguard")
+
+#: CloudTrail's event history holds the calls of so many seconds, so that nobody asks about an earlier time.
+REMEMBERED_SECONDS = 90 * 24 * 3600
+#: Lambda's limit for all environment variables of a function together is 4 KB.
+MOST_CHARACTERS = 3500
+#: The lists of the settings, as the pins name them.
+LISTS = ("groups", "roles", "exempt", "self_service")
+
+
+def pins_for(policy, before):
+    """What a function has to know, beside what the last deployment of it knew.
+
+    :param before: the pins of the function that is deployed now; None if there is none
+    :returns: the pins, and a list of warnings
+    :raises Refusal: if the account contradicts the settings
+    """
+    pins, elements = {name: {} for name in LISTS}, elements_of(policy)
+    for element in elements:
+        for name, entries in element.options.pin().items():
+            pins[name] |= entries
+        pins["self_service"] |= dict.fromkeys(setting(element, "self-service", []), None)
+    exempt, missing = exempt_here(policy, elements)
+    pins["exempt"] = exempt
+    check_groups(policy, before or {}, pins)
+    check_somebody(policy, elements, pins)
+    pins["off"] = taken_off(before or {}, pins, time.time())
+    size = len(json.dumps(pins))
+    if size > MOST_CHARACTERS:
+        problem = (
+            f"who is meant to use IAM takes {size} characters, and a function has room for {MOST_CHARACTERS}"
+        )
+        raise Refusal(f"policy:{policy.name}: {problem}; list fewer roles or exempt ids in this account")
+    return pins, [*missing, *missing_roles(elements, pins), *trusted_roles(policy, before or {}, pins)]
+
+
+def elements_of(policy):
+    """The filters and actions of a policy whose options say who is meant to use IAM."""
+    manager = policy.resource_manager
+    return [part for part in (*manager.iter_filters(), *manager.actions) if hasattr(part, "options")]
+
+
+def exempt_here(policy, elements):
+    """The exempt ids of this account, each with its end, and warnings of those that nobody here has."""
+    entries = {}
+    for element in elements:
+        entries |= element.options.exempt
+    client, ids = iam(policy.resource_manager), {}
+    for kind, prefix in ((USER, "AIDA"), (ROLE, "AROA")):
+        if any(entry.startswith(prefix) for entry in entries):
+            pages = kind.pages(client, "list_{}s", PaginationConfig={"PageSize": 1000})
+            ids |= {p[kind.id_key]: p[kind.name_key] for page in pages for p in page[f"{kind.noun}s"]}
+    here = {entry: end for entry, end in entries.items() if entry.partition(":")[0] in ids}
+    ends = {entry: None if end == float("inf") else end for entry, end in here.items()}
+    return ends, [f"exempt: nobody in this account is {entry}" for entry in entries if entry not in here]
+
+
+def check_groups(policy, before, pins):
+    """Refuse a group that took the name of the one that the deployed function knows.
+
+    :raises Refusal: naming both ids
+    """
+    for name, group_id in pins["groups"].items():
+        known = before.get("groups", {}).get(name, group_id)
+        if known != group_id and not GROUP_ID.fullmatch(name):
+            raise Refusal(
+                f"policy:{policy.name}: the admin group {name!r} is {group_id}, and the deployed function knows it "
+                f"as {known}; if this group is meant, write {group_id} under admin_groups"
+            )
+
+
+def check_somebody(policy, elements, pins):
+    """Refuse settings under which nobody would be meant to use IAM.
+
+    :raises Refusal: if all lists are empty
+    """
+    listed = [
+        entry for e in elements for key in ("groups", "roles", "exempt") for entry in setting(e, key, [])
+    ]
+    if elements and not listed:
+        raise Refusal(
+            f"policy:{policy.name}: nobody would be meant to use IAM; name somebody under admin_groups, "
+            "admin_roles or exempt in iam-guard.yml"
+        )
+
+
+def taken_off(before, pins, now):
+    """Who was taken off the lists, and when, in seconds since 1970. Earlier calls are not held against them."""
+    off = {}
+    for name in LISTS:
+        ids = set(ids_in(pins[name]))
+        ended = dict(before.get("off", {}).get(name, {}))
+        for entry in ids_in(before.get(name, {})):
+            end = before["exempt"].get(entry) if name == "exempt" else None
+            ended[entry] = min(now, end or now)
+        off[name] = {e: end for e, end in ended.items() if e not in ids and end > now - REMEMBERED_SECONDS}
+    return {name: entries for name, entries in off.items() if entries}
+
+
+def ids_in(entries):
+    """The ids in a list of the pins: groups and roles are pinned by their names."""
+    return [id_ if isinstance(id_, str) else name for name, id_ in entries.items()]
+
+
+def missing_roles(elements, pins):
+    """Warnings of listed roles that do not exist here."""
+    known = {name.lower() for name in pins["roles"]}
+    listed = {role: None for e in elements for role in setting(e, "roles", []) if not roles.is_pattern(role)}
+    return [
+        f"admin_roles: there is no role {r} in this account" for r in listed if roles.name_of(r) not in known
+    ]
+
+
+def trusted_roles(policy, before, pins):
+    """Warnings of roles that the deployed function does not know by this id."""
+    client, known = iam(policy.resource_manager), set(before.get("roles", {}).values())
+    new = {name: role_id for name, role_id in pins["roles"].items() if role_id not in known}
+    created = {name: ROLE.by_name(client, name)["CreateDate"] for name in new}
+    return [
+        f"newly trusted: {name} ({id_}, created {created[name]:%Y-%m-%d %H:%M})" for name, id_ in new.items()
+    ]
+
+
+def summary(policy, name, observes, observed, pins):
+    """What a function does, in one line that a person reads.
+
+    :param name: the function's name
+    :param observed: whether the function that is deployed now observes; None if there is none
+    """
+    does = "observes" if observes else "acts"
+    changed = (
+        f" (it {'observed' if observed else 'acted'} before)" if observed not in (None, observes) else ""
+    )
+    client = iam(policy.resource_manager)
+    meant = [f"{members(client, group_id)} users of {name}" for name, group_id in pins["groups"].items()]
+    elements = elements_of(policy)
+    listed = {role for element in elements for role in setting(element, "roles", [])}
+    meant += [f"{len(listed)} roles"] if listed else []
+    exempt = f"; exempt: {', '.join(sorted(pins['exempt']))}" if pins["exempt"] else ""
+    return f"{name}: {does}{changed}; meant: {', '.join(meant) or 'nobody but the exempt'}{exempt}"
+
+
+def members(client, group_id):
+    """How many users are in a group."""
+    name = groups.search(client, lambda group: group["GroupId"] == group_id).name
+    pages = client.get_paginator("get_group").paginate(GroupName=name)
+    return sum(len(page["Users"]) for page in pages)
+
+
+def write(policy, pins):
+    """Put the pins into a policy that is about to be deployed."""
+    variables = policy.data["mode"].setdefault("environment", {}).setdefault("Variables", {})
+    variables[PINS] = json.dumps(pins, separators=(",", ":"), sort_keys=True)

@@ -1,0 +1,200 @@
+"""What CloudTrail's event history tells the judge: who was an admin when, and who was given IAM back."""
+
+import logging
+import time
+from functools import cached_property
+
+from c7n_iamguard import aws_names
+from c7n_iamguard.admins import groups
+from c7n_iamguard.admins.judge import Verdict, judge
+from c7n_iamguard.admins.membership import CHANGES, Membership
+from c7n_iamguard.aws_names import RESTORED_TAG
+from c7n_iamguard.decisions import log_line
+from c7n_iamguard.event import MalformedEvent, caller, seconds_of, str_or_none
+from c7n_iamguard.history.iam_calls import IAMCalls
+from c7n_iamguard.iam.client import iam
+from c7n_iamguard.iam.principals import KINDS, ROLE, kind_of
+
+log = logging.getLogger("c7n_iamguard")
+
+#: The span that is looked at: longer than the time between two runs (1 hour), the delay of the alarm that says that
+#: they have stopped (3 hours) and the event path's half hour together, so that a gap can be closed in time.
+HOURS = 6
+#: How long reading the history may take: well under the function's 15 minutes.
+READING_SECONDS = 10 * 60
+#: The calls that take off one form of the denial, by name.
+REMOVALS = frozenset(
+    f"{verb}{kind.noun}{what}"
+    for kind in KINDS
+    for verb, what in (("Detach", "Policy"), ("Delete", "Policy"), ("Delete", "PermissionsBoundary"))
+)
+TAGGING = frozenset(("TagUser", "TagRole", "CreateUser", "CreateRole"))
+#: How far clocks may be apart, and how long after a call CloudTrail's history may still lack it, in seconds.
+SKEW_SECONDS, LAG_SECONDS = 300, 90 * 60
+
+
+class Past:
+    """The history of a span of time, for a filter whose options say who is meant to use IAM.
+
+    :param element: the filter
+    :param meant: who is meant to use IAM, as :class:`.Meant`
+    :param look: is called with each record, the newest first
+    """
+
+    def __init__(self, element, meant, look=lambda record: None):
+        self.element, self.manager, self.meant = element, element.manager, meant
+        self.kind = kind_of(self.manager)
+        self.hours = element.data.get("hours", HOURS)
+        reader = IAMCalls({"type": "iam-calls", "hours": self.hours}, self.manager)
+        history, self.records = reader.history(partial=True, seconds=READING_SECONDS), []
+        wanted = CHANGES | REMOVALS | TAGGING
+        for record in history:
+            look(record)
+            if record.get("eventName") in wanted and not record.get("errorCode"):
+                self.records.append(record)
+        self.complete, self.memberships = history.complete, {}
+        if not self.complete:
+            self.report("incomplete", reason="; ".join(history.problems))
+
+    def judge(self, record, who):
+        """The judge's answer about a call of the past."""
+        moment = seconds_of(record["eventTime"])
+        return judge(record, who, moment, self.meant, lambda ids: self.was_member(who.id, moment, ids))
+
+    def was_member(self, user_id, moment, admin_ids):
+        """Whether a user was in an admin group at a moment, as :class:`.Verdict`."""
+        if self.kind is ROLE:  # which does not read the users
+            return Verdict(user_id in self.admins_now, "in an admin group now")
+        membership = self.membership(admin_ids)
+        if membership.was_admin(user_id, moment):
+            return Verdict(True, "in an admin group then")
+        if membership.may_have_been_admin(user_id, moment):
+            reason = "nobody can tell whether they were an admin when they called"
+            return Verdict(None, f"{reason}: review the admin group's members")
+        return Verdict(False, "in no admin group then")
+
+    def membership(self, admin_ids):
+        """The :class:`.Membership` of the admin groups of some ids, over the span."""
+        key = frozenset(admin_ids)
+        if key not in self.memberships:
+            source = self.manager.source
+            # Names, members and groups have to be of one moment: those that were read together.
+            names = {group.id: group.name for group in (getattr(source, "groups", None) or {}).values()}
+            members = {pair for pair in getattr(source, "members", ()) if pair[0] in key}
+            admin_groups = {group_id: names.get(group_id, group_id) for group_id in key}
+            users = getattr(source, "names", {})
+            self.memberships[key] = Membership(self.records, admin_groups, users, members, self.is_trusted)
+        return self.memberships[key]
+
+    def is_trusted(self, who):
+        """Whether a caller may make admins without being one: root, and who is exempt or a listed role.
+
+        :returns: None if nobody can tell: a role of a listed name that is not the one that was listed
+        """
+        if who.account != self.manager.config.account_id:
+            return False
+        if who.type == "Root":
+            return True
+        nobody = Verdict(False, "")
+        return judge(None, who, time.time(), self.meant, lambda ids: nobody).meant
+
+    @cached_property
+    def admins_now(self):
+        """The ids of the admin groups' members, for a policy on roles."""
+        client, members, options = iam(self.manager), set(), self.element.options
+        admin_groups = groups.AdminGroups(self.element, (options.pins or options.pin())["groups"])
+        for group_id in admin_groups.names:
+            group = admin_groups.find(client, group_id)
+            pages = client.get_paginator("get_group").paginate(GroupName=group.name) if group else ()
+            members |= {user["UserId"] for page in pages for user in page["Users"]}
+        return members
+
+    def is_lawful(self, record):
+        """Whether somebody made a call who was meant to use IAM then; None if nobody can tell."""
+        try:
+            who = caller(record)
+        except MalformedEvent:
+            return None
+        if who.account != self.manager.config.account_id:
+            return False
+        return True if who.type == "Root" else self.judge(record, who).meant
+
+    def restored_at(self, principal):
+        """When a principal was last given IAM back, in seconds since 1970, and when perhaps; 0 if never."""
+        about = self.records_about(principal)
+        moments = {True: [0], None: [0], False: []}
+        for record in filter(self.takes_off, about):
+            moments[self.is_lawful(record)].append(seconds_of(record["eventTime"]))
+        lawful, moment = self.tagged_at(principal, about)
+        moments[lawful].append(moment)
+        return max(moments[True]), max(moments[None])
+
+    def records_about(self, principal):
+        """The records, the newest first, of calls about a principal, under the name that it had at each time.
+
+        A principal that had its name before, or has its former name now, is another one.
+        """
+        name, about = principal[self.kind.name_key].lower(), []
+        for record in sorted(self.records, key=lambda each: each["eventTime"], reverse=True):
+            parameters = record.get("requestParameters")
+            target = (str_or_none(parameters, f"{self.kind.name}Name") or "").lower()
+            new = (str_or_none(parameters, f"new{self.kind.noun}Name") or "").lower()
+            if target and new == name:
+                name = target
+            if target == name:
+                about.append(record)
+        return about
+
+    def takes_off(self, record):
+        """Whether a call took off a form of the guard's denial."""
+        parameters, call = record.get("requestParameters"), record["eventName"]
+        policy = str_or_none(parameters, "policyArn") or ""
+        named = policy.rpartition("/")[2] or str_or_none(parameters, "policyName")
+        ours = call.endswith("PermissionsBoundary") or named in (self.deny_name, aws_names.INLINE_POLICY)
+        return call in REMOVALS and ours
+
+    @property
+    def deny_name(self):
+        """The name of the managed policy that the policy's revocation attaches."""
+        named = (a.managed_policy for a in self.manager.actions if a.type == "revoke-iam-access")
+        return next(named, aws_names.MANAGED_POLICY).rpartition("/")[2]
+
+    def tagged_at(self, principal, about):
+        """The time in a principal's tag ``iam-guard-restored``, and whether it counts; 0 if there is none.
+
+        :param about: the records about the principal, the newest first
+        """
+        value = next((t["Value"] for t in principal["Tags"] if t["Key"].lower() == RESTORED_TAG), None)
+        if value is None:
+            return True, 0
+        problem, moment = None, 0
+        try:
+            moment = seconds_of(value)
+            problem = "a time in the future" if moment > time.time() + SKEW_SECONDS else None
+        except ValueError:
+            problem = "no time"
+        setters = [record for record in about if sets_tag(record)]
+        lawful = self.is_lawful(setters[0]) if setters else True  # the newest
+        if lawful is False:
+            problem = "set by somebody who is no admin"
+        elif not setters and self.complete and LAG_SECONDS < time.time() - moment < self.hours * 3600:
+            problem = problem or "set by nobody, by CloudTrail's history"
+        if problem:
+            reason = f"the tag {RESTORED_TAG} is {problem}, and is ignored"
+            self.report("ignored", reason=reason, **{self.kind.name: principal[self.kind.name_key]})
+            return True, 0
+        return lawful, moment
+
+    def report(self, verdict, **fields):
+        """Log what came of the run, or of one principal, beside the decisions."""
+        policy, account = self.manager.ctx.policy.name, self.manager.config.account_id
+        log.error(log_line(verdict, None, policy=policy, account=account, **fields))
+
+
+def sets_tag(record):
+    """Whether a call set the tag ``iam-guard-restored``."""
+    if record["eventName"] not in TAGGING:
+        return False
+    tags = (record.get("requestParameters") or {}).get("tags")
+    keys = [str_or_none(tag, "key") or "" for tag in tags] if isinstance(tags, list) else []
+    return RESTORED_TAG in [key.lower() for key in keys]
