@@ -68,8 +68,8 @@ def check_keys(where, keys, known):
     """Refuse a key that nobody reads."""
     for key in keys:
         if key not in known:
-            close = difflib.get_close_matches(str(key), known, 1)
-            raise Problem(f"{where}: there is no {key}" + f", did you mean {close[0]}?" * bool(close))
+            close = [f", did you mean {name}?" for name in difflib.get_close_matches(str(key), known, 1)]
+            raise Problem(f"{where}: there is no {key}{''.join(close)}")
 
 
 def accounts_in(path):

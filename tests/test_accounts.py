@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import yaml
 from helpers import HARMLESS, ROOT, ok, stock
-from test_scp import lets
+from test_scp import STRANGERS, lets
 
 from sandbox.server import DEPLOY
 
@@ -126,7 +126,7 @@ def test_a_later_list_changes_accounts_and_wins_over_their_tags(write, vars_of):
 
 
 def test_a_tag_sets_the_admin_group_and_nothing_else(write, vars_of):
-    """A group's name becomes a list of one. All other tags are dropped; those that look like settings are printed."""
+    """A group's name becomes a list of one. All other tags are dropped, and printed if they look like settings."""
     bad = {key: "true" for key in SETTINGS if key != "admin_groups"} | {"Admin_Group": "x", "observe": "true"}
     done = write({"organization.yml": [PRODUCTION, tagged(admin_groups="devs", team="shop", **bad)]})
     printed = ok(done).splitlines()
@@ -222,13 +222,8 @@ def test_the_scp_keeps_the_admin_groups_of_all_accounts(write, folder):
     assert "deploy/scp.json names ops, admins, devs now: if it is attached, attach it anew" in ok(done)
 
     def kept(group):
-        arn = f"arn:aws:iam::222233334444:group/{group}"
-        return not lets(
-            "arn:aws:iam::222233334444:user/mallory",
-            "iam:AddUserToGroup",
-            arn,
-            scps=[json.loads(scp.read_text())],
-        )
+        call = ("iam:AddUserToGroup", f"arn:aws:iam::222233334444:group/{group}")
+        return not lets(STRANGERS[0], *call, scps=[json.loads(scp.read_text())])
 
     assert all(kept(group) for group in ("ops", "admins", "devs", "team/devs"))
     assert not any(kept(group) for group in ("developers", "noops", "other"))
@@ -236,7 +231,7 @@ def test_the_scp_keeps_the_admin_groups_of_all_accounts(write, folder):
 
 @pytest.mark.parametrize("groups", [["admins"], [], ["AGPAEXAMPLEOFAGROUP00", "admins"]])
 def test_the_scp_is_left_alone_without_other_names(write, folder, groups):
-    """As shipped, settings and SCP agree; without a group, or with an id, there is nothing that could be written."""
+    """As shipped, settings and SCP agree; without a group, or with an id, there is nothing to write."""
     before = (folder / "deploy/scp.json").read_text()
     printed = ok(write({"organization.yml": [PRODUCTION]}, admin_groups=groups))
     assert (folder / "deploy/scp.json").read_text() == before
