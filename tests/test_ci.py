@@ -17,7 +17,6 @@ from c7n_iamguard import __version__
 from sandbox.server import DEPLOY, Fault
 
 CENTRAL, PRODUCTION, STAGING, ALONE = "262626262616", "262626262617", "262626262618", "262626262619"
-EXAMPLE = DEPLOY / "accounts.example.yml"
 BIN, SWITCH = str(Path(sys.executable).parent), str(ROOT / "deploy" / "switch")
 CATCH_UP_FUNCTION = "iam-guard-catch-up-unintended-iam-access"
 #: What the workflow deploys.
@@ -357,44 +356,3 @@ def test_an_account_whose_roles_are_of_an_older_version_is_told_to_update_them(s
     assert reason.endswith(
         "ListRules operation: injected by the sandbox. Is deploy/access.yml of this version deployed there?"
     )
-
-
-# The accounts file
-
-
-@pytest.fixture
-def organizations(sandbox):
-    """AWS Organizations of a management account: a unit with two accounts, and another with one."""
-    management = "262626262699"
-    client = sandbox.client("organizations", account=management)
-    client.create_organization(FeatureSet="ALL")
-    (root,) = client.list_roots()["Roots"]
-    ids = {}
-    for unit, name in (("workloads", "shop"), ("workloads", "blog"), ("sandbox", "play")):
-        units = client.list_organizational_units_for_parent(ParentId=root["Id"])["OrganizationalUnits"]
-        known = {found["Name"]: found["Id"] for found in units}
-        if unit not in known:
-            made = client.create_organizational_unit(ParentId=root["Id"], Name=unit)
-            known[unit] = made["OrganizationalUnit"]["Id"]
-        account = client.create_account(Email=f"{name}@example.com", AccountName=name)["CreateAccountStatus"]
-        ids[name] = account["AccountId"]
-        client.move_account(AccountId=ids[name], SourceParentId=root["Id"], DestinationParentId=known[unit])
-    client.tag_resource(ResourceId=ids["shop"], Tags=[{"Key": "admin_group", "Value": "shop-admins"}])
-    return SimpleNamespace(account=management, ids=ids)
-
-
-def test_c7n_org_makes_the_accounts_file_from_aws_organizations(sandbox, organizations, repository):
-    """The command of the example file names the accounts of a unit, their roles and regions, and tags as vars."""
-    if "aws-accounts" not in run(["c7n-org", "--help"], sandbox.environ(), "/").stdout:
-        pytest.skip("this c7n-org cannot make an accounts file")
-    (command,) = re.findall(r"^# +(c7n-org aws-accounts .*)", EXAMPLE.read_text(), re.M)
-    folder, ids = repository(), organizations.ids
-    command += f" --ou /workloads --ignore {ids['blog']}"
-    done = run(["bash", "-c", command], sandbox.environ(account=organizations.account), folder)
-    assert done.returncode == 0, done.stderr
-    (account,) = yaml.safe_load((folder / "accounts.yml").read_text())["accounts"]
-    assert account["account_id"] == ids["shop"]
-    assert account["role"] == f"arn:aws:iam::{ids['shop']}:role/iam-guard-deployer"
-    assert account["regions"] == ["us-east-1"]
-    assert account["vars"] == {"admin_group": "shop-admins"}
-    assert account["tags"] == ["path:/workloads", "admin_group:shop-admins"]

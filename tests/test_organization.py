@@ -49,7 +49,8 @@ COMMANDS = [
     for line in page.read_text().splitlines()
     if line.strip().startswith("$ ") and "c7n-org " in line
 ]
-PREVIEW_ALL, REPORT_PREVIEW, DRY_RUN_ALL, RUN_ALL, RUN_VERSIONS, REPORT_VERSIONS, REMOVE_ALL = COMMANDS
+# That the first one makes a list of accounts is tested in test_accounts.
+_, PREVIEW_ALL, REPORT_PREVIEW, DRY_RUN_ALL, RUN_ALL, RUN_VERSIONS, REPORT_VERSIONS, REMOVE_ALL = COMMANDS
 RUN_REVOKED = RUN_ALL.replace(DEPLOYED, "policies/list-revoked-iam-access.yml")
 REPORT_REVOKED = REPORT_PREVIEW.replace("preview-unintended", "list-revoked")
 
@@ -74,10 +75,11 @@ def stacks(sandbox, account, AdminGroup, **access):
 @pytest.fixture(scope="module")
 def organization(sandbox, shell, workplace):
     """The example's accounts, and four in which something is wrong; all policies run over all of them."""
-    central, accounts, keys = sandbox.account, list(EXAMPLE), {}
+    central, accounts, keys = sandbox.account, [], {}
     for account in EXAMPLE:
-        group = account.get("vars", {}).get("admin_group", "admins")
+        (group,) = account.get("vars", {}).get("admin_groups", ["admins"])
         stacks(sandbox, account["account_id"], CentralAccount=central, AdminGroup=group)
+        accounts.append(account | ({"vars": {"admin_group": group}} if "vars" in account else {}))
         sandbox.client("iam", account=account["account_id"]).create_group(GroupName=group)
         sandbox.create_user("ada", groups=[group], account=account["account_id"])
         keys[account["account_id"]] = sandbox.create_user("bob", account=account["account_id"])

@@ -36,6 +36,7 @@ ELSEWHERE = {
     "aws cloudformation list-stack-instances": "test_stack.py",
     "aws cloudformation update-stack-instances": "test_stack.py",
     "aws cloudformation update-stack-set": "test_stack.py",
+    "python deploy/accounts.py": "test_accounts.py",
     "sed -i.bak": "test_scp.py",
 }
 MAPPING = "a1b2c3d4-5678-90ab-cdef-11111EXAMPLE"

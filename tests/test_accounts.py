@@ -1,0 +1,294 @@
+"""iam-guard.yml, and deploy/accounts.py, which makes c7n-org's accounts file of it."""
+
+import datetime
+import json
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import jsonschema
+import pytest
+import yaml
+from helpers import HARMLESS, ROOT, ok, stock
+from test_scp import STRANGERS, lets
+
+from sandbox.server import DEPLOY
+
+SETTINGS = yaml.safe_load((ROOT / "iam-guard.yml").read_text())
+PRODUCTION, STAGING, _ = yaml.safe_load((DEPLOY / "accounts.example.yml").read_text())["accounts"]
+MANAGEMENT = "262626262699"
+#: The commands of docs/deploy.md that make the accounts file.
+LIST, WRITE, WITH_DIFFERENCES = [
+    line.removeprefix("$ ")
+    for line in (ROOT / "docs/deploy.md").read_text().splitlines()
+    if line.startswith(("$ c7n-org aws-accounts", "$ python deploy/accounts.py"))
+]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A clone of the repository, as far as the command needs it."""
+    shutil.copy(ROOT / "iam-guard.yml", tmp_path)
+    (tmp_path / "deploy").mkdir()
+    for name in ("accounts.py", "accounts.example.yml", "scp.json"):
+        shutil.copy(DEPLOY / name, tmp_path / "deploy")
+    return tmp_path
+
+
+@pytest.fixture
+def write(folder):
+    """``write({"organization.yml": …}, settings)``: run the command over lists of accounts."""
+
+    def run(lists, **settings):
+        (folder / "iam-guard.yml").write_text(yaml.safe_dump(SETTINGS | settings))
+        for name, accounts in lists.items():
+            text = accounts if isinstance(accounts, str) else yaml.safe_dump({"accounts": accounts})
+            (folder / name).write_text(text)
+        command = [sys.executable, "deploy/accounts.py", *lists]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+    return run
+
+
+@pytest.fixture
+def vars_of(folder):
+    """``vars_of()``: each account's vars, by its name, as c7n-org's own loader makes them of the written file."""
+
+    def load():
+        from c7n_org import cli
+
+        found = yaml.safe_load((folder / "accounts.yml").read_text())
+        jsonschema.validate(found, cli.CONFIG_SCHEMA)
+        return {account["name"]: account["vars"] for account in cli.accounts_iterator(found)}
+
+    return load
+
+
+def tagged(**tags):
+    """An account as ``c7n-org aws-accounts`` writes it."""
+    return STAGING | {"tags": ["path:/", *(f"{k}:{v}" for k, v in tags.items())], "vars": tags}
+
+
+# The settings
+
+
+def test_the_settings_are_shipped_as_the_design_has_them():
+    """Admins and administrators of Identity Center are meant, nobody is exempt; users act, the rest observes."""
+    assert SETTINGS == {
+        "admin_groups": ["admins"],
+        "admin_roles": ["AWSReservedSSO_AdministratorAccess_*"],
+        "exempt": [],
+        "self_service": [],
+        "observe_users": False,
+        "observe_roles": True,
+        "observe_containment": True,
+        "runbook": "",
+    }
+
+
+def test_git_keeps_the_settings(folder):
+    """The file is part of the repository, and what names a company's accounts is not."""
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert "iam-guard.yml" not in ignored
+    assert {"accounts.yml", "organization.yml"} < set(ignored)
+
+
+# What c7n-org gets
+
+
+def test_all_accounts_have_the_settings_with_their_types(write, vars_of):
+    """Lists, booleans and days arrive in every account as what they are in iam-guard.yml."""
+    exempt = ["AIDAEXAMPLEBREAKGLASS", {"id": "AIDAEXAMPLEOFAGUEST00", "until": datetime.date(2026, 12, 31)}]
+    ok(write({"organization.yml": [PRODUCTION]}, exempt=exempt, observe_users=True))
+    assert vars_of() == {"production": SETTINGS | {"exempt": exempt, "observe_users": True}}
+
+
+def test_an_accounts_own_vars_win(write, vars_of):
+    """They replace the settings of the same name there, and nothing elsewhere."""
+    own = {"admin_groups": ["platform-admins"], "observe_users": True}
+    ok(write({"organization.yml": [PRODUCTION, STAGING | {"vars": own}]}))
+    assert vars_of() == {"production": SETTINGS, "staging": SETTINGS | own}
+
+
+def test_a_later_list_changes_accounts_and_wins_over_their_tags(write, vars_of):
+    """What was written by hand is an input of its own, so a list that AWS gives anew loses nothing of it."""
+    differences = [
+        {"account_id": STAGING["account_id"], "vars": {"admin_groups": ["ops"], "observe_roles": False}},
+        PRODUCTION,
+    ]
+    for _ in range(2):
+        ok(write({"organization.yml": [tagged(admin_groups="devs")], "differences.yml": differences}))
+        assert vars_of() == {
+            "staging": SETTINGS | {"admin_groups": ["ops"], "observe_roles": False},
+            "production": SETTINGS,
+        }
+
+
+def test_a_tag_sets_the_admin_group_and_nothing_else(write, vars_of):
+    """A group's name becomes a list of one. All other tags are dropped, and printed if they look like settings."""
+    bad = {key: "true" for key in SETTINGS if key != "admin_groups"} | {"Admin_Group": "x", "observe": "true"}
+    done = write({"organization.yml": [PRODUCTION, tagged(admin_groups="devs", team="shop", **bad)]})
+    printed = ok(done).splitlines()
+    assert vars_of() == {"production": SETTINGS, "staging": SETTINGS | {"admin_groups": ["devs"]}}
+    for key in bad:
+        assert f"The tag {key} sets nothing, since a tag may set admin_groups alone: staging" in printed
+    assert not [line for line in printed if "team" in line]
+
+
+# What is refused
+
+NO_REGION = ": regions does not name one region, the one that gets IAM's events"
+REFUSED = {
+    "an unknown var": (
+        {"vars": {"observe": True}},
+        ": vars: there is no observe, did you mean observe_users?",
+    ),
+    "an unknown key": ({"var": {}}, ": there is no var, did you mean vars?"),
+    "a key like no other": ({"zzz": {}}, ": there is no zzz"),
+    "vars that are none": ({"vars": None}, ": vars cannot be None"),
+    "an id that is a number": ({"account_id": 333344445555}, ": account_id cannot be 333344445555"),
+    "an id that is none": ({"account_id": "3333"}, ": account_id is not 12 digits in quotes"),
+    "an account twice": ({"account_id": "222233334444"}, ": account_id 222233334444 is there twice"),
+    "no role": ({"role": ""}, " has no role, nor has it one in a list before"),
+    "no region": ({"regions": []}, NO_REGION),
+    "two regions": ({"regions": ["us-east-1", "us-west-2"]}, NO_REGION),
+    "a region that is no text": ({"regions": [1]}, ": regions cannot be [1]"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_mistake_in_a_list_is_refused_in_one_sentence(write, folder, case):
+    """It names the file, the account and the key; nothing is written."""
+    change, sentence = REFUSED[case]
+    done = write({"organization.yml": [PRODUCTION, STAGING | change]})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"organization.yml: staging{sentence}\n"
+    assert not (folder / "accounts.yml").exists()
+
+
+def test_an_unknown_setting_is_refused_in_one_sentence(write, folder):
+    """It names the file, the key and the one that was meant; nothing is written."""
+    done = write({"organization.yml": [STAGING]}, observe_user=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "iam-guard.yml: there is no observe_user, did you mean observe_users?\n"
+    assert not (folder / "accounts.yml").exists()
+
+
+TEXTS = {
+    "vars": ("vars: {}\naccounts: []", " has settings of all accounts: write them into iam-guard.yml"),
+    "settings": ("exempt: []\naccounts: []", " has settings of all accounts: write them into iam-guard.yml"),
+    "no accounts": ("accounts: []", " names no accounts"),
+    "nothing": ("", " is no mapping of keys to values"),
+    "an account that is none": ("accounts: [shop]", ": account 1 is no mapping of keys to values"),
+    "another key": ("account: []", ": there is no account, did you mean accounts?"),
+    "a key twice": ("accounts: []\naccounts: []", " is not YAML: accounts is there twice in "),
+    "no YAML": ("accounts: [", " is not YAML: "),
+}
+
+
+@pytest.mark.parametrize("case", TEXTS)
+def test_a_file_that_is_no_list_is_refused_in_one_sentence(write, case):
+    """It says which file, and what about it."""
+    text, sentence = TEXTS[case]
+    done = write({"organization.yml": text})
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"organization.yml{sentence}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_difference_of_an_account_that_is_in_no_list_is_refused(write):
+    """A mistaken account id leaves no account with the settings that were not meant for it."""
+    other = {"account_id": "333344445556", "vars": {"observe_users": True}}
+    done = write({"organization.yml": [STAGING], "differences.yml": [other]})
+    assert done.stderr == "differences.yml: 333344445556 has no role, nor has it one in a list before\n"
+
+
+def test_an_accounts_file_by_hand_is_not_overwritten(write, folder):
+    """Only what the command has written itself, it writes anew."""
+    (folder / "accounts.yml").write_text("accounts: []")
+    done = write({"organization.yml": [STAGING]})
+    assert done.stderr == "accounts.yml is not by this command: rename it, and name it as a list\n"
+    assert (folder / "accounts.yml").read_text() == "accounts: []"
+
+
+# The SCP
+
+
+def test_the_scp_keeps_the_admin_groups_of_all_accounts(write, folder):
+    """Settings' and accounts' own groups are kept, under any path; other groups are not, and a line says so."""
+    scp, by_hand = folder / "deploy/scp.json", STAGING | {"vars": {"admin_groups": ["devs"]}}
+    done = write({"organization.yml": [PRODUCTION, by_hand]}, admin_groups=["ops", "admins"])
+    assert "deploy/scp.json names ops, admins, devs now: if it is attached, attach it anew" in ok(done)
+
+    def kept(group):
+        call = ("iam:AddUserToGroup", f"arn:aws:iam::222233334444:group/{group}")
+        return not lets(STRANGERS[0], *call, scps=[json.loads(scp.read_text())])
+
+    assert all(kept(group) for group in ("ops", "admins", "devs", "team/devs"))
+    assert not any(kept(group) for group in ("developers", "noops", "other"))
+
+
+@pytest.mark.parametrize("groups", [["admins"], [], ["AGPAEXAMPLEOFAGROUP00", "admins"]])
+def test_the_scp_is_left_alone_without_other_names(write, folder, groups):
+    """As shipped, settings and SCP agree; without a group, or with an id, there is nothing to write."""
+    before = (folder / "deploy/scp.json").read_text()
+    printed = ok(write({"organization.yml": [PRODUCTION]}, admin_groups=groups))
+    assert (folder / "deploy/scp.json").read_text() == before
+    assert ("name AGPAEXAMPLEOFAGROUP00 there by hand" in printed) == (len(groups) == 2)
+
+
+# Over AWS Organizations, by c7n-org
+
+
+@pytest.fixture(scope="module")
+def organizations(sandbox):
+    """AWS Organizations of a management account: two accounts that c7n-org can take a role of; one has tags."""
+    client = sandbox.client("organizations", account=MANAGEMENT)
+    client.create_organization(FeatureSet="ALL")
+    ids = {}
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": MANAGEMENT}}
+    for name in ("shop", "blog"):
+        made = client.create_account(Email=f"{name}@example.com", AccountName=name)["CreateAccountStatus"]
+        ids[name] = made["AccountId"]
+        iam, role = sandbox.client("iam", account=ids[name]), "iam-guard-deployer"
+        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        iam.create_role(RoleName=role, AssumeRolePolicyDocument=document)
+        iam.put_role_policy(RoleName=role, PolicyName="all", PolicyDocument=json.dumps(HARMLESS))
+    tags = {"admin_groups": "shop-admins", "observe_users": "true"}
+    client.tag_resource(ResourceId=ids["shop"], Tags=[{"Key": k, "Value": v} for k, v in tags.items()])
+    return SimpleNamespace(environ=sandbox.environ(account=MANAGEMENT), ids=ids)
+
+
+def test_c7n_org_runs_policies_with_the_settings_of_each_account(organizations, shell, folder):
+    """By the page's commands: a policy's placeholders become lists and booleans, and an account's own win."""
+    if "aws-accounts" not in stock("c7n-org", "--help", environ=organizations.environ).stdout:
+        pytest.skip("this c7n-org cannot make an accounts file")
+    ok(shell(LIST, organizations.environ, folder))
+    ok(shell(WRITE, organizations.environ, folder))
+    blog = {"account_id": organizations.ids["blog"], "vars": {"observe_roles": False}}
+    (folder / "differences.yml").write_text(yaml.safe_dump({"accounts": [blog]}))
+    ok(shell(WITH_DIFFERENCES, organizations.environ, folder))
+    filled = {key: f"{{{key}}}" for key in SETTINGS}
+    policy = {"name": "settings", "resource": "aws.iam-user", "metadata": filled}
+    (folder / "policy.yml").write_text(yaml.safe_dump({"policies": [policy]}))
+    command = "c7n-org run -c accounts.yml -u policy.yml -s output --cache-period 0 -a shop -a blog"
+    ok(shell(command, organizations.environ, folder))
+    found = {
+        name: json.loads((folder / f"output/{name}/us-east-1/settings/metadata.json").read_text())
+        for name in ("shop", "blog")
+    }
+    assert found["shop"]["policy"]["metadata"] == SETTINGS | {"admin_groups": ["shop-admins"]}
+    assert found["blog"]["policy"]["metadata"] == SETTINGS | {"observe_roles": False}
+
+
+def test_the_list_of_accounts_has_the_roles_that_the_stacks_make(organizations, shell, folder):
+    """The page's command names each account's role and the one region, and an account can be left out."""
+    if "aws-accounts" not in stock("c7n-org", "--help", environ=organizations.environ).stdout:
+        pytest.skip("this c7n-org cannot make an accounts file")
+    ok(shell(f"{LIST} --ignore {organizations.ids['blog']}", organizations.environ, folder))
+    accounts = yaml.safe_load((folder / "organization.yml").read_text())["accounts"]
+    (shop,) = (account for account in accounts if account["name"] == "shop")
+    assert "blog" not in [account["name"] for account in accounts]
+    assert shop["role"] == f"arn:aws:iam::{organizations.ids['shop']}:role/iam-guard-deployer"
+    assert shop["regions"] == ["us-east-1"]
