@@ -1,9 +1,7 @@
 """``python -m sandbox demo``: the guard at work, told with real calls and their real answers."""
 
 import json
-import re
 import tempfile
-from pathlib import Path
 
 from botocore.exceptions import ClientError
 
@@ -138,7 +136,7 @@ def run(policy=guard.POLICY):
             "(loopback only), the credentials are fake, and your own AWS settings are not read.",
         )
         story = Story(sandbox)
-        groups = guard.admin_groups(sandbox, [policy])
+        groups = guard.admin_groups()
         title("The account", "It gets its users: alice, bob, carol and dave.")
         people(story, groups)
         say(f"   alice is in the admin group: {', '.join(groups)}.")
@@ -240,10 +238,11 @@ def erin(story):
     )
     sandbox, folder = story.sandbox, tempfile.TemporaryDirectory(prefix="sandbox-demo-")
     with folder:
-        acting = Path(folder.name) / ROLES.name
-        acting.write_text(re.sub(r" *observe: true.*\n", "", ROLES.read_text()))
-        say("   The roles' policy observes as shipped. Here it acts: the lines observe: true are deleted.")
-        guard.deploy_policies(sandbox, [acting], lambda line: say(f"   {line}"))
+        acting = guard.settings_with(folder.name, observe_roles=False)
+        say(
+            "   The roles' policy observes as shipped. Here it acts: iam-guard.yml says observe_roles: false."
+        )
+        guard.deploy_policies(sandbox, [ROLES], lambda line: say(f"   {line}"), acting)
     role = sandbox.create_role("pipeline")["Arn"]
     erins = sandbox.client("sts", sandbox.create_user("erin", allow="sts:AssumeRole"))
     story.keys["pipeline"] = erins.assume_role(RoleArn=role, RoleSessionName="erin")["Credentials"]
@@ -262,7 +261,9 @@ def mallory(story):
     title("mallory, who cuts a key", "The containment is opt-in. It takes back what her call gave.")
     sandbox = story.sandbox
     sandbox.deploy(CONTAIN_STACK, "iam-guard-contain")
-    guard.deploy_policies(sandbox, [CONTAIN], lambda line: say(f"   {line}"))
+    with tempfile.TemporaryDirectory(prefix="sandbox-demo-") as folder:
+        acting = guard.settings_with(folder, observe_containment=False)
+        guard.deploy_policies(sandbox, [CONTAIN], lambda line: say(f"   {line}"), acting)
     story.keys["mallory"] = sandbox.create_user("mallory")
     code = story.call("mallory", "iam", "CreateAccessKey", UserName="alice")
     event = story.last_event()

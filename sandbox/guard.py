@@ -7,17 +7,13 @@ import tempfile
 from pathlib import Path
 
 import yaml
-from c7n.config import Config
-from c7n.policy import PolicyCollection
-from c7n.resources import load_resources
 
-from c7n_iamguard.settings import GROUP_NAME
+from c7n_iamguard.admins.options import GROUP_ID
 
 ROOT = Path(__file__).parent.parent
 POLICY = ROOT / "policies" / "revoke-unintended-iam-access.yml"
 ROLES_POLICY = ROOT / "policies" / "revoke-unintended-iam-access-of-roles.yml"
-FILTER = "admin-group-member"
-GROUPS = ["admins"]  # if the policy file names none
+SETTINGS = ROOT / "iam-guard.yml"
 #: Lines of custodian that tell no reason.
 SUMMARY = re.compile(r":INFO | had errors while |:ERROR Found \d+ errors")
 
@@ -26,33 +22,21 @@ class DeploymentFailed(Exception):
     """The guard could not be deployed. Its text is what ``custodian`` said, headed by the line that tells why."""
 
 
-def admin_groups(sandbox, policies=(POLICY,)):
-    """The names of the admin groups, as the guard's own filter understands what the policy files say.
+def admin_groups(settings=SETTINGS):
+    """The names of the admin groups that a settings file names; ids are left out."""
+    names = yaml.safe_load(Path(settings).read_bytes()).get("admin_groups")
+    return [name for name in names if not GROUP_ID.fullmatch(name)]
 
-    :returns: ``admins`` alone where a file is wrong, so that it is custodian who says what is wrong
+
+def settings_with(folder, roles=(), **changes):
+    """A copy of the settings file in a folder, with more roles that are meant to use IAM, and with other values.
+
+    :returns: the path of the copy
     """
-    load_resources(("aws.iam-user", "aws.iam-role"))
-    options = Config.empty(account_id=sandbox.account, region=sandbox.region)
-    try:
-        files = [yaml.safe_load(Path(policy).read_bytes()) for policy in policies]
-        data = {"policies": [policy for file in files for policy in file["policies"]]}
-        found = PolicyCollection.from_data(data, options)
-        filters = [item for one in found for item in one.resource_manager.iter_filters()]
-        names = [name for item in filters if item.type == FILTER for name in item.group_names]
-    except Exception:
-        return GROUPS
-    return [name for name in dict.fromkeys(names) if GROUP_NAME.fullmatch(str(name))] or GROUPS
-
-
-def with_admin_roles(policy, roles, folder):
-    """A copy of a policy file in a folder, with more roles on its list of those that are meant to use IAM."""
-    data = yaml.safe_load(Path(policy).read_bytes())
-    for found in data["policies"]:
-        metadata = found.get("metadata", {})
-        if "admin-roles" in metadata:
-            metadata["admin-roles"] = [*metadata["admin-roles"], *roles]
-    copy = Path(folder) / Path(policy).name
-    copy.write_text(yaml.safe_dump(data, sort_keys=False))
+    settings = yaml.safe_load(SETTINGS.read_bytes())
+    settings["admin_roles"] = [*settings["admin_roles"], *roles]
+    copy = Path(folder) / SETTINGS.name
+    copy.write_text(yaml.safe_dump({**settings, **changes}, sort_keys=False))
     return copy
 
 
@@ -66,10 +50,10 @@ def deploy(sandbox, policy=POLICY, show=lambda line: None):
     deploy_policies(sandbox, [policy], show)
 
 
-def deploy_policies(sandbox, policies, show=lambda line: None):
-    """Run stock ``custodian run`` on policy files, as :func:`deploy` does."""
+def deploy_policies(sandbox, policies, show=lambda line: None, settings=SETTINGS):
+    """Run stock ``custodian run`` on policy files, with a settings file, as :func:`deploy` does."""
     with tempfile.TemporaryDirectory(prefix="sandbox-output-") as output:
-        arguments = ["run", "--output-dir", output, *map(shown_path, policies)]
+        arguments = ["run", "--vars-file", shown_path(settings), "-s", output, *map(shown_path, policies)]
         show(f"$ custodian {' '.join(arguments)}")
         run = subprocess.run(
             [Path(sys.executable).parent / "custodian", *arguments],

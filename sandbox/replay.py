@@ -213,12 +213,11 @@ def replay(account, calls, admins, policies):
     with Sandbox(account.id, account.region) as sandbox, TemporaryDirectory() as folder:
         progress(f"{account.id}: deploying the guard at {sandbox.endpoint}; nothing leaves this machine")
         sandbox.deploy()
-        principals = create_principals(account, admins["user"], guard.admin_groups(sandbox, policies))
-        if roles := [
+        principals = create_principals(account, admins["user"], guard.admin_groups())
+        roles = [
             p.name for key, p in account.principals.items() if key[0] == "role" and key[1] in admins["role"]
-        ]:
-            policies = [guard.with_admin_roles(policy, roles, folder) for policy in policies]
-        guard.deploy_policies(sandbox, policies)
+        ]
+        guard.deploy_policies(sandbox, policies, settings=guard.settings_with(folder, roles))
         rows, say = {}, Progress()
         for number, call in enumerate(calls.of(account.id), 1):
             key = (call.caller, call.type)

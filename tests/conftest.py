@@ -19,6 +19,7 @@ from helpers import (  # noqa: F401  some test modules import these from here
     POLICIES,
     REVOKE,
     ROOT,
+    SETTINGS,
     policy,
     stock,
 )
@@ -155,7 +156,7 @@ def custodian(sandbox, tmp_path):
     The answer has the exit status, ``users`` (the output's, by name) and ``decisions`` (of the log).
     """
 
-    def run(policy, *options, credentials=None, account=None, fails=False, **environ):
+    def run(policy, *options, credentials=None, account=None, fails=False, settings=SETTINGS, **environ):
         file = POLICIES / f"{policy}.yml"
         if isinstance(policy, dict):
             file = tmp_path / "policy.yml"
@@ -163,7 +164,7 @@ def custodian(sandbox, tmp_path):
         name = yaml.safe_load(file.read_text())["policies"][0]["name"]
         done = stock(
             "custodian", "run", "-s", tmp_path, "-r", sandbox.region, *options, file,
-            environ=sandbox.environ(credentials, account) | environ,
+            environ=sandbox.environ(credentials, account) | environ, settings=settings,
         )  # fmt: skip
         assert bool(done.returncode) == fails, done.stderr
         output = tmp_path / name / "resources.json"

@@ -5,7 +5,7 @@ import json
 from types import SimpleNamespace
 
 from botocore.exceptions import ClientError
-from helpers import CONTAIN, POLICIES, PROTECT, function_names, stock
+from helpers import CONTAIN, POLICIES, PROTECT, function_names, settings_file, stock
 
 from sandbox.server import DEPLOY
 
@@ -56,6 +56,7 @@ class Contained:
         run = stock(
             "custodian", "run", "-s", output, "-r", sandbox.region,
             POLICIES / f"{CONTAIN}.yml", POLICIES / f"{PROTECT}.yml", environ=sandbox.environ(account=ACCOUNT),
+            settings=settings_file(output, observe_roles=False, observe_containment=False),
         )  # fmt: skip
         assert run.returncode == 0, run.stderr
         self.warm_up()

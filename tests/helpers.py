@@ -21,6 +21,8 @@ from c7n_iamguard.iam import policy_documents
 
 ROOT = Path(__file__).parent.parent
 POLICIES = ROOT / "policies"
+#: Who is meant to use IAM, as shipped: the group admins, and Identity Center's administrators.
+SETTINGS = ROOT / "iam-guard.yml"
 EVENTS = Path(__file__).parent / "events"
 REVOKE = "revoke-unintended-iam-access"
 PROTECT = "protect-admin-group"
@@ -53,10 +55,35 @@ def policies_of(file):
     return yaml.safe_load(file.read_text())["policies"]
 
 
-def shipped(name):
-    """The pack's own policy of a name."""
+def shipped(name, **settings):
+    """The pack's own policy of a name, filled in by ``iam-guard.yml`` and by other settings."""
     policies = [policy for file in POLICIES.glob("*.yml") for policy in policies_of(file)]
-    return next(policy for policy in policies if policy["name"] == name)
+    values = yaml.safe_load(SETTINGS.read_text()) | settings
+    return filled(next(policy for policy in policies if policy["name"] == name), values)
+
+
+def filled(data, values):
+    """A policy, or a part of it, with its placeholders filled in as c7n does it."""
+    if isinstance(data, dict):
+        return {key: filled(value, values) for key, value in data.items()}
+    if isinstance(data, list):
+        return [filled(value, values) for value in data]
+    return values.get(data[1:-1], data) if isinstance(data, str) and data[:1] == "{" else data
+
+
+def settings_file(folder, **changes):
+    """A copy of ``iam-guard.yml`` in a folder, with other values."""
+    file = Path(folder) / "iam-guard.yml"
+    file.write_text(yaml.safe_dump(yaml.safe_load(SETTINGS.read_text()) | changes))
+    return file
+
+
+def function_mode(policy):
+    """The mode of a policy, with all that it leaves out."""
+    from c7n_iamguard.function.defaults import BY_TYPE, COMMON, merged
+
+    mode = policy["mode"]
+    return merged(merged(COMMON, BY_TYPE[mode["type"]]), mode)
 
 
 def functions():
@@ -69,8 +96,13 @@ def functions():
     ]
 
 
-def stock(command, *arguments, environ, cwd=ROOT):
-    """Run a stock command of this environment: ``custodian`` or ``c7n-org``."""
+def stock(command, *arguments, environ, cwd=ROOT, settings=SETTINGS):
+    """Run a stock command of this environment: ``custodian`` or ``c7n-org``.
+
+    :param settings: the settings file of ``custodian run`` and ``custodian report``
+    """
+    if command == "custodian" and arguments[0] in ("run", "report") and settings:
+        arguments = (arguments[0], "--vars-file", settings, *arguments[1:])
     return subprocess.run(
         [Path(sys.executable).parent / command, *map(str, arguments)],
         env=environ,

@@ -52,13 +52,13 @@ def test_an_admin_group_on_a_later_page_is_found(stubbed):
     stub.add_response("list_groups", page, {})
     stub.add_response("list_groups", {"Groups": [group("ADMINS")]}, {"Marker": "next"})
     stub.add_response("get_group", {"Group": group("ADMINS"), "Users": [PAT]}, {"GroupName": "ADMINS"})
-    assert criterion.pin() == {"groups": {"ADMINS": group("ADMINS")["GroupId"]}}
+    assert criterion.pin() == {"groups": {"admins": group("ADMINS")["GroupId"]}, "roles": {}}
 
 
 def test_an_error_of_iam_never_counts_as_no_groups(in_process, user, fresh):
     """AccessDenied while asking for groups ends the run with that error."""
     user("eve")
-    policy = in_process(filters=["admin-group-member"])
+    policy = in_process(filters=[{"type": "admin-group-member", "groups": ["Admins"]}])
     fresh.faults.append(Fault("iam:ListGroupsForUser", "AccessDenied", 403))
     with pytest.raises(ClientError, match="AccessDenied"):
         policy.resource_manager.filters[0].process([{"UserName": "eve"}])
@@ -66,5 +66,5 @@ def test_an_error_of_iam_never_counts_as_no_groups(in_process, user, fresh):
 
 def test_a_user_who_is_gone_is_no_match_and_no_error(in_process, fresh):
     """The filter passes over a user who no longer exists."""
-    policy = in_process(filters=["admin-group-member"])
+    policy = in_process(filters=[{"type": "admin-group-member", "groups": ["Admins"]}])
     assert policy.resource_manager.filters[0].process([{"UserName": "long-gone"}]) == []

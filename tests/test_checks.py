@@ -1,4 +1,4 @@
-"""What ``custodian validate`` refuses, naming the policy, the key and the mend, and what it accepts."""
+"""What ``custodian validate`` refuses, naming the policy, the key and the fix, and what it accepts."""
 
 import copy
 from types import SimpleNamespace
@@ -38,18 +38,25 @@ EVENT = SHIPPED["mode"]["events"][0]
 BY_HAND = {"name": REVOKE, "resource": "aws.iam-user"}
 #   what the operator wrote, and what the error has to say
 MISTAKES = {
-    "no groups": (with_groups([]), "groups", "name at least one"),
-    "groups that are a text": (with_groups("admins"), "groups", "name at least one"),
+    "no groups": (edited(filters=[{"not": [{"type": "admin-group-member"}]}]), "groups (admin_groups in iam-guard.yml)", "add groups: [admins]"),
+    "groups that are a mapping": (with_groups({"a": "b"}), "admin_groups", "write a list, such as [admins]"),
     "a group that is a number": (with_groups([7]), "groups", "write it as text"),
-    "a group's ARN": (with_groups(["arn:aws:iam::111122223333:group/admins"]), "groups", "use the name alone"),
-    "a group with a wildcard": (with_groups(["admin*"]), "groups", "use the name alone"),
+    "a group's ARN": (with_groups(["arn:aws:iam::111122223333:group/admins"]), "groups", "without path or wildcards"),
+    "a group with a wildcard": (with_groups(["admin*"]), "groups", "without path or wildcards"),
+    "a user's id as a group": (with_groups(["AIDAEXAMPLEBREAKGLASS"]), "groups", "single users and roles go under exempt"),
     "an empty name": (with_groups([""]), "groups", "no group's name"),
-    "an unknown key of the filter": (with_groups(["a"], group="b"), "admin-group-member group", "use groups or allow-missing-group"),
-    "a misspelt key": ({**SHIPPED, "metadata": {"admin-groups": "admins"}}, "metadata admin-groups", "write admin-group"),
-    "a key as in Python": ({**SHIPPED, "metadata": {"admin_group": "admins"}}, "metadata admin_group", "write admin-group"),
-    "a key in capitals": ({**SHIPPED, "metadata": {"Admin-Group": "admins"}}, "metadata Admin-Group", "write admin-group"),
+    "an unknown key of the filter": (with_groups(["a"], group="b"), "admin-group-member group", "use exempt, groups, roles, self-service"),
+    "a name that is exempt": (with_groups(["a"], exempt=["bob"]), "exempt (exempt in iam-guard.yml)", "Names can be taken over"),
+    "an ARN that is exempt": (with_groups(["a"], exempt=["arn:aws:iam::111122223333:user/bob"]), "exempt", "write AIDA…"),
+    "a group's id that is exempt": (with_groups(["a"], exempt=["AGPAEXAMPLEXXXXXXXXX"]), "exempt", "write AIDA…"),
+    "an end that is no day": (with_groups(["a"], exempt=[{"id": "AIDAEXAMPLEBREAKGLASS", "until": "soon"}]), "exempt", "write it as 2026-12-31"),
+    "an end that is misspelt": (with_groups(["a"], exempt=[{"id": "AIDAEXAMPLEBREAKGLASS", "til": "2026-12-31"}]), "exempt", "write {id: …, until: 2026-12-31}"),
+    "a call that hits others": (with_groups(["a"], **{"self-service": ["CreateUser"]}), "self_service", "list some of ChangePassword"),
+    "a call that is misspelt": (with_groups(["a"], **{"self-service": ["ChangePasword"]}), "self_service", "did you mean ChangePassword?"),
+    "a role's id as a role": (with_groups(["a"], roles=["AROAEXAMPLEXXXXXXXXX"]), "admin_roles", "ids go under exempt"),
+    "a role with a wildcard": (with_groups(["a"], roles=["Terraform*"]), "admin_roles", "Only AWSReservedSSO_NAME_* may have a wildcard"),
+    "a permission set without an end": (with_groups(["a"], roles=["AWSReservedSSO_Admin*"]), "admin_roles", "Only AWSReservedSSO_NAME_* may have a wildcard"),
     "observe as a text": (with_action(observe="yes"), "revoke-iam-access observe", "write true or false"),
-    "allow-missing-group as a text": (with_groups(["a"], **{"allow-missing-group": "yes"}), "allow-missing-group", "write true or false"),
     "an unknown key of the action": (with_action(polcy="x"), "polcy", "'polcy' was unexpected"),
     "a policy that is a number": (with_action(policy=7), "policy", "7 is not of type 'string'"),
     "a malformed ARN": (with_action(policy="arn:aws:iam::1234:policy/DenyIAMAccess"), "revoke-iam-access policy", "write DenyIAMAccess"),
@@ -83,21 +90,21 @@ MISTAKES = {
     "admins let pass only if they have a certain name": (edited(filters=[{"not": ["admin-group-member", {"UserName": "break-glass"}]}]), "filters", "with nothing else in that not"),
     "somebody else let pass, and no admins": (edited(filters=[{"not": [{"UserName": "break-glass"}]}]), "filters", "add - not: [admin-group-member]"),
     "admins revoked by another word": (edited(filters=[{"or": ["admin-group-member"]}]), "filters", "add - not: [admin-group-member]"),
-    "a role of another account assumed": (with_mode(**{"execution-options": {"assume_role": "arn:aws:iam::222222222222:role/r"}}), "mode.execution-options", "leave out assume_role"),
+    "a role of another account assumed": (with_mode(**{"execution-options": {"assume_role": "arn:aws:iam::222222222222:role/r"}}), "mode.execution-options", "leave it out"),
     "bulk by accident": ({k: v for k, v in SHIPPED.items() if k not in ("mode", "conditions")}, "revoke-iam-access bulk", "add bulk: true"),
     "bulk on a schedule by accident": ({**SHIPPED, "mode": {"type": "periodic", "schedule": "rate(1 day)", "role": "iam-guard"}}, "revoke-iam-access bulk", "add bulk: true"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_named_with_policy_key_and_mend(tmp_path, caplog, name):
-    """``custodian validate`` refuses the mistake; its message names the policy, the key and the mend."""
-    policy, key, mend = MISTAKES[name]
+def test_a_mistake_is_named_with_policy_key_and_fix(tmp_path, caplog, name):
+    """``custodian validate`` refuses the mistake; its message names the policy, the key and the fix."""
+    policy, key, fix = MISTAKES[name]
     said = custodian_validates(tmp_path, caplog, policy)
     assert said is not None
     assert REVOKE in said
     assert key in said
-    assert mend in said
+    assert fix in said
 
 
 SOUND = {
@@ -106,8 +113,13 @@ SOUND = {
     "what events tell": edited(
         filters=[{"UserName": "bob"}, {"type": "value", "key": "Path", "value": "/"}, *SHIPPED["filters"]]
     ),
-    "variables, filled in later": with_groups(["{admins}"]),
-    "observing by account": with_action(observe="{observe}"),
+    "placeholders, filled in by a run": with_groups("{admin_groups}", exempt="{exempt}", **{"self-service": "{self_service}"}),
+    "observing by a setting": with_action(observe="{observe_users}"),
+    "one group as a text": with_groups("admins"),
+    "a group's id": with_groups(["AGPAEXAMPLEXXXXXXXXX"]),
+    "everything that may be exempt": with_groups(["a"], exempt=[
+        "AIDAEXAMPLEBREAKGLASS", "AROAEXAMPLEOFAPIPELINE", "AROAEXAMPLEOFAPIPELINE:ada@example.com",
+        {"id": "AIDAEXAMPLEBREAKGLASS", "until": "2026-12-31"}]),
     "a policy's path and name": with_action(policy="security/DenyIAMAccess"),
     "a policy's ARN": with_action(policy="arn:aws-us-gov:iam::111122223333:policy/DenyIAMAccess"),
     "more than IAM denied": with_action(deny=["iam:*", "sts:Assume*", "*", "s3:Get?bject"]),

@@ -12,6 +12,7 @@ from helpers import (
     FUNCTION,
     REVOKE,
     case,
+    function_mode,
     guards_calls,
     revoked,
     shipped,
@@ -94,7 +95,7 @@ def test_the_worst_call_to_iam_leaves_time_for_another_one(seen):
     """Two calls that time out in every try, as a revocation may make, end before the function does."""
     tries, connecting, reading = seen["waits"]
     backoff = sum(2**n for n in range(tries - 1))  # botocore's standard mode, at its longest
-    assert 2 * (tries * (connecting + reading) + backoff) < shipped(REVOKE)["mode"]["timeout"]
+    assert 2 * (tries * (connecting + reading) + backoff) < function_mode(shipped(REVOKE))["timeout"]
 
 
 def interpreter(runtime):
@@ -110,7 +111,7 @@ def interpreter(runtime):
 
 def test_the_uploaded_code_runs_under_the_python_that_the_policy_names(fresh, tmp_path):
     """The zip revokes bob and lets the admin pass under the runtime of the policy, not that of the tests."""
-    runtime = shipped(REVOKE)["mode"]["runtime"]
+    runtime = function_mode(shipped(REVOKE))["runtime"]
     python = interpreter(runtime)
     if python is None:
         pytest.skip(f"{runtime}, the runtime of the policies, is not on this machine")

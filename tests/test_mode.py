@@ -61,20 +61,14 @@ def test_a_role_of_a_users_name_never_touches_the_user(fresh):
 @pytest.mark.parametrize(
     "event",
     [
-        None, 5, "text", [], [{}], {}, {"detail": None}, {"detail": "{}"}, {"detail": []}, {"detail": {}},
-        bobs("detail.userIdentity", None),
-        bobs("detail.userIdentity", "bob"),
-        bobs("detail.userIdentity.arn", None),
-        bobs("detail.userIdentity.userName", "b" * 200),
-        bobs("detail.userIdentity.arn", "arn:aws:iam::111122223333:user/" + "b" * 200),
-        bobs("detail.recipientAccountId", {"id": 1}),
+        None, 5, "text", [], [{}], {"detail": None}, {"detail": "{}"}, {"detail": []},
         {"Records": [{"eventSource": "aws:sqs", "eventSourceARN": OWN_QUEUE, "body": "no JSON"}]},
         {"Records": [{"eventSource": "aws:sqs", "eventSourceARN": OWN_QUEUE}]},
     ],
     ids=lambda event: json.dumps(event)[:40],
 )  # fmt: skip
-def test_a_malformed_event_is_one_log_line(warm, event):
-    """Anything that is not an event of CloudTrail causes no call and no retry, but one line in the log."""
+def test_what_is_no_event_is_one_log_line(warm, event):
+    """Anything that is no event at all causes no call and no retry, but one line in the log."""
     invocation = warm.functions.invoke(FUNCTION, event)
     assert outcomes(invocation) == "succeeded", invocation.log
     (decision,) = invocation.decisions
@@ -82,6 +76,28 @@ def test_a_malformed_event_is_one_log_line(warm, event):
     assert decision["reason"]
     assert guards_calls(warm) == []
     assert revoked(warm, "bob") == []
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {}, {"detail": {}},
+        bobs("detail.userIdentity", None),
+        bobs("detail.userIdentity", "bob"),
+        bobs("detail.userIdentity.arn", None),
+        bobs("detail.userIdentity.userName", "b" * 200),
+        bobs("detail.userIdentity.arn", "arn:aws:iam::111122223333:user/" + "b" * 200),
+        bobs("detail.userIdentity.type", "SomethingNew"),
+        bobs("detail.recipientAccountId", {"id": 1}),
+    ],
+    ids=lambda event: json.dumps(event)[:40],
+)  # fmt: skip
+def test_a_caller_who_cannot_be_read_is_not_let_pass(warm, event):
+    """If nobody can tell who called, the event fails, is tried again and ends in the dead-letter queue."""
+    invocation = warm.functions.invoke(FUNCTION, event)
+    assert outcomes(invocation) == "dead-lettered", invocation.log
+    assert {decision["decision"] for decision in invocation.decisions} == {"failed"}
+    assert guards_calls(warm) == []
 
 
 def test_an_error_code_that_is_no_text_changes_nothing(fresh):
@@ -102,8 +118,7 @@ def test_only_a_well_formed_caller_who_is_no_admin_is_revoked(fresh, path, value
     fresh.calls.clear()
     event = edit(case(name), path, value)
     invocation = fresh.functions.invoke(FUNCTION, event)
-    assert invocation.succeeded
-    assert len(invocation.decisions) == 1
+    assert len({decision["decision"] for decision in invocation.decisions}) == 1
     try:
         who, named = IAMEvent(event).who, IAMEvent(event).accounts
     except MalformedEvent:

@@ -23,7 +23,7 @@ from helpers import (
 from sandbox.server import Fault
 
 CASES = sorted(EVENTS.glob("*/*.json"))
-WARM_REVOCATION = ["ListGroupsForUser", "AttachUserPolicy", "PutEvents"]
+WARM_REVOCATION = ["ListGroupsForUser", "GetGroup", "AttachUserPolicy", "PutEvents"]
 #: What the function asks in a thread of its own while it starts, for the one who is told.
 IN_THE_BACKGROUND = {"ListAccountAliases", "DescribeEventBus"}
 
@@ -142,8 +142,8 @@ def test_the_guards_own_calls_do_not_wake_it(fresh):
     assert fresh.deliver() == []
 
 
-def test_a_warm_revocation_makes_two_calls_over_one_connection(fresh):
-    """Warm, a user is denied IAM by the second call, and an admin's event is one; nothing connects anew."""
+def test_a_warm_revocation_makes_three_calls_over_one_connection(fresh):
+    """Warm, a user is denied IAM by the third call, and an admin's event is one; nothing connects anew."""
     fresh.functions.cool()  # so that the looks at deny policy and admin group, once a minute, are not due
     fresh.deliver(case("revoked-create-user"))  # connects it to EventBridge, too
     fresh.calls.clear()
@@ -158,14 +158,14 @@ def test_a_warm_revocation_makes_two_calls_over_one_connection(fresh):
 
 
 def test_a_cold_function_prepares_itself_before_the_event(fresh):
-    """Cold, the function looks at admin group and deny policy before the event, over one connection each."""
+    """Cold, the function looks at the deny policy before the event, over one connection each."""
     fresh.functions.cool()
     fresh.functions.runtime()
     event, connections = case("revoked-create-user"), set(fresh.connections)
     (invocation,) = fresh.deliver(event)
     assert invocation.attempts[0].cold
     calls = [call for call in guards_calls(fresh) if call not in IN_THE_BACKGROUND]
-    assert calls == ["GetGroup", "GetPolicy", "GetPolicyVersion", *WARM_REVOCATION]
+    assert calls == ["GetPolicy", "GetPolicyVersion", *WARM_REVOCATION]
     iam, events = 1, 1
     own_session = 1  # the sandbox's own call to STS for the role's credentials
     assert len(fresh.connections - connections) == iam + events + own_session
@@ -247,6 +247,6 @@ def test_every_user_is_tried_before_the_failure_is_raised(in_process, user, sand
     sandbox.faults.append(Fault("iam:AttachUserPolicy", "AccessDenied", 403, times=1))
     (action,) = policy.resource_manager.actions
     with pytest.raises(PolicyExecutionError, match=r"policy:a-policy could not deny IAM to 1 of 2 users"):
-        action.process([{"UserName": "first"}, {"UserName": "second"}], event={})
+        action.process([{"UserName": "first"}, {"UserName": "second"}])
     sandbox.faults.clear()
     assert sorted([revoked(sandbox, "first"), revoked(sandbox, "second")]) == [[], ["managed"]]

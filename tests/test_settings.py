@@ -20,20 +20,25 @@ UNCACHED = ("--cache-period", "0")
 
 
 @pytest.mark.parametrize(
-    ("account", "groups", "allow", "message"),
+    ("account", "groups", "named", "message"),
     [
-        ("222222222201", (), False, "the admin group 'admins' does not exist in account 222222222201"),
-        ("222222222202", ("admins",), False, "no user is a member of the admin group 'admins' in account"),
-        ("222222222203", (), True, None),
+        ("222222222201", (), ["admins"], "the admin group 'admins' does not exist in account 222222222201"),
+        (
+            "222222222202",
+            ("admins",),
+            ["admins"],
+            "no user is a member of the admin group 'admins' in account",
+        ),
+        ("222222222203", (), [], None),
     ],
     ids=["missing", "empty", "missing-on-purpose"],
 )
-def test_an_account_without_admins_is_not_deployed_to(sandbox, custodian, account, groups, allow, message):
-    """``custodian run`` stops where the admin group is missing or empty, unless that is said to be meant."""
+def test_an_account_without_admins_is_not_deployed_to(sandbox, custodian, account, groups, named, message):
+    """``custodian run`` stops where the admin group is missing or empty; nobody may come in as a user."""
     sandbox.deploy(account=account)
     for name in groups:
         sandbox.client("iam", account=account).create_group(GroupName=name)
-    policy = with_groups(["admins"], **{"allow-missing-group": allow})
+    policy = with_groups(named, roles=["AWSReservedSSO_AdministratorAccess_*"])
     done = custodian(policy, account=account, fails=bool(message))
     functions = sandbox.client("lambda", account=account).list_functions()["Functions"]
     rules = sandbox.client("events", account=account).list_rules()["Rules"]
@@ -98,16 +103,14 @@ def test_a_policy_of_another_account_is_not_deployed(deployed, custodian):
     assert "of another account than 111122223333; write its name alone" in done.stderr
 
 
-def test_a_variable_that_nothing_fills_in_is_not_deployed(deployed, custodian):
-    """An unresolved ``{variable}`` is refused before anything is done, by name."""
-    for policy in (with_groups(["{my_admins}"]), with_action(policy="{deny}")):
-        done = custodian(policy, fails=True)
-        assert "has no value; define it" in done.stderr
-    done = custodian(with_action(observe="{observe}"), fails=True)
-    assert (
-        "{observe} has no value; add observe to the policy's metadata, or observe to the account's vars"
-        in done.stderr
-    )
+@pytest.mark.parametrize("command", [["run"], ["run", "--dryrun"]], ids=["deploying", "dry run"])
+def test_a_placeholder_that_nothing_fills_in_is_refused(deployed, tmp_path, command):
+    """Without the settings file, custodian ends with an error that names the command that was meant."""
+    file, environ = POLICIES / f"{REVOKE}.yml", deployed.environ()
+    run = stock("custodian", *command, "-s", tmp_path, file, environ=environ, settings=None)
+    assert run.returncode == 2
+    assert "nothing has filled in {admin_groups}; run custodian run --vars-file iam-guard.yml" in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 def test_a_dry_run_lists_who_would_be_revoked(deployed, custodian):
@@ -143,15 +146,14 @@ def test_bulk_on_purpose_revokes_every_match_and_no_admin(deployed, custodian, u
     assert [decision["decision"] for decision in done.decisions] == ["revoked"] * 7
 
 
-@pytest.mark.parametrize("says", [True, False])
-def test_the_metadata_says_whether_a_policy_observes(deployed, in_process, user, says):
-    """``observe: "{observe}"`` is what the policy's metadata has under that key, where no account's vars say."""
+@pytest.mark.parametrize("says", [[True, False], [False, True], [False, False]])
+def test_an_action_observes_if_one_of_several_settings_says_so(deployed, in_process, user, says):
+    """``observe`` may be a list: the containment never acts on callers whom their own policy observes."""
     user("contractor-0", path="/contractors/")
-    action = {**BULK["actions"][0], "observe": "{observe}"}
-    policy = in_process(**{**BULK, "metadata": {"observe": says}, "actions": [action]})
+    policy = in_process(**{**BULK, "actions": [{**BULK["actions"][0], "observe": says}]})
     (revoke,) = policy.resource_manager.actions
     revoke.process([{"UserName": "contractor-0"}])
-    assert revoked(deployed, "contractor-0") == ([] if says else ["managed"])
+    assert revoked(deployed, "contractor-0") == ([] if any(says) else ["managed"])
 
 
 def test_max_resources_stops_a_bulk_revocation(deployed, custodian, user):

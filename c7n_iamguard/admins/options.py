@@ -6,6 +6,7 @@ from functools import cached_property
 
 from c7n_iamguard.admins import groups, roles, self_service
 from c7n_iamguard.admins.judge import FOREVER, Meant
+from c7n_iamguard.iam.principals import ROLE, kind_of
 from c7n_iamguard.settings import (
     is_placeholder,
     is_template,
@@ -52,9 +53,11 @@ class MeantOptions:
         :raises Refusal: if an admin group does not exist, or none of them has a member
         :raises botocore.exceptions.ClientError: whatever IAM answers
         """
+        element, listed = self.element, setting(self.element, "roles", [])
+        wanted = "roles" in element.data or kind_of(element.manager) is ROLE
         return {
-            "groups": groups.pin(self.element, setting(self.element, "groups", [])),
-            "roles": roles.pin(self.element, setting(self.element, "roles", [])),
+            "groups": groups.pin(element, setting(element, "groups", [])),
+            "roles": roles.pin(element, listed) if wanted else {},
         }
 
     def known(self, event):
