@@ -1,101 +1,12 @@
 """Who was an admin when, held against a small IAM in which users and groups are renamed, made and deleted."""
 
-from admin_model import NOW, ROOT, START, Call, add, answer_of, answers, is_trusted, record, remove
+from admin_model import NOW, ROOT, START, add, answer_of, answers, is_trusted, record, remove
+from admin_world import ADMINS, USER_NAMES, World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from c7n_iamguard.admins.membership import Membership
 from c7n_iamguard.admins.renames import USERS, Change, Names
-
-ADMINS, OTHER = "AGPAADMINS", "AGPAOTHER"
-USER_NAMES, GROUP_NAMES = ("ada", "eve", "mallory", "friend", "x"), ("admins", "other", "y")
-
-
-class World:
-    """IAM, as far as groups go: it refuses what IAM refuses, and keeps a record of what it does."""
-
-    def __init__(self, admins):
-        self.users = {f"AIDA{name.upper()}": name for name in USER_NAMES[:4]}
-        self.groups = {ADMINS: "admins", OTHER: "other"}
-        self.members = {(ADMINS, f"AIDA{name.upper()}") for name in admins}
-        #: Who really is an admin, and who was one or not right before each call that they made: (id, second).
-        self.admins, self.callers = {user for _, user in self.members}, {True: set(), False: set()}
-        self.ids, self.records, self.calls, self.second = set(self.users), [], [], 0
-
-    def act(self, next_second, caller, what, one, other):
-        """One call, if it is possible: the numbers choose who makes it, and on whom or what."""
-        self.second += next_second
-        caller = [*self.users, ROOT][caller % (len(self.users) + 1)]
-        caller_name, is_admin = self.users.get(caller, ROOT), caller == ROOT or caller in self.admins
-        call = getattr(self, what)(one, other)
-        if call:
-            event_name, parameters, changed, elements = call
-            call_record = record(self.second, caller_name, event_name, caller, **parameters)
-            self.records.append(call_record | {"responseElements": elements})
-            self.callers[is_admin].add((caller, self.second))
-            if changed:
-                self.calls.append(Call(self.second, caller, *changed))
-            if event_name == "AddUserToGroup" and changed and is_admin:
-                self.admins.add(changed[1])
-
-    def add(self, one, other):
-        user, group = sorted(self.users)[one % len(self.users)], (ADMINS, ADMINS, OTHER)[other % 3]
-        self.members.add((group, user))
-        return "AddUserToGroup", *self.about(group, user, "add")
-
-    def remove(self, one, other):
-        user, group = sorted(self.users)[one % len(self.users)], (ADMINS, ADMINS, OTHER)[other % 3]
-        self.members.discard((group, user))
-        self.admins -= {user} if group == ADMINS else set()
-        return "RemoveUserFromGroup", *self.about(group, user, "remove")
-
-    def about(self, group, user, what):
-        changed = (what, user, group) if group == ADMINS else None
-        return {"groupName": self.groups[group], "userName": self.users[user]}, changed, None
-
-    def rename_group(self, one, other):
-        group, new = (ADMINS, OTHER)[one % 2], GROUP_NAMES[other % 3]
-        if new in self.groups.values():
-            return None
-        old, self.groups[group] = self.groups[group], new
-        return "UpdateGroup", {"groupName": old, "newGroupName": new}, None, None
-
-    def rename_user(self, one, other):
-        user, new = sorted(self.users)[one % len(self.users)], USER_NAMES[other % 5]
-        if new in self.users.values():
-            return None
-        old, self.users[user] = self.users[user], new
-        return "UpdateUser", {"userName": old, "newUserName": new}, None, None
-
-    def move_user(self, one, other):
-        user = sorted(self.users)[one % len(self.users)]
-        return "UpdateUser", {"userName": self.users[user], "newPath": f"/{other}/"}, None, None
-
-    def create_user(self, one, other):
-        new = USER_NAMES[other % 5]
-        if new in self.users.values():
-            return None
-        unique_id = f"AIDANEW{len(self.records)}"
-        self.users[unique_id] = new
-        self.ids.add(unique_id)
-        elements = {"user": {"userName": new, "userId": unique_id}}
-        return "CreateUser", {"userName": new}, ("create", unique_id), elements
-
-    def delete_user(self, one, other):
-        user = sorted(self.users)[one % len(self.users)]
-        if len(self.users) < 3 or any(member == user for _, member in self.members):
-            return None
-        return "DeleteUser", {"userName": self.users.pop(user)}, None, None
-
-    @property
-    def admin_members(self):
-        return {pair for pair in self.members if pair[0] == ADMINS}
-
-    def membership(self):
-        """What the records tell, out of their order."""
-        groups = {ADMINS: self.groups[ADMINS]}
-        return Membership(self.records[::-1], groups, self.users, self.admin_members, is_trusted)
-
 
 STEPS = st.sampled_from(
     ["add", "add", "add", "remove", "rename_group", "rename_user", "move_user", "create_user", "delete_user"]
@@ -188,6 +99,34 @@ def test_an_addition_under_a_name_that_changes_its_owner_in_that_second_is_in_do
     ]
     users = {"AIDAADA": "ada", "AIDAEVE": "x", "AIDAFRIEND": "eve", "AIDAMALLORY": "mallory"}
     assert list(judged(records, ["ada", "friend"], users)) == [(set(), {"AIDAFRIEND"})] * 2
+
+
+def test_a_removal_under_a_name_that_changes_its_owner_in_that_second_is_in_doubt():
+    """Eve, an admin, or friend is removed; if mallory then adds eve, nobody can tell whether eve was still one."""
+    records = [
+        add(1, "ada", "eve"),
+        record(2, "mallory", "UpdateUser", userName="eve", newUserName="x"),
+        record(2, "mallory", "UpdateUser", userName="friend", newUserName="eve"),
+        remove(2, "mallory", "eve"),
+        add(3, "mallory", "x"),
+    ]
+    users = {"AIDAADA": "ada", "AIDAEVE": "x", "AIDAFRIEND": "eve", "AIDAMALLORY": "mallory"}
+    assert list(judged(records, ["ada", "eve"], users)) == [(set(), {"AIDAEVE"})] * 2
+
+
+def test_who_takes_the_name_of_a_deleted_admin_in_that_second_was_no_admin_before():
+    """Eve, an admin, is deleted, and mallory gets her name and calls within the same second."""
+    records = [
+        add(1, "ada", "eve"),
+        remove(3, "ada", "eve"),
+        record(4, "ada", "DeleteUser", userName="eve"),
+        record(4, "ada", "UpdateUser", userName="mallory", newUserName="eve"),
+        record(4, "eve", "UpdateUser", "AIDAMALLORY", userName="eve", newPath="/x/"),
+    ]
+    users = {"AIDAADA": "ada", "AIDAMALLORY": "eve"}
+    for order in (records, records[::-1]):
+        found = Membership(order, {ADMINS: "admins"}, users, {(ADMINS, "AIDAADA")}, is_trusted)
+        assert answer_of(found, "AIDAMALLORY", 2) is False
 
 
 def test_who_is_created_and_made_an_admin_in_one_second_is_one_for_certain():

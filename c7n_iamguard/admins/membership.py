@@ -14,6 +14,7 @@ The records leave two things open:
 
 - Whether a call changed anything. IAM accepts the addition of a member and the removal of a non-member, and the
   records look the same as any other. So neither call tells whether the user was a member before it.
+  Source: https://github.com/cloud-custodian/cloud-custodian/pull/4730 (somebody tried both calls)
 - The order of the calls within a second.
 
 An answer is sure if it is the same for every possible beginning and for every possible order. Otherwise it is

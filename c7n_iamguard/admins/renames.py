@@ -61,7 +61,7 @@ class Named(NamedTuple):
     def move(self, change: Change) -> Move | None:
         """What a change did to the names; None if it did nothing to them."""
         name, new = change.names.get(self.key), change.names.get(self.new_key)
-        if name and new and change.event_name == self.renames:
+        if name and new and name != new and change.event_name == self.renames:
             return name, new, None
         if name and change.event_name == self.creates:
             return None, name, change.created_id
@@ -223,8 +223,6 @@ def undone(names: dict[str, str], move: Move, all_known: bool) -> dict[str, str]
     if old is None:  # somebody was created
         if holder and (unique_id in (None, holder) or _is_stand_in(holder)):
             return {name: owner for name, owner in names.items() if name != new}
-    elif old == new:
-        return names
     elif old not in names:
         if holder:
             return {old if name == new else name: owner for name, owner in names.items()}
