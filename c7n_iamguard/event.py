@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import time
 from calendar import timegm
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -124,7 +125,7 @@ class IAMEvent(dict[str, Any]):
         return {value for value in named.values() if value is not None}
 
 
-def caller(record: dict[str, Any]) -> Caller:
+def caller(record: Mapping[str, Any]) -> Caller:
     """Who made a call.
 
     :raises MalformedEvent: if the record names no caller, or contradicts itself about them
@@ -199,12 +200,12 @@ def _circumstances(identity: dict[str, Any], kind: str) -> dict[str, str | None]
     }
 
 
-def is_services_own(record: dict[str, Any], who: Caller) -> bool:
+def is_services_own(record: Mapping[str, Any], who: Caller) -> bool:
     """Whether an AWS service made its own service-linked role, with the rights of whoever uses the service."""
     return record.get("eventName") == "CreateServiceLinkedRole" and bool(who.invoked_by)
 
 
-def joined_group(record: dict[str, Any], who: Caller) -> str | None:
+def joined_group(record: Mapping[str, Any], who: Caller) -> str | None:
     """The name of the group that a call put its own caller into; None if it did not, or failed."""
     parameters = record.get("requestParameters")
     if record.get("eventName") != "AddUserToGroup" or record.get("errorCode") or who.kind != "user":
@@ -240,7 +241,7 @@ def str_or_none(parent: Any, key: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _object(parent: dict[str, Any], key: str, where: str) -> dict[str, Any]:
+def _object(parent: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
     value = parent.get(key)
     if not isinstance(value, dict):
         raise MalformedEvent(f"{where} is no JSON object but {_type(value)}")

@@ -1,24 +1,58 @@
 """Who was an admin when, worked out from CloudTrail's records of what changed the admin groups. Pure.
 
-IAM tells who is a member now, and not since when or by whom. The records of a span of time tell who was added
-and removed, by whom and under which names. They carry whole seconds, so that the order within one second is
-unknown: an addition is lawful only if it is lawful in every order.
+IAM tells who is a member now, but not since when or by whom. The records of a span of time tell who added and
+removed whom. There are three answers for each moment: an admin, no admin, and unknown.
 
-A membership that began before the span is lawful. Both calls also succeed if they change nothing, and the record
-does not say so. So a member whose first record is an addition counts as added by it. Somebody whose first record
-is a removal counts as a member before it if an admin removed them; else nobody can tell, and what follows from
-it is in doubt.
+These rules decide who is an admin:
+
+- Everybody who was a member when the span began was an admin.
+- An addition by an admin or a trusted role makes the user an admin. An addition by anybody else does not, but it
+  does not end it either.
+- A removal ends it, whoever made it.
+
+The records leave two things open:
+
+- Whether a call changed anything. IAM accepts the addition of a member and the removal of a non-member, and the
+  records look the same as any other. So neither call tells whether the user was a member before it.
+  Source: https://github.com/cloud-custodian/cloud-custodian/pull/4730 (somebody tried both calls)
+- The order of the calls within a second.
+
+An answer is sure if it is the same for every possible beginning and for every possible order. Otherwise it is
+unknown. Nobody has to guess the beginning for two kinds of users: those whom no call added or removed within the
+span (they were what they are now), and those who were created within it (they were no members). Everybody else may
+have been a member.
+
+So if a non-admin adds a user who existed before the span, the answer is unknown, unless a removal tells more. It
+may be an intruder's friend, or an admin whom an intruder added once more to get them removed and denied. It makes no difference who removes somebody: the guard, too, may remove a former admin.
 """
 
 import itertools
+from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, NamedTuple
 
-from c7n_iamguard.admins.renames import GROUPS, USERS, Names
-from c7n_iamguard.event import MalformedEvent, caller, seconds_of, str_or_none
+from c7n_iamguard.admins.renames import GROUPS, USERS, Change, Names
+from c7n_iamguard.event import Caller, MalformedEvent, caller, seconds_of, str_or_none
 
 ADDS, REMOVES = "AddUserToGroup", "RemoveUserFromGroup"
 #: What the records of a span are needed for.
 CHANGES = frozenset((ADDS, REMOVES, "UpdateGroup", "UpdateUser", "CreateUser", "DeleteUser"))
+
+#: The ids of a group and of a user.
+Pair = tuple[str, str]
+
+
+class GroupCall(NamedTuple):
+    """An addition to, or a removal from, an admin group.
+
+    :param pairs: who may be meant; more than one if a name changed its owner within the second
+    :param is_certain: whether nobody else can be meant
+    """
+
+    caller: Caller | None
+    pairs: set[Pair]
+    is_certain: bool
 
 
 class Membership:
@@ -28,149 +62,158 @@ class Membership:
     :param groups: the names that the admin groups have now, by id
     :param users: the names that all users have now, by id
     :param members: who is a member now, as a set of (group's id, user's id)
-    :param is_trusted: whether a :class:`~c7n_iamguard.event.Caller` that is no user may change the admin groups
+    :param is_trusted: whether a :class:`~c7n_iamguard.event.Caller` may change the admin groups without being an
+        admin; None if nobody can tell
     """
 
-    def __init__(self, records, groups, users, members, is_trusted):
-        self.is_trusted = is_trusted
-        changes = sorted(filter(None, map(_change, records)), key=lambda change: change["second"])
-        self.seconds = [
-            (second, list(found)) for second, found in itertools.groupby(changes, lambda c: c["second"])
+    def __init__(
+        self,
+        records: Iterable[Mapping[str, Any]],
+        groups: Mapping[str, str],
+        users: Mapping[str, str],
+        members: Collection[Pair],
+        is_trusted: Callable[[Caller], bool | None],
+    ) -> None:
+        self._is_trusted, self._group_ids, self._members = is_trusted, set(groups), set(members)
+        changes = sorted(filter(None, map(_change, records)), key=lambda change: change.second)
+        by_second = itertools.groupby(changes, lambda change: change.second)
+        seconds = [(second, list(together)) for second, together in by_second]
+        self._group_names, self._user_names = Names(GROUPS, groups, seconds), Names(USERS, users, seconds)
+        steps = [
+            (second, self._group_calls(together, ADDS), self._group_calls(together, REMOVES))
+            for second, together in seconds
         ]
-        self.groups = Names(GROUPS, groups, self.seconds)
-        self.users = Names(USERS, users, self.seconds)
-        #: Since and until when somebody was lawfully a member, and may have been one, by user: lists of
-        #: [from, to], inclusive.
-        self.spans, self.doubts = defaultdict(list), defaultdict(list)
-        self._replay(members)
+        self._last_change = {
+            pair: second for second, *calls in steps for pair in _pairs(itertools.chain(*calls))
+        }
+        self._begin({change.created_id for change in changes})
+        for second, additions, removals in steps:
+            self._play(second, additions, removals)
 
-    def was_admin(self, user_id, second):
-        """Whether a user was lawfully an admin in a second, at least for a part of it.
+    def was_admin(self, user_id: str, second: float) -> bool:
+        """Whether a user was an admin in a second for certain, at least for a part of it.
 
         :param second: seconds since the epoch, as CloudTrail's ``eventTime`` has them
         """
-        return _within(self.spans, user_id, second)
+        return self._answer_at(user_id, second) is True
 
-    def may_have_been_admin(self, user_id, second):
+    def may_have_been_admin(self, user_id: str, second: float) -> bool:
         """Whether nobody can tell if a user was an admin in a second."""
-        return not self.was_admin(user_id, second) and _within(self.doubts, user_id, second)
+        return self._answer_at(user_id, second) is None
 
-    def unlawful_members(self, until=float("inf")):
-        """The ids of those who are members now through somebody who was no admin when they added them.
+    def unlawful_members(self, until: float = float("inf")) -> set[str]:
+        """The ids of those who are members now and no admins: somebody added them who was no admin.
 
-        :param until: the last second in which an addition counts
+        :param until: leave out whoever is a member through an addition after this second
         """
-        return self._added_until(until, self.present - self.lawful - self.doubtful)
+        return self._members_who_are(False, until)
 
-    def doubtful_members(self, until=float("inf")):
-        """The ids of those who are members now, and of whom nobody can tell whether they are lawful."""
-        return self._added_until(until, (self.present & self.doubtful) - self.lawful)
+    def doubtful_members(self, until: float = float("inf")) -> set[str]:
+        """The ids of those who are members now, and of whom nobody can tell whether they are admins."""
+        return self._members_who_are(None, until)
 
-    def _added_until(self, until, pairs):
-        return {pair[1] for pair in pairs if self.added.get(pair, until) <= until}
+    def _members_who_are(self, answer: bool | None, until: float) -> set[str]:
+        old = {user for group, user in self._members if self._added.get((group, user), until) <= until}
+        return {user for user in old if self._answer(user, self._admins, self._possible) is answer}
 
-    def _replay(self, members):
-        self.present = set(members)
-        steps = [
-            (second, self._pairs(second, changes, ADDS), self._pairs(second, changes, REMOVES))
-            for second, changes in self.seconds
-        ]
-        self.lawful, self.doubtful = self._members_at_start(steps)
-        for found, spans in ((self.lawful, self.spans), (self.doubtful, self.doubts)):
-            for _, user in found:
-                spans[user].append([float("-inf"), float("inf")])
-        self.added = {pair: second for second, added, _ in steps for _, pairs, _ in added for pair in pairs}
-        both = [(second, pairs) for second, *kinds in steps for kind in kinds for _, pairs, _ in kind]
-        last = {pair: second for second, pairs in both for pair in pairs}
-        for second, added, removed in steps:
-            lawful, doubtful = set(self.lawful), set(self.doubtful)
-            gone = _all(removed)
-            self._end(gone, second)
-            by_admins, in_doubt, others = set(), set(), set()
-            for who, pairs, is_certain in added:
-                if self._is_among(who, lawful - gone):
-                    (by_admins if is_certain else in_doubt).update(pairs)
-                else:
-                    is_doubted = self._is_among(who, doubtful) or self._is_among(who, ()) is None
-                    (in_doubt if is_doubted else others).update(pairs)
-            # Removed in the same second, too: any of the additions may have been the last.
-            by_admins, in_doubt = by_admins - (gone & (in_doubt | others)), in_doubt - (gone & others)
-            self._begin(by_admins, self.lawful, self.spans, second)
-            self._begin(in_doubt - self.lawful, self.doubtful, self.doubts, second)
-            # Added and removed in one second: what they are now tells which came last, if nothing came after.
-            unknown = {pair for pair in gone & self.lawful if last[pair] > second or pair not in self.present}
-            self._end(unknown, second)
-            unknown = {pair for pair in unknown if last[pair] > second}
-            unknown |= {pair for _, pairs, is_certain in removed if not is_certain for pair in pairs & lawful}
-            self._begin(unknown - self.lawful, self.doubtful, self.doubts, second)
+    def _answer(self, user_id: str | None, admins: set[Pair], possible: set[Pair]) -> bool | None:
+        pairs = {(group, user_id) for group in self._group_ids}
+        return True if pairs & admins else None if pairs & possible else False
 
-    def _pairs(self, second, changes, event_name):
-        """Who put whom into or out of which group within a second, as (caller, pairs, whether they are certain).
+    def _answer_at(self, user_id: str, second: float) -> bool | None:
+        entries = self._answers.get(user_id, [])
+        number = bisect_right(entries, second, key=lambda entry: entry[0])
+        if not number:
+            return False
+        last_change, during, after = entries[number - 1]
+        return during if last_change == second else after
 
-        Under a name that changed its owner within the second, several pairs may be meant.
-        """
-        found = []
+    def _begin(self, created: set[str | None]) -> None:
+        """Set who were admins for certain, and who may have been some, when the span began."""
+        changed = {pair for pair in self._last_change if pair[1] not in created}
+        unchanged = self._members - set(self._last_change)
+        #: Who is an admin for certain, and who may be one, at the moment that is looked at.
+        self._admins = {pair for pair in unchanged if pair[1] not in created}
+        self._possible = unchanged | changed
+        #: By user: when something changed, and the answer during that second and after it.
+        self._answers: defaultdict[str, list[tuple[float, bool | None, bool | None]]] = defaultdict(list)
+        for user in {user for _, user in self._possible}:
+            answer = self._answer(user, self._admins, self._possible)
+            self._answers[user].append((float("-inf"), answer, answer))
+        #: When the addition was that a membership may rest on.
+        self._added: dict[Pair, int] = {}
+
+    def _group_calls(self, changes: list[Change], event_name: str) -> list[GroupCall]:
+        calls = []
         for change in changes:
-            if change["event"] == event_name and "groupName" in change and "userName" in change:
-                groups = self.groups.within(second, change["groupName"])
-                users = self.users.within(second, change["userName"])
+            if change.event_name == event_name and {"groupName", "userName"} <= set(change.names):
+                groups = self._group_names.within(change.second, change.names["groupName"])
+                users = self._user_names.within(change.second, change.names["userName"])
                 pairs = {(group, user) for group in groups for user in users if group and user}
                 if pairs:
-                    found.append((change["who"], pairs, len(groups) == len(users) == 1))
-        return found
+                    calls.append(GroupCall(change.caller, pairs, len(groups) == len(users) == 1))
+        return calls
 
-    def _begin(self, pairs, found, spans, second):
-        for pair in pairs - found:
-            found.add(pair)
-            spans[pair[1]].append([second, float("inf")])
+    def _play(self, second: int, additions: list[GroupCall], removals: list[GroupCall]) -> None:
+        """Go on to the next second in which something changed."""
+        added, maybe_removed = _pairs(additions), _pairs(removals)
+        removed = _pairs(call for call in removals if call.is_certain)
+        lasting = self._admins - maybe_removed
+        by_admins = _pairs(
+            call for call in additions if call.is_certain and self._is_admin(call.caller, lasting)
+        )
+        by_others = _pairs(call for call in additions if self._is_admin(call.caller, lasting) is not True)
+        possible_during, made_admins = self._possible_additions(additions, removed)
+        admins_during = self._admins | by_admins
+        # What they are now tells which call came last, if nothing came after this second.
+        last = {pair for pair in added | maybe_removed if self._last_change[pair] == second}
+        is_in, is_out = last & self._members, last & maybe_removed - self._members
+        unexplained = is_in & removed - added  # the record of an addition is missing
+        self._admins = lasting | (by_admins - maybe_removed) | (by_admins & is_in - by_others)
+        self._possible = ((self._possible - removed) | made_admins | unexplained) - is_out
+        for user in {user for _, user in added | maybe_removed}:
+            during = self._answer(user, admins_during, possible_during)
+            self._answers[user].append((second, during, self._answer(user, self._admins, self._possible)))
+        for pair in removed:
+            self._added.pop(pair, None)
+        for pair in added | unexplained:
+            self._added.setdefault(pair, second)
 
-    def _end(self, pairs, second):
-        for found, spans in ((self.lawful, self.spans), (self.doubtful, self.doubts)):
-            for pair in pairs & found:
-                found.discard(pair)
-                if not any(user == pair[1] for _, user in found):
-                    spans[pair[1]][-1][1] = second
+    def _possible_additions(
+        self, additions: list[GroupCall], removed: set[Pair]
+    ) -> tuple[set[Pair], set[Pair]]:
+        """Who may have been an admin at some moment of a second, and whom its additions may leave as one.
 
-    def _is_among(self, who, members):
-        """Whether a caller is one of these members, or may change the admin groups without being one."""
-        if who is None:
-            return False
-        if who.kind != "user":
-            return self.is_trusted(who)
-        return any(user == who.id for _, user in members)
-
-    def _members_at_start(self, steps):
-        """The members at the start of the span, and those of whom nobody can tell.
-
-        :returns: two sets of (group's id, user's id)
+        Somebody who was removed within the second cannot have become an admin again by adding themselves.
         """
-        lawful, first_removals, seen = set(self.present), [], set()
-        for _, added, removed in steps:
-            new = _all(added) - seen
-            lawful -= new
-            first_removals += [(who, pairs - new - seen) for who, pairs, _ in removed]
-            seen |= new | _all(removed)
-        lawful -= set().union(*(pairs for _, pairs in first_removals))
-        known = True
-        while known:  # an admin may have been removed by one who was removed later
-            known = set()
-            for who, pairs in first_removals:
-                for pair in pairs - lawful:
-                    if self._is_among(who, {member for member in lawful if member[1] != pair[1]}):
-                        known.add(pair)
-            lawful |= known
-        return lawful, set().union(*(pairs for _, pairs in first_removals)) - lawful
+        possible = self._possible
+        while True:
+            may_count = [call for call in additions if self._is_admin(call.caller, possible) is not False]
+            if _pairs(may_count) <= possible:
+                break
+            possible = possible | _pairs(may_count)
+        left = {
+            pair
+            for call in may_count
+            for pair in call.pairs
+            if self._is_admin(call.caller, possible - (removed & {pair})) is not False
+        }
+        return possible, left
+
+    def _is_admin(self, who: Caller | None, pairs: set[Pair]) -> bool | None:
+        """Whether a caller is one of these admins, or trusted without being one; None if nobody can tell."""
+        if who is None or (who.kind == "user" and who.id is None):
+            return None
+        if who.kind == "user" and any((group, who.id) in pairs for group in self._group_ids):
+            return True
+        return self._is_trusted(who)
 
 
-def _all(entries):
-    return set().union(*(pairs for _, pairs, _ in entries))
+def _pairs(calls: Iterable[GroupCall]) -> set[Pair]:
+    return {pair for call in calls for pair in call.pairs}
 
 
-def _within(spans, user_id, second):
-    return any(since <= second <= until for since, until in spans.get(user_id, ()))
-
-
-def _change(record):
+def _change(record: Mapping[str, Any]) -> Change | None:
     """What a record says of a change; None if it is about something else, or the call failed."""
     if record.get("eventName") not in CHANGES or record.get("errorCode"):
         return None
@@ -178,16 +221,9 @@ def _change(record):
         who = caller(record)
     except MalformedEvent:
         who = None
-    parameters = record.get("requestParameters")
+    parameters, elements = record.get("requestParameters"), record.get("responseElements")
     keys = ("groupName", "newGroupName", "userName", "newUserName")
     names = {key: name.lower() for key in keys if (name := str_or_none(parameters, key))}
-    elements = record.get("responseElements")
-    made = elements.get("user") if isinstance(elements, dict) else None
+    created = elements.get("user") if isinstance(elements, dict) else None
     second = seconds_of(record["eventTime"])
-    return {
-        "event": record["eventName"],
-        "second": second,
-        "who": who,
-        "id": str_or_none(made, "userId"),
-        **names,
-    }
+    return Change(second, record["eventName"], who, names, str_or_none(created, "userId"))

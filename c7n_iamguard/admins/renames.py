@@ -1,17 +1,40 @@
-"""Whom a name stood for, second by second, worked out backwards from the names of now. Pure.
+"""Resolves the names of a past second to ids, by undoing renames from the names of now. Pure.
 
 CloudTrail's records name users and groups by the names of that moment, and carry whole seconds. The order within
 one second is unknown, so every order counts that is possible: a name cannot be given while somebody has it.
 """
 
 import itertools
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import NamedTuple
+
+from c7n_iamguard.event import Caller
 
 #: The id of a deleted user begins like this while nobody knows it.
 DELETED = "deleted in"
 #: How many moves of names that depend on each other are tried in every order, within one second; how many states
 #: of their names are looked at meanwhile; and how many beginnings are followed further back.
 MAX_MOVES, MAX_STATES, MAX_BEGINNINGS = 50, 5000, 16
+
+#: A name that was given up, a name that was taken, and the id of whoever did so; None for what does not apply.
+Move = tuple[str | None, str | None, str | None]
+#: Names and the ids that have them.
+State = frozenset[tuple[str, str]]
+
+
+class Change(NamedTuple):
+    """What a record says of a call that changed a name or a membership.
+
+    :param names: the names in the request, in lower case, by parameter
+    :param created_id: the id of the user whom the call created
+    """
+
+    second: int
+    event_name: str
+    caller: Caller | None
+    names: Mapping[str, str]
+    created_id: str | None = None
 
 
 class Named(NamedTuple):
@@ -31,19 +54,19 @@ class Named(NamedTuple):
     deletes: str | None = None
 
     @property
-    def all_known(self):
+    def all_known(self) -> bool:
         """Whether every name belongs to somebody who is known. Of the groups, only the admin groups are."""
         return self.creates is not None
 
-    def move(self, second, change):
-        """What a change did to the names, as (old name, new name, id); None if it did nothing to them."""
-        name, new = change.get(self.key), change.get(self.new_key)
-        if name and new and change["event"] == self.renames:
+    def move(self, change: Change) -> Move | None:
+        """What a change did to the names; None if it did nothing to them."""
+        name, new = change.names.get(self.key), change.names.get(self.new_key)
+        if name and new and name != new and change.event_name == self.renames:
             return name, new, None
-        if name and change["event"] == self.creates:
-            return None, name, change["id"]
-        if name and change["event"] == self.deletes:
-            return name, None, f"{DELETED} {second}: {name}"
+        if name and change.event_name == self.creates:
+            return None, name, change.created_id
+        if name and change.event_name == self.deletes:
+            return name, None, f"{DELETED} {change.second}: {name}"
         return None
 
 
@@ -59,125 +82,150 @@ class Names:
     :param seconds: the span's changes as (second, list of changes), the oldest first
     """
 
-    def __init__(self, named, now, seconds):
-        self.named, self.found, self.aliases = named, {}, {}
+    def __init__(self, named: Named, now: Mapping[str, str], seconds: list[tuple[int, list[Change]]]) -> None:
+        self.named = named
+        self._ids: defaultdict[tuple[int, str], set[str | None]] = defaultdict(set)
+        #: The real ids of deleted users, by the ids that stand in for them.
+        self._deleted: dict[str | None, str] = {}
         possible = [{name.lower(): unique_id for unique_id, name in now.items()}]
         for second, changes in reversed(seconds):
             possible = self._back(possible, second, changes)
 
-    def within(self, second, name):
+    def within(self, second: int, name: str) -> set[str | None]:
         """The ids of those whom a name in a change of a second may stand for; None for a group that is unknown."""
-        ids = {self.aliases.get(one, one) for one in self.found[second, name]}
+        ids = {self._deleted.get(unique_id, unique_id) for unique_id in self._ids[second, name]}
         return ids - {None} if self.named.all_known else ids  # the call succeeded, so somebody had the name
 
-    def _back(self, possible, second, changes):
+    def _back(
+        self, possible: list[dict[str, str]], second: int, changes: list[Change]
+    ) -> list[dict[str, str]]:
         """The possible names before a second, by the possible names after it."""
-        clusters = clustered([move for change in changes if (move := self.named.move(second, change))])
+        clusters = clustered([move for change in changes if (move := self.named.move(change))])
         touched = {name for names, _ in clusters for name in names}
-        asked = {change[self.named.key] for change in changes if self.named.key in change}
-        asked |= {who.name.lower() for change in changes if (who := change["who"]) and who.kind == "user"}
-        before = []
+        asked = self._asked(changes)
+        before: list[dict[str, str]] = []
         for known in possible:
             for name in asked - touched:
-                self.found.setdefault((second, name), set()).add(known.get(name))
-            parts = []
+                self._ids[second, name].add(known.get(name))
+            beginnings = []
             for names, moves in clusters:
                 part = {name: known[name] for name in names if name in known}
-                states, beginnings = ways_back(part, moves, self.named.all_known)
-                parts.append(beginnings)
+                states, starts = ways_back(part, moves, self.named.all_known)
+                beginnings.append(starts)
                 for name in asked & names:
-                    ids = {dict(state).get(name) for state in states}
-                    self.found.setdefault((second, name), set()).update(ids)
-            ways = list(itertools.islice(itertools.product(*parts), MAX_BEGINNINGS))
+                    self._ids[second, name] |= {dict(state).get(name) for state in states}
+            ways = list(itertools.islice(itertools.product(*beginnings), MAX_BEGINNINGS))
             for way in ways:
                 earlier = dict(known) if len(ways) > 1 else known
                 for name in touched:
                     earlier.pop(name, None)
-                earlier.update(pair for part in way for pair in part)
+                earlier.update(pair for start in way for pair in start)
                 if len(ways) == len(possible) == 1 or earlier not in before:
                     before.append(earlier)
         self._recognize(second, changes)
         return before[:MAX_BEGINNINGS]
 
-    def _recognize(self, second, changes):
+    def _asked(self, changes: list[Change]) -> set[str]:
+        """The names whose owners in a second are needed: those in the requests, and the callers'."""
+        names = {change.names[self.named.key] for change in changes if self.named.key in change.names}
+        return names | {name for change in changes for name, _ in _caller_sign(change)}
+
+    def _recognize(self, second: int, changes: list[Change]) -> None:
         """Learn the ids of deleted users, from the records of their creation and of what they did."""
         for change in changes:
-            who = change["who"]
-            signs = [(who.name.lower(), who.id)] if who and who.kind == "user" else []
-            if change["event"] == self.named.creates:
-                signs.append((change.get(self.named.key), change["id"]))
+            signs = _caller_sign(change)
+            if change.event_name == self.named.creates and self.named.key in change.names:
+                signs.append((change.names[self.named.key], change.created_id))
             for name, unique_id in signs:
-                for one in self.found.get((second, name), ()):
-                    if unique_id and one and one.startswith(DELETED):
-                        self.aliases.setdefault(one, unique_id)
+                ids = self._ids[second, name]
+                if unique_id and unique_id not in ids:
+                    for stand_in in filter(_is_stand_in, ids):
+                        self._deleted.setdefault(stand_in, unique_id)
 
 
-def clustered(moves):
+def _is_stand_in(unique_id: str | None) -> bool:
+    return bool(unique_id) and str(unique_id).startswith(DELETED)
+
+
+def _caller_sign(change: Change) -> list[tuple[str, str | None]]:
+    """The name and id of the user who made a change, if a user did."""
+    who = change.caller
+    return [(who.name.lower(), who.id)] if who and who.kind == "user" and who.name else []
+
+
+def clustered(moves: list[Move]) -> list[tuple[set[str], list[Move]]]:
     """Moves that have nothing to do with each other, apart: pairs of names and the moves that touch them."""
-    found = []
+    clusters: list[tuple[set[str], list[Move]]] = []
     for move in moves:
         names, together = {name for name in move[:2] if name}, [move]
-        for cluster in [cluster for cluster in found if cluster[0] & names]:
-            found.remove(cluster)
+        for cluster in [cluster for cluster in clusters if cluster[0] & names]:
+            clusters.remove(cluster)
             names, together = names | cluster[0], cluster[1] + together
-        found.append((names, together))
-    return found
+        clusters.append((names, together))
+    return clusters
 
 
-def ways_back(names, moves, all_known):
+def ways_back(names: dict[str, str], moves: list[Move], all_known: bool) -> tuple[set[State], set[State]]:
     """All ways in which the moves of one second may have led to these names.
 
     :param names: the ids by name, of those that the moves touch
-    :param moves: as :meth:`Named.move` returns them, in any order
-    :returns: the names before, between and after the moves, and those before them, as sets of (name, id) pairs
+    :param moves: the moves, in any order
+    :returns: the names before, between and after the moves, and those before them
     """
-    states, known = set(), {}
+    states: set[State] = set()
+    known: dict[tuple[State, tuple[Move, ...]], set[State]] = {}
 
-    def visit(state, left):
+    def visit(state: State, left: tuple[Move, ...]) -> set[State]:
         if not left:
             states.add(state)
             return {state}
         if (state, left) not in known and len(known) < MAX_STATES:
             known[state, left] = set()
             for number, move in enumerate(left):
-                if move not in left[:number]:
-                    for before in undone(dict(state), move, all_known):
-                        rest = left[:number] + left[number + 1 :]
-                        known[state, left] |= visit(frozenset(before.items()), rest)
+                before = undone(dict(state), move, all_known) if move not in left[:number] else None
+                if before is not None:
+                    rest = left[:number] + left[number + 1 :]
+                    known[state, left] |= visit(frozenset(before.items()), rest)
             if known[state, left]:
                 states.add(state)
         return known.get((state, left), set())
 
-    now = frozenset(names.items())
-    beginnings = visit(now, tuple(sorted(moves, key=str))) if len(moves) <= MAX_MOVES else None
-    if not beginnings:  # the records lack something, or have too much: undo what can be undone
-        states.add(now)
-        left, before = list(moves), True
-        while before:
-            ways = ((move, earlier) for move in left for earlier in undone(names, move, all_known))
-            before = next(ways, None)
-            if before:
-                left.remove(before[0])
-                names = before[1]
+    if len(moves) <= MAX_MOVES:
+        beginnings = visit(frozenset(names.items()), tuple(sorted(moves, key=str)))
+        if beginnings:
+            return states, beginnings
+    return _undone_as_far_as_possible(names, moves, all_known)
+
+
+def _undone_as_far_as_possible(
+    names: dict[str, str], moves: list[Move], all_known: bool
+) -> tuple[set[State], set[State]]:
+    """As :func:`ways_back`, if records are missing or there are too many: one way, as far as it goes."""
+    states, left, is_going_on = {frozenset(names.items())}, list(moves), True
+    while is_going_on:
+        is_going_on = False
+        for move in left:
+            before = undone(names, move, all_known)
+            if before is not None:
+                left.remove(move)
+                names, is_going_on = before, True
                 states.add(frozenset(names.items()))
-        beginnings = {frozenset(names.items())}
-    return states, beginnings
+                break
+    return states, {frozenset(names.items())}
 
 
-def undone(names, move, all_known):
-    """The names before a move; nothing if it cannot have led to these names."""
+def undone(names: dict[str, str], move: Move, all_known: bool) -> dict[str, str] | None:
+    """The names before a move; None if it cannot have led to these names."""
     old, new, unique_id = move
-    if new is None:
-        if old not in names:
-            yield {**names, old: unique_id}
-    elif old is None:
-        holder = names.get(new)
-        if holder and (unique_id in (None, holder) or holder.startswith(DELETED)):
-            yield {name: one for name, one in names.items() if name != new}
-    elif old == new:
-        yield names
+    if new is None:  # somebody was deleted
+        return {**names, str(old): str(unique_id)} if old not in names else None
+    holder = names.get(new)
+    if old is None:  # somebody was created
+        if holder and (unique_id in (None, holder) or _is_stand_in(holder)):
+            return {name: owner for name, owner in names.items() if name != new}
     elif old not in names:
-        if new in names:
-            yield {old if name == new else name: one for name, one in names.items()}
-        elif not all_known:  # a group that is no admin group
-            yield names
+        if holder:
+            return {old if name == new else name: owner for name, owner in names.items()}
+        if not all_known:  # a group that is no admin group
+            return names
+    return None
