@@ -45,6 +45,7 @@ def patches():
         (ChangeSet, "apply", apply),
         (CloudFormationResponse, "_validate_different_update", validate_different_update),
         (parsing.ResourceMap, "__init__", init_resource_map),
+        (parsing.ResourceMap, "load_parameters", load_parameters),
     ]
 
 
@@ -199,6 +200,15 @@ def init_resource_map(self, *args, **kwargs):
     """``AWS::Partition`` of a stack is that of its region; moto knows ``aws`` alone."""
     originals["__init__"](self, *args, **kwargs)
     self._parsed_resources["AWS::Partition"] = get_partition(self._region_name)
+
+
+def load_parameters(self):
+    """Take over the parameters; moto leaves the default of a list a text."""
+    originals["load_parameters"](self)
+    for name, slot in self._template.get("Parameters", {}).items():
+        if slot["Type"] == "CommaDelimitedList" and isinstance(self.resolved_parameters[name], str):
+            self.resolved_parameters[name] = self.resolved_parameters[name].split(",")
+    self._parsed_resources.update(self.resolved_parameters)
 
 
 originals = {name: getattr(owner, name, None) for owner, name, _ in patches()}
