@@ -39,6 +39,7 @@ def patches():
         (CloudFormationBackend, "delete_stack", delete_stack),
         (CloudFormationBackend, "update_stack", update_stack),
         (CloudFormationBackend, "create_change_set", create_change_set),
+        (CloudFormationBackend, "_resolve_update_parameters", resolve_update_parameters),
         (Stack, "create_resources", create_resources),
         (Stack, "update", update),
         (Stack, "has_parameters", has_parameters),
@@ -167,6 +168,16 @@ def create_change_set(self, stack_name, parameters, **kwargs):
     """A change set for a stack that can be changed. It may name a parameter's value before, which can be a list."""
     check_state(self, stack_name)
     return originals["create_change_set"](self, stack_name, parameters=texts(parameters), **kwargs)
+
+
+def resolve_update_parameters(self, instance, incoming_params):
+    """The parameters of an update. The value before of one that was never named is the template's default."""
+    known = [
+        one
+        for one in incoming_params
+        if "ParameterValue" in one or one["ParameterKey"] in instance.parameters
+    ]
+    return originals["_resolve_update_parameters"](self, instance, known)
 
 
 def has_parameters(self, parameters):
