@@ -214,9 +214,11 @@ def init_resource_map(self, *args, **kwargs):
 
 
 def load_parameters(self):
-    """Take over the parameters; moto leaves the default of a list a text."""
+    """Take over the parameters: moto keeps those of older templates, and leaves a list's default a text."""
+    slots = self._template.get("Parameters", {})
+    self.resolved_parameters = {name: self.resolved_parameters.get(name) for name in slots}
     originals["load_parameters"](self)
-    for name, slot in self._template.get("Parameters", {}).items():
+    for name, slot in slots.items():
         if slot["Type"] == "CommaDelimitedList" and isinstance(self.resolved_parameters[name], str):
             self.resolved_parameters[name] = self.resolved_parameters[name].split(",")
     self._parsed_resources.update(self.resolved_parameters)
