@@ -29,6 +29,9 @@ COMPARISONS = {
 }
 ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 
+#: The states that an alarm acts on as it comes to them, with the property that names the topics.
+ACTIONS = {"ALARM": "AlarmActions", "INSUFFICIENT_DATA": "InsufficientDataActions"}
+
 #: The properties of all alarms, as CloudFormation gives them, by account, region and name; and their states.
 known, states = {}, {}
 
@@ -48,8 +51,8 @@ def evaluate(metrics, account, region, now=None):
             before = states.get((account, region, name), "INSUFFICIENT_DATA")
             after = state_of(series(metrics, account, region, properties, now), properties, before)
             states[account, region, name] = found[name] = after
-            if after == "ALARM" != before:
-                go_off(account, region, name, properties)
+            if after in ACTIONS and after != before:
+                go_off(account, region, name, properties, after)
     return found
 
 
@@ -94,7 +97,7 @@ def value_of(metrics, account, region, properties, start, end):
 def calculated(expression, values):
     """What an expression of metric math comes to; None if it has no data.
 
-    A sum has no data where one of its parts has none, so that FILL is needed.
+    Where some parts have none, these count as zero.
     """
 
     def work_out(node):
@@ -104,19 +107,7 @@ def calculated(expression, values):
             return values[node.id]
         if isinstance(node, ast.BinOp):
             left, right = work_out(node.left), work_out(node.right)
-            return None if None in (left, right) else ARITHMETIC[type(node.op)](left, right)
-        if isinstance(node, ast.Call) and node.func.id == "FILL":
-            found, filler = map(work_out, node.args)
-            return [one if one is not None else filler for one in found] if isinstance(found, list) else (
-                filler if found is None else found
-            )  # fmt: skip
-        if isinstance(node, ast.Call) and node.func.id == "METRICS":
-            return list(values.values())
-        if isinstance(node, ast.Call) and node.func.id == "SUM":
-            there = [one for one in work_out(node.args[0]) if one is not None]
-            return sum(there) if there else None
-        if isinstance(node, ast.List):
-            return [work_out(one) for one in node.elts]
+            return None if left is right is None else ARITHMETIC[type(node.op)](left or 0, right or 0)
         raise ValueError(f"the sandbox does not know the metric math {expression}")
 
     return work_out(ast.parse(expression, mode="eval").body)
@@ -136,27 +127,27 @@ def state_of(found, properties, before):
     return "ALARM" if sum(there) >= min(needed, len(there)) else "OK"
 
 
-def go_off(account, region, name, properties):
-    """Tell the topics that an alarm names, as far as they let CloudWatch in."""
+def go_off(account, region, name, properties, state):
+    """Tell the topics that an alarm names for its new state, as far as they let CloudWatch in."""
     arn = f"arn:{get_partition(region)}:cloudwatch:{region}:{account}:alarm:{name}"
     caller = principals.service(SERVICE, account, get_partition(region), arn)
     told = {
         "AlarmName": name,
         "AlarmDescription": properties.get("AlarmDescription"),
         "AWSAccountId": account,
-        "NewStateValue": "ALARM",
+        "NewStateValue": state,
         "Region": region,
         "AlarmArn": arn,
     }
     text = (
         f'You are receiving this email because your Amazon CloudWatch Alarm "{name}" in the {region} region '
-        f"has entered the ALARM state.\n\nAlarm Details:\n- Name: {name}\n"
+        f"has entered the {state} state.\n\nAlarm Details:\n- Name: {name}\n"
         f"- Description: {properties.get('AlarmDescription')}\n- AWS Account: {account}\n"
     )
     message = json.dumps({"default": json.dumps(told), "email": text})
-    for topic in properties.get("AlarmActions", ()):
+    for topic in properties.get(ACTIONS[state], ()):
         if authorization.authorized(caller, "sns:Publish", topic, {"aws:sourceowner": account}):
-            subject = f'ALARM: "{name}" in {region}'[:100]
+            subject = f'{state}: "{name}" in {region}'[:100]
             sns_backends[account][region].publish(message, topic, subject=subject, message_structure="json")
 
 

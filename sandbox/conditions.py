@@ -35,6 +35,7 @@ KEYS = {
     "aws:userid": STRING,
     "aws:username": STRING,
     "aws:viaawsservice": BOOL,
+    "cloudwatch:namespace": STRING,
     "events:detail-type": STRING,
     "events:eventbusinvocation": BOOL,
     "events:source": STRING,

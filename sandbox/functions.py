@@ -73,6 +73,7 @@ class Functions:
                 return invocation
             if invocation.attempts[-1].outcome == "throttled":
                 break
+        self.sandbox.metrics.of_function(account, region, name, "AsyncEventsDropped")
         try:
             invocation.dead_lettered = self.dead_letter(name, event, invocation, account, region)
         except ClientError:

@@ -39,7 +39,7 @@ def input_of(target, event, rule):
 
 
 def transformed(template, values):
-    """A template with its placeholders filled in: JSON, or one or several lines of text in quotes.
+    """A template with its placeholders filled in: JSON, or text in quotes; several lines keep theirs.
 
     Values are put in as they are: a quote can break JSON, and a newline makes one more line of text.
     """
@@ -54,8 +54,10 @@ def transformed(template, values):
         lines = [json.loads(line) for line in template.splitlines()]
     except ValueError:
         raise NoInput("each line of a text has to be in quotes") from None
-    lines = [PLACEHOLDER.sub(lambda found: text_of(values.get(found[1])), line) for line in lines]
-    return "\n".join(lines) if len(lines) > 1 else json.dumps(lines[0], ensure_ascii=False)
+    if len(lines) > 1:
+        return PLACEHOLDER.sub(lambda found: text_of(values.get(found[1])), template)
+    line = PLACEHOLDER.sub(lambda found: text_of(values.get(found[1])), lines[0])
+    return json.dumps(line, ensure_ascii=False)
 
 
 def filled_json(template, values):

@@ -76,7 +76,6 @@ def create_role(cls, resource_name, cloudformation_json, account_id, region_name
     role = originals[Role, "create_from_cloudformation_json"](
         resource_name, without, account_id, region_name, **more
     )
-    role.tags = [{"Key": tag["Key"], "Value": tag["Value"]} for tag in properties.get("Tags", ())]
     role.of_stack = {}
     try:
         hang(role, properties)
@@ -99,8 +98,9 @@ def update_role(cls, original_resource, new_resource_name, cloudformation_json, 
 
 
 def hang(role, properties):
-    """Give a role the policies that a template names, and take off what an earlier one named."""
+    """Give a role the tags and policies that a template names, and take off what an earlier one named."""
     backend = iam_backends[role.account_id][role.partition]
+    role.tags = [{"Key": tag["Key"], "Value": tag["Value"]} for tag in properties.get("Tags", ())]
     inline = {policy["PolicyName"]: policy["PolicyDocument"] for policy in properties.get("Policies", ())}
     managed = properties.get("ManagedPolicyArns", [])
     for name in set(role.of_stack.get("inline", ())) - set(inline):

@@ -39,12 +39,14 @@ def patches():
         (CloudFormationBackend, "delete_stack", delete_stack),
         (CloudFormationBackend, "update_stack", update_stack),
         (CloudFormationBackend, "create_change_set", create_change_set),
+        (CloudFormationBackend, "_resolve_update_parameters", resolve_update_parameters),
         (Stack, "create_resources", create_resources),
         (Stack, "update", update),
         (Stack, "has_parameters", has_parameters),
         (ChangeSet, "apply", apply),
         (CloudFormationResponse, "_validate_different_update", validate_different_update),
         (parsing.ResourceMap, "__init__", init_resource_map),
+        (parsing.ResourceMap, "load_parameters", load_parameters),
     ]
 
 
@@ -168,6 +170,16 @@ def create_change_set(self, stack_name, parameters, **kwargs):
     return originals["create_change_set"](self, stack_name, parameters=texts(parameters), **kwargs)
 
 
+def resolve_update_parameters(self, instance, incoming_params):
+    """The parameters of an update. The value before of one that was never named is the template's default."""
+    known = [
+        one
+        for one in incoming_params
+        if "ParameterValue" in one or one["ParameterKey"] in instance.parameters
+    ]
+    return originals["_resolve_update_parameters"](self, instance, known)
+
+
 def has_parameters(self, parameters):
     """Whether a stack's parameters are these already; one that is not named keeps its value."""
     return texts(self.stack_parameters) == texts({**self.stack_parameters, **parameters})
@@ -199,6 +211,17 @@ def init_resource_map(self, *args, **kwargs):
     """``AWS::Partition`` of a stack is that of its region; moto knows ``aws`` alone."""
     originals["__init__"](self, *args, **kwargs)
     self._parsed_resources["AWS::Partition"] = get_partition(self._region_name)
+
+
+def load_parameters(self):
+    """Take over the parameters: moto keeps those of older templates, and leaves a list's default a text."""
+    slots = self._template.get("Parameters", {})
+    self.resolved_parameters = {name: self.resolved_parameters.get(name) for name in slots}
+    originals["load_parameters"](self)
+    for name, slot in slots.items():
+        if slot["Type"] == "CommaDelimitedList" and isinstance(self.resolved_parameters[name], str):
+            self.resolved_parameters[name] = self.resolved_parameters[name].split(",")
+    self._parsed_resources.update(self.resolved_parameters)
 
 
 originals = {name: getattr(owner, name, None) for owner, name, _ in patches()}

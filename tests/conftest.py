@@ -48,7 +48,7 @@ def pytest_sessionstart():
 def sandbox():
     """An empty AWS account with the stack of ``deploy/account.yml``."""
     with Sandbox() as running:
-        running.deploy(DEPLOY / "account.yml", AdminGroup="Admins")
+        running.deploy(DEPLOY / "account.yml", AdminGroups="Admins")
         yield running
 
 

@@ -41,7 +41,7 @@ class Contained:
 
     def __init__(self, sandbox, output):
         self.sandbox = sandbox
-        sandbox.deploy(account=ACCOUNT, AdminGroup="admins")
+        sandbox.deploy(account=ACCOUNT, AdminGroups="admins")
         sandbox.deploy(DEPLOY / "contain.yml", stack="iam-guard-contain", account=ACCOUNT)
         self.iam, self.backend = self.client("iam"), self.backend_of(sandbox)
         for name, version, text in (

@@ -8,13 +8,27 @@ import yaml
 from sandbox import authorization
 from sandbox.server import DEPLOY
 
-DEPLOYER, READER, RESPONSE, GUARD, CONTAIN, FORWARD = (
+DEPLOYER, READER, RESPONSE, GUARD, CONTAIN, FORWARD, TELL, CENTRAL = (
     "iam-guard-deployer",
     "iam-guard-reader",
     "iam-guard-response",
     "iam-guard",
     "iam-guard-contain",
     "iam-guard-forward",
+    "iam-guard-tell",
+    "iam-guard-central",
+)
+
+#: The guard's functions, whose rules, logs and queues have their names.
+FUNCTIONS = (
+    "iam-guard-revoke-unintended-iam-access",
+    "iam-guard-revoke-unintended-iam-access-of-roles",
+    "iam-guard-protect-admin-group",
+    "iam-guard-catch-up-unintended-iam-access",
+    "iam-guard-catch-up-unintended-iam-access-of-roles",
+    "iam-guard-catch-up-admin-group",
+    "iam-guard-contain-unintended-iam-calls",
+    "iam-guard-contain-unintended-iam-calls-of-roles",
 )
 
 #: Rights that the sandbox cannot show to be needed, by role, each with the reason.
@@ -46,6 +60,11 @@ def template(name):
 
 def resources(name):
     return template(name)["Resources"]
+
+
+def of_type(name, kind):
+    """The properties of a template's resources of one type."""
+    return [r["Properties"] for r in resources(name).values() if r["Type"] == kind]
 
 
 def inline(resource):

@@ -41,23 +41,20 @@ REVOKE, PROTECT, PREVIEW, CALLS = map(
 @pytest.fixture(scope="module")
 def account(sandbox):
     """An account with the stacks, an admin and a user, and a session of each role."""
-    sandbox.deploy(account=ACCOUNT, AdminGroup="Admins")
+    sandbox.deploy(account=ACCOUNT, AdminGroups="Admins")
     provider = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
     sandbox.deploy(
         DEPLOY / "access.yml", "iam-guard-access", account=ACCOUNT,
-        CentralAccount=sandbox.account, ResponseRoles="arn:*:iam::*:*", AdminGroup="Admins",
+        CentralAccount=sandbox.account, ResponseRoles=f"arn:aws:iam::{ACCOUNT}:role/on-call", AdminGroups="Admins",
         OidcProviderArn=provider, OidcSubject="repo:a/b:main", OidcPreviewSubject="repo:a/b:pull_request",
     )  # fmt: skip
     sandbox.deploy(DEPLOY / "access.yml", "iam-guard-access", account=MEMBER, CentralAccount=ACCOUNT)
     sandbox.client("iam", account=ACCOUNT).create_group(GroupName="Admins")
     sandbox.create_user("ada", groups=["Admins"], account=ACCOUNT)
     sandbox.create_user("bob", account=ACCOUNT)
-    sts = sandbox.client("sts")
 
     def environ(role):
-        arn = f"arn:aws:iam::{ACCOUNT}:role/{role}"
-        session = sts.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
-        return sandbox.environ(session, account=ACCOUNT)
+        return sandbox.environ(sandbox.session(f"arn:aws:iam::{ACCOUNT}:role/{role}"), account=ACCOUNT)
 
     return SimpleNamespace(
         environ={role: environ(role) for role in (DEPLOYER, READER, RESPONSE)},

@@ -64,7 +64,7 @@ def deploy_access(sandbox, account):
 
 def prepare(sandbox, account, group="admins"):
     """An account with the stacks, an admin ada and a user bob."""
-    sandbox.deploy(account=account, AdminGroup=group)
+    sandbox.deploy(account=account, AdminGroups=group)
     deploy_access(sandbox, account)
     iam = sandbox.client("iam", account=account)
     iam.create_group(GroupName=group)

@@ -62,10 +62,10 @@ def config_in(account, name, region="us-east-1"):
         return json.loads(archive.read("config.json"))["policies"][0]
 
 
-def stacks(sandbox, account, AdminGroup, **access):
+def stacks(sandbox, account, AdminGroups, **access):
     """Deploy the stacks that an account needs to be deployed to by c7n-org."""
-    sandbox.deploy(account=account, AdminGroup=AdminGroup)
-    access |= {"AdminGroup": AdminGroup}
+    sandbox.deploy(account=account, AdminGroups=AdminGroups)
+    access |= {"AdminGroups": AdminGroups}
     sandbox.deploy(DEPLOY / "access.yml", "iam-guard-access", account=account, **access)
 
 
@@ -78,8 +78,8 @@ def organization(sandbox, shell, workplace):
     central, accounts, keys = sandbox.account, [], {}
     for account in EXAMPLE:
         (group,) = account.get("vars", {}).get("admin_groups", ["admins"])
-        stacks(sandbox, account["account_id"], CentralAccount=central, AdminGroup=group)
-        accounts.append(account | ({"vars": {"admin_group": group}} if "vars" in account else {}))
+        stacks(sandbox, account["account_id"], CentralAccount=central, AdminGroups=group)
+        accounts.append(account)
         sandbox.client("iam", account=account["account_id"]).create_group(GroupName=group)
         sandbox.create_user("ada", groups=[group], account=account["account_id"])
         keys[account["account_id"]] = sandbox.create_user("bob", account=account["account_id"])
@@ -88,7 +88,7 @@ def organization(sandbox, shell, workplace):
             iam_usage.note(f"arn:aws:iam::{account['account_id']}:user/{user}", "iam")
     for name, (account, _) in FAILING.items():
         if name != "no-role":
-            stacks(sandbox, account, CentralAccount=central, AdminGroup="admins")
+            stacks(sandbox, account, CentralAccount=central, AdminGroups="admins")
         if name != "no-admins":
             sandbox.client("iam", account=account).create_group(GroupName="admins")
             sandbox.create_user("ada", groups=["admins"], account=account)
@@ -247,7 +247,7 @@ def different(sandbox, organization, shell, workplace):
     entries = []
     given = {"allow_missing_group": True, "observe": True, "admin_roles": ["pipeline"]}
     for name, account, variables in (("other", OTHER, given), ("plain", PLAIN, {})):
-        stacks(sandbox, account, CentralAccount=sandbox.account, AdminGroup="admins")
+        stacks(sandbox, account, CentralAccount=sandbox.account, AdminGroups="admins")
         role = f"arn:aws:iam::{account}:role/{DEPLOYER}"
         entry = {"name": name, "account_id": account, "role": role, "regions": ["us-east-1"]}
         entries.append(entry | {"vars": variables})

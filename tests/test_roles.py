@@ -35,7 +35,7 @@ load_resources(("aws.iam-role", "aws.iam-user"))
 def guarded(sandbox, tmp_path_factory):
     """An account with all functions of the role deployed, the one of roles without its observe: true."""
     name = "131313131313"
-    sandbox.deploy(account=name, AdminGroup="admins")
+    sandbox.deploy(account=name, AdminGroups="admins")
     iam = sandbox.client("iam", account=name)
     iam.create_group(GroupName="admins")
     sandbox.create_user("ada", groups=["admins"], account=name)

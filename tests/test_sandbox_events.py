@@ -75,7 +75,7 @@ def test_an_event_runs_the_rules_of_its_bus(account, central):
     assert answer["FailedEntryCount"] == 0
     (mail,) = account.mails()
     assert (mail.to, mail.subject) == ("sue@example.com", "AWS Notification Message")
-    assert mail.text == f'ann of {ACCOUNT}\nsays "no"'
+    assert mail.text == f'"ann of {ACCOUNT}"\n"says \\"no\\""'
     (event,) = account.queue()
     assert event["id"] == answer["Entries"][0]["EventId"]
     assert (event["account"], event["detail-type"], event["detail"]) == (ACCOUNT, "Told", {"who": "ann"})
@@ -208,7 +208,7 @@ RULE = SimpleNamespace(arn="arn:rule", name="rule")
     ("template", "made"),
     [
         ('"<who>"', json.dumps('a "b"')),
-        ('"one <n>"\n"two <list>"', "one 5\ntwo [1]"),
+        ('"one <n>"\n"two <list>"', '"one 5"\n"two [1]"'),
         ('{"x": <who>, "y": <list>}', json.dumps({"x": 'a "b"', "y": [1]})),
         ('{"x": "n is <n>", "rule": <aws.events.rule-name>}', json.dumps({"x": "n is 5", "rule": "rule"})),
         ('"<none>!"', json.dumps("!")),

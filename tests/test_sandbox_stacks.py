@@ -73,9 +73,9 @@ def test_a_stack_that_cannot_be_made_leaves_nothing_behind(account):
     assert account.status() == "ROLLBACK_COMPLETE"
     assert account.content() == before
     with pytest.raises(ClientError, match="is in ROLLBACK_COMPLETE state and can not be updated"):
-        account.deploy(AdminGroup="admins")
+        account.deploy(AdminGroups="admins")
     account.stacks.delete_stack(StackName=STACK)
-    account.deploy(AdminGroup="admins")
+    account.deploy(AdminGroups="admins")
     assert account.status() == "CREATE_COMPLETE"
 
 
@@ -98,22 +98,22 @@ def test_a_change_that_fails_leaves_the_stack_as_it_was(account, tmp_path):
 def test_a_log_group_stays_a_stacks_own_when_the_stack_changes(sandbox):
     """After a change of what its template says of the log groups, the stack still deletes them."""
     account = Account(sandbox)
-    account.deploy(AdminGroup="admins")
-    account.deploy(AdminGroup="admins", KmsKeyArn=f"arn:aws:kms:us-east-1:{account.id}:key/1")
+    account.deploy(AdminGroups="admins")
+    account.deploy(AdminGroups="admins", KmsKeyArn=f"arn:aws:kms:us-east-1:{account.id}:key/1")
     account.stacks.delete_stack(StackName=STACK)
     assert account.content()["logs"] == []
 
 
 def test_a_stack_of_which_something_could_not_be_deleted_can_only_be_deleted(account):
     """While somebody carries one of its policies, the stack is in state DELETE_FAILED, and cannot be changed."""
-    account.deploy(AdminGroup="admins")
+    account.deploy(AdminGroups="admins")
     account.sandbox.create_user("bob", account=account.id)
     denial = {"UserName": "bob", "PolicyArn": f"arn:aws:iam::{account.id}:policy/DenyIAMAccess"}
     account.client("iam").attach_user_policy(**denial)
     account.stacks.delete_stack(StackName=STACK)
     assert account.status() == "DELETE_FAILED"
     with pytest.raises(ClientError, match="is in DELETE_FAILED state and can not be updated"):
-        account.deploy(AdminGroup="others")
+        account.deploy(AdminGroups="others")
     account.client("iam").detach_user_policy(**denial)
     account.stacks.delete_stack(StackName=STACK)
     assert account.status() is None
@@ -124,8 +124,8 @@ def test_a_change_set_without_a_change_has_failed(sandbox):
     account = Account(sandbox, "change set")
     policies = f"arn:aws:iam::{account.id}:policy/one"
     account.client("iam").create_policy(PolicyName="one", PolicyDocument=json.dumps(HARMLESS))
-    account.deploy(AdminGroup="admins")
-    account.deploy(AdminGroup="admins", ActionPolicies=policies)
+    account.deploy(AdminGroups="admins")
+    account.deploy(AdminGroups="admins", ActionPolicies=policies)
     template = {"TemplateBody": (DEPLOY / "account.yml").read_text()}
     names = [one["ParameterKey"] for one in account.stacks.get_template_summary(**template)["Parameters"]]
     change = {"StackName": STACK, "ChangeSetName": "none"}

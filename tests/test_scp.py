@@ -10,8 +10,9 @@ import subprocess
 import pytest
 from helpers import FUNCTION, ROOT
 from moto.iam.models import iam_backends
-from rights import CONTAIN, DEPLOYER, FORWARD, GUARD, RESPONSE, documents
+from rights import CENTRAL, CONTAIN, DEPLOYER, FORWARD, FUNCTIONS, GUARD, RESPONSE, TELL, documents
 
+from sandbox import organization
 from sandbox.authorization import allows, listed
 from sandbox.server import DEPLOY
 
@@ -21,6 +22,7 @@ ACCOUNT = "161616161617"
 IAM = f"arn:aws:iam::{ACCOUNT}:"
 HERE = f"us-east-1:{ACCOUNT}:"
 STRANGERS = (f"{IAM}user/mallory", f"{IAM}role/admin", f"{IAM}role/iam-guard-reader")
+ROLES = (GUARD, CONTAIN, RESPONSE, DEPLOYER, FORWARD, TELL, CENTRAL)
 #: In place of the roles that a company exempts: nobody is in that account.
 MARK = "arn:*:iam::000000000000:role/EXEMPT"
 
@@ -85,6 +87,10 @@ OF_IAM = [
     ("iam:DeleteRole", f"{IAM}role/iam-guard-forward", {}),
     ("iam:CreateRole", f"{IAM}role/stacksets-exec-1234", {}),
     ("iam:UpdateAssumeRolePolicy", f"{IAM}role/stacksets-exec-1234", {}),
+    ("iam:CreateRole", f"{IAM}role/x/iam-guard-contain", {}),
+    ("iam:CreateRole", f"{IAM}role/x/y/stacksets-exec-1234", {}),
+    ("iam:TagRole", f"{IAM}role/iam-guard", tags("iam-guard-admin-groups")),
+    ("iam:UntagRole", f"{IAM}role/iam-guard", tags("iam-guard-admin-groups")),
 ]
 QUEUE = f"arn:aws:sqs:{HERE}{FUNCTION}"
 LOG = f"arn:aws:logs:{HERE}log-group:/aws/lambda/{FUNCTION}"
@@ -109,10 +115,12 @@ OF_PARTS = [
     ("lambda:CreateEventSourceMapping", "*", {"lambda:functionarn": GUARDS_FUNCTION}),
     ("lambda:UpdateEventSourceMapping", "*", {"lambda:functionarn": GUARDS_FUNCTION}),
     ("lambda:DeleteEventSourceMapping", "*", {"lambda:functionarn": GUARDS_FUNCTION}),
-    ("events:DisableRule", f"arn:aws:events:{HERE}rule/{FUNCTION}", {}),
+    *(("events:DisableRule", f"arn:aws:events:{HERE}rule/{name}", {}) for name in FUNCTIONS),
     ("events:PutTargets", f"arn:aws:events:{HERE}rule/{FUNCTION}", {}),
     ("events:RemoveTargets", f"arn:aws:events:{HERE}rule/iam-guard/iam-guard-tell", {}),
-    ("events:PutRule", f"arn:aws:events:{HERE}rule/iam-guard/mine", {}),
+    ("events:PutRule", f"arn:aws:events:{HERE}rule/iam-guard-central/iam-guard-central", {}),
+    ("events:PutPermission", "*", {}),
+    ("events:RemovePermission", "*", {}),
     ("events:PutEvents", f"arn:aws:events:{HERE}event-bus/iam-guard", {}),
     ("events:PutEvents", f"arn:aws:events:{HERE}event-bus/iam-guard-central", {}),
     ("events:DeleteEventBus", f"arn:aws:events:{HERE}event-bus/iam-guard", {}),
@@ -134,12 +142,17 @@ OF_PARTS = [
     ("cloudwatch:DeleteAlarms", f"arn:aws:cloudwatch:{HERE}alarm:iam-guard-untold", {}),
     ("cloudwatch:DisableAlarmActions", f"arn:aws:cloudwatch:{HERE}alarm:iam-guard-untold", {}),
     ("cloudwatch:PutMetricAlarm", f"arn:aws:cloudwatch:{HERE}alarm:iam-guard-untold", {}),
+    ("cloudwatch:PutCompositeAlarm", f"arn:aws:cloudwatch:{HERE}alarm:iam-guard-mine", {}),
+    ("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "iam-guard"}),
     ("cloudwatch:PutAlarmMuteRule", f"arn:aws:cloudwatch:{HERE}alarm:iam-guard-untold", {}),
     ("cloudwatch:SetAlarmState", f"arn:aws:cloudwatch:{HERE}alarm:iam-guard-untold", {}),
     ("sns:DeleteTopic", f"arn:aws:sns:{HERE}iam-guard-alarms", {}),
     ("sns:SetTopicAttributes", f"arn:aws:sns:{HERE}iam-guard-notices", {}),
     ("sns:PutDataProtectionPolicy", f"arn:aws:sns:{HERE}iam-guard-notices", {}),
     ("sns:Publish", f"arn:aws:sns:{HERE}iam-guard-notices", {}),
+    ("sns:Subscribe", f"arn:aws:sns:{HERE}iam-guard-alarms", {}),
+    ("sns:Unsubscribe", f"arn:aws:sns:{HERE}iam-guard-notices", {}),
+    ("sns:SetSubscriptionAttributes", f"arn:aws:sns:{HERE}iam-guard-central", {}),
     ("cloudtrail:StopLogging", f"arn:aws:cloudtrail:{HERE}trail/iam-guard", {}),
     ("cloudtrail:PutEventSelectors", f"arn:aws:cloudtrail:{HERE}trail/iam-guard", {}),
     ("cloudtrail:DeleteTrail", f"arn:aws:cloudtrail:{HERE}trail/iam-guard", {}),
@@ -191,13 +204,16 @@ UNRELATED = [
     ("lambda:GetFunction", GUARDS_FUNCTION, {}),
     ("lambda:CreateEventSourceMapping", "*", {"lambda:functionarn": f"arn:aws:lambda:{HERE}function:app"}),
     ("events:PutRule", f"arn:aws:events:{HERE}rule/app", {}),
+    ("events:PutRule", f"arn:aws:events:{HERE}rule/iam-guard/pager", {}),  # as docs/told.md says
+    ("events:PutTargets", f"arn:aws:events:{HERE}rule/iam-guard-central/pager", {}),
     ("events:PutEvents", f"arn:aws:events:{HERE}event-bus/default", {}),
     ("sqs:SendMessage", f"arn:aws:sqs:{HERE}app", {}),
     ("sqs:GetQueueAttributes", QUEUE, {}),
     ("logs:PutRetentionPolicy", f"arn:aws:logs:{HERE}log-group:/aws/lambda/app", {}),
     ("logs:PutSubscriptionFilter", LOG, {}),  # a company's log archive
     ("cloudwatch:DeleteAlarms", f"arn:aws:cloudwatch:{HERE}alarm:app", {}),
-    ("sns:Subscribe", f"arn:aws:sns:{HERE}iam-guard-alarms", {}),
+    ("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "app"}),
+    ("sns:Subscribe", f"arn:aws:sns:{HERE}app", {}),
     ("sns:Publish", f"arn:aws:sns:{HERE}app", {}),
     ("organizations:DescribeOrganization", "*", {}),
 ]
@@ -215,15 +231,15 @@ def test_unrelated_work_goes_on(action, resource, context):
 @pytest.fixture(scope="module")
 def rights(sandbox):
     """The calls that each role of the guard may make, as (action, resource, context), one example each."""
-    sandbox.deploy(account=ACCOUNT)
     for name, parameters in {
-        "access": {"CentralAccount": sandbox.account, "ResponseRoles": "arn:*:iam::*:*"},
+        "account": {"CentralBus": f"arn:aws:events:{HERE}event-bus/iam-guard-central"},
+        "access": {"CentralAccount": sandbox.account, "ResponseRoles": f"{IAM}role/on-call"},
         "contain": {},
-        "notify": {"CentralBus": f"arn:aws:events:{HERE}event-bus/iam-guard-central"},
+        "central": {"OrganizationId": organization.ID},
     }.items():
         sandbox.deploy(DEPLOY / f"{name}.yml", f"iam-guard-{name}", account=ACCOUNT, **parameters)
     backend = iam_backends[ACCOUNT]["aws"]
-    return {role: calls(backend.get_role(role)) for role in (GUARD, CONTAIN, RESPONSE, DEPLOYER, FORWARD)}
+    return {role: calls(backend.get_role(role)) for role in ROLES}
 
 
 def calls(role):
@@ -252,7 +268,7 @@ def example(operator, value):
     return [value] if operator.startswith("For") else value
 
 
-@pytest.mark.parametrize("role", [GUARD, CONTAIN, RESPONSE, DEPLOYER, FORWARD])
+@pytest.mark.parametrize("role", ROLES)
 def test_the_guards_roles_lose_nothing(rights, role):
     """Under both files, each role of the guard may still do all that its own policies let it do."""
     assert rights[role]
@@ -296,14 +312,15 @@ def test_whatever_is_kept_from_everybody_some_role_can_do(rights):
 # The roles that a company exempts
 
 EXEMPT = (
-    """sed -i.bak 's#"arn:\\*:iam::000000000000:role/EXEMPT"#"arn:*:iam::*:role/terraform","""
-    """ "arn:*:iam::*:role/AWSControlTowerExecution"#' deploy/scp.json deploy/scp-parts.json"""
+    """sed -i.bak -e 's#"arn:\\*:iam::000000000000:role/EXEMPT"#"arn:*:iam::*:role/terraform","""
+    """ "arn:*:iam::*:role/AWSControlTowerExecution"#' -e 's#"arn:\\*:iam::000000000000:role/RESPONDER"#"""
+    """"arn:*:iam::*:role/on-call"#' deploy/scp.json deploy/scp-parts.json"""
 )
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_company_exempts_roles_in_one_place(tmp_path, name):
-    """The documented command exempts roles from all statements, keeps their names taken, and fits."""
+    """The documented command exempts roles, keeps their names and those of responders taken, and fits."""
     text = (DEPLOY / name).read_text()
     statements = [s for s in document(name)["Statement"] if "Condition" in s]
     assert all(s["Condition"]["ArnNotLike"]["aws:PrincipalArn"][0] == MARK for s in statements)
@@ -314,7 +331,7 @@ def test_a_company_exempts_roles_in_one_place(tmp_path, name):
     subprocess.run(["bash", "-c", EXEMPT], cwd=tmp_path, check=True)
     exempting = (tmp_path / "deploy" / name).read_text()
     assert len(exempting) < 5120
-    assert MARK not in exempting
+    assert "000000000000" not in exempting
     scps = [json.loads(exempting)]
     moves = [move[1:] for move in MOVES if move[0] == name and "LeaveOrganization" not in move[1]]
     for action, resource, context in moves:
@@ -322,6 +339,8 @@ def test_a_company_exempts_roles_in_one_place(tmp_path, name):
         assert not lets(STRANGERS[0], action, resource, context, scps), (action, resource)
     takes_the_role = ("iam:UpdateAssumeRolePolicy", f"{IAM}role/AWSControlTowerExecution")
     assert lets(STRANGERS[0], *takes_the_role, scps=scps) == (name != "scp.json")
+    for takes in ("iam:UpdateAssumeRolePolicy", "iam:DeleteRole", "iam:CreateRole"):
+        assert lets(STRANGERS[0], takes, f"{IAM}role/on-call", scps=scps) == (name != "scp.json")
     assert text.count(MARK) == len(statements) + (name == "scp.json")
 
 

@@ -62,7 +62,7 @@ def account(tmp_path_factory):
 def guarded(account):
     """The account with the guard, deployed by the commands of README."""
     stack = "aws cloudformation deploy --stack-name iam-guard --template-file deploy/account.yml"
-    ok(account.run(f"{stack} --capabilities CAPABILITY_NAMED_IAM --parameter-overrides AdminGroup=admins"))
+    ok(account.run(f"{stack} --capabilities CAPABILITY_NAMED_IAM --parameter-overrides AdminGroups=admins"))
     ok(account.run(f"custodian run -s {account.folder} -r us-east-1 policies/{REVOKE}.yml"))
     return account
 

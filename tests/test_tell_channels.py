@@ -16,7 +16,7 @@ import pytest
 import yaml
 from helpers import POLICIES, ROOT, outcomes, policies_of, shipped, stock
 from moto.iam.models import iam_backends
-from rights import GUARD, resources, without
+from rights import GUARD, without
 from told import DETAIL, of_role
 
 from sandbox import cloudtrail
@@ -156,15 +156,16 @@ def test_the_pages_event_has_the_schemas_shape():
     DETAIL.validate(json.loads(text))
 
 
-def test_the_pages_mail_is_the_templates():
+def test_the_pages_mail_is_the_templates(sandbox):
     """The mail that the page shows has the lines of the stack's template, in its order."""
     (shown,) = blocks("A mail", "")
-    rule = resources("notify.yml")["Tell"]["Properties"]
-    transformer = rule["Targets"][0]["InputTransformer"]
-    lines = [re.sub("<.*?>", "\0", json.loads(line)) for line in transformer["InputTemplate"].splitlines()]
-    assert len(lines) == len(shown.splitlines())
+    sandbox.deploy(account="300000000041")
+    (mail, *_) = sandbox.client("events", account="300000000041").list_targets_by_rule(
+        EventBusName="iam-guard", Rule="iam-guard-tell"
+    )["Targets"]
+    lines = [re.sub("<.*?>", "\0", line) for line in mail["InputTransformer"]["InputTemplate"].splitlines()]
     for line, said in zip(lines, shown.splitlines(), strict=True):
-        assert re.fullmatch(re.escape(line).replace("\0", ".*"), said), said
+        assert re.fullmatch(re.escape(line).replace("\0", ".+"), said), said
 
 
 def test_the_page_names_every_title():

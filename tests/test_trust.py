@@ -1,11 +1,12 @@
 """Who may take the roles of ``deploy/access.yml``, and which of them there are."""
 
 import json
+import re
 
 import pytest
 from botocore.exceptions import ClientError
 from moto.iam.models import iam_backends
-from rights import DEPLOYER, GUARD, READER, RESPONSE
+from rights import DEPLOYER, GUARD, READER, RESPONSE, TELL, template
 
 from sandbox import authorization
 from sandbox.server import DEPLOY
@@ -29,7 +30,7 @@ def access(sandbox):
 def test_roles_are_trusted_by_the_central_account_alone(sandbox, access):
     """Another account cannot take any of the roles, nor can anybody take the functions' role."""
     sandbox.deploy(account=ACCOUNT)
-    access(ACCOUNT, CentralAccount=sandbox.account, ResponseRoles="arn:*:iam::*:*")
+    access(ACCOUNT, CentralAccount=sandbox.account, ResponseRoles=f"arn:aws:iam::{ACCOUNT}:user/ada")
     sts = sandbox.client("sts", account="999999999999")
     for role in (DEPLOYER, READER, RESPONSE, GUARD):
         with pytest.raises(ClientError, match="AccessDenied"):
@@ -53,7 +54,7 @@ def provider(account):
     [
         ("141414141401", {}, set()),
         ("141414141402", {"CentralAccount": "111122223333"}, {READER, DEPLOYER}),
-        ("141414141403", {"ResponseRoles": "arn:*:iam::*:role/responder"}, {RESPONSE}),
+        ("141414141403", {"ResponseRoles": "arn:aws:iam::141414141403:role/responder"}, {RESPONSE}),
         ("141414141404", {"OidcSubject": "repo:a/b:ref:refs/heads/main"}, {DEPLOYER}),
         ("141414141405", {"OidcPreviewSubject": "repo:a/b:pull_request"}, {READER}),
     ],
@@ -61,6 +62,26 @@ def provider(account):
 def test_there_are_roles_for_those_alone_who_are_named(access, account, parameters, roles):
     """A provider without a subject trusts nobody: a role exists if somebody is named who may take it."""
     assert access(account, OidcProviderArn=provider(account), **parameters) == roles
+
+
+def test_who_gives_iam_back_is_named_one_by_one(access):
+    """The trust has the ARNs of ResponseRoles and nothing else; the parameter takes no pattern of them."""
+    named = ["arn:aws:iam::141414141407:user/ada", "arn:aws-cn:iam::141414141408:role/team/on-call"]
+    access("141414141407", ResponseRoles=",".join(named))
+    assert trust_of("141414141407", RESPONSE)["Statement"] == [
+        {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": named}}
+    ]
+    allowed = re.compile(template("access.yml")["Parameters"]["ResponseRoles"]["AllowedPattern"])
+    assert all(allowed.fullmatch(value) for value in (*named, ""))
+    for pattern in (
+        "*",
+        "arn:aws:iam::*:role/on-call",
+        "arn:*:iam::141414141407:role/on-call",
+        "arn:aws:iam::141414141407:role/*",
+        "arn:aws:iam::141414141407:root",
+        "141414141407",
+    ):
+        assert not allowed.fullmatch(pattern), pattern
 
 
 def test_a_role_trusts_ci_only_if_its_own_subject_is_set(sandbox, access):
@@ -79,10 +100,10 @@ def test_a_role_trusts_ci_only_if_its_own_subject_is_set(sandbox, access):
 
 
 def test_the_account_itself_makes_the_functions_role_alone(sandbox):
-    """The stack of ``account.yml`` makes the functions' role, and none that a person or CI could take."""
+    """The stack of ``account.yml`` makes two roles, neither of which a person or CI could take."""
     sandbox.deploy(account="141414141414")
     roles = sandbox.client("iam", account="141414141414").list_roles()["Roles"]
-    assert [role["RoleName"] for role in roles] == [GUARD]
+    assert sorted(role["RoleName"] for role in roles) == [GUARD, TELL]
 
 
 @pytest.fixture(scope="module")

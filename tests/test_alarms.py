@@ -1,0 +1,110 @@
+"""The alarms of the templates: each reaches somebody, watches what there is, and costs little."""
+
+import json
+import re
+
+import pytest
+from helpers import ROOT
+from rights import FUNCTIONS, of_type, resources
+
+from c7n_iamguard import decisions
+
+ALARMS = [
+    alarm
+    for name in ("account.yml", "contain.yml", "central.yml")
+    for alarm in of_type(name, "AWS::CloudWatch::Alarm")
+]
+
+
+def metrics(alarm):
+    """The metrics that an alarm watches, as (namespace, name, dimensions)."""
+    stats = [m["MetricStat"]["Metric"] for m in alarm.get("Metrics", ()) if "MetricStat" in m] or [alarm]
+    return [(m["Namespace"], m["MetricName"], m.get("Dimensions", [])) for m in stats]
+
+
+def test_alarms_are_few():
+    """An account has at most twelve alarms; the page on costs counts their metrics, and comes to at most 2 USD."""
+    assert len(of_type("account.yml", "AWS::CloudWatch::Alarm")) <= 12
+    watched = sum(len(metrics(alarm)) for alarm in of_type("account.yml", "AWS::CloudWatch::Alarm"))
+    page = (ROOT / "docs" / "costs.md").read_text()
+    assert f"on {watched} metrics | {watched} | 0.10 per alarm metric | {watched / 10:.2f} |" in page
+    *lines, total = [float(cost) for cost in re.findall(r"\| \**(\d+\.\d\d)\** \|$", page, re.M)]
+    assert round(sum(lines), 2) == total <= 2
+
+
+@pytest.mark.parametrize("alarm", ALARMS, ids=lambda alarm: alarm["AlarmName"])
+def test_an_alarm_reaches_somebody_and_says_what_to_do(alarm):
+    """Each alarm goes to the topic, and its first sentence says what has happened."""
+    (topic,) = alarm["AlarmActions"]
+    assert "Alarms" in topic or topic.endswith(":iam-guard-alarms")
+    text = alarm["AlarmDescription"]
+    assert re.match(
+        r"(One of iam-guard's|A catch-up of iam-guard's|iam-guard|A role that nobody can change)\b.*?[.:] ",
+        text,
+    )
+    assert len(text) <= 1024
+
+
+@pytest.mark.parametrize("alarm", ALARMS, ids=lambda alarm: alarm["AlarmName"])
+def test_an_alarm_watches_what_there_is(alarm):
+    """Each metric of an alarm is of a function, rule or queue of the guard's, or made by a metric filter."""
+    made = {
+        (transformation["MetricNamespace"], transformation["MetricName"])
+        for found in of_type("account.yml", "AWS::Logs::MetricFilter")
+        for transformation in found["MetricTransformations"]
+    }
+    queues = {
+        f"!GetAtt {id}.QueueName"
+        for name in ("account.yml", "contain.yml")
+        for id, r in resources(name).items()
+        if r["Type"] == "AWS::SQS::Queue"
+    }
+    buses = {"iam-guard", "iam-guard-central"}
+    rules = {p["Name"] for name in ("account.yml", "central.yml") for p in of_type(name, "AWS::Events::Rule")}
+    known = {*FUNCTIONS, *queues, *buses, *rules}
+    for namespace, name, dimensions in metrics(alarm):
+        assert dimensions or (namespace, name) in made
+        assert {dimension["Value"] for dimension in dimensions} <= known
+
+
+def test_every_metric_filter_reads_a_log_that_there_is_for_an_alarm():
+    """A filter's log group is one of account.yml, and some alarm watches what it counts."""
+    logs = {f"!Ref {id}" for id, r in resources("account.yml").items() if r["Type"] == "AWS::Logs::LogGroup"}
+    watched = {metric[:2] for alarm in ALARMS for metric in metrics(alarm)}
+    for found in of_type("account.yml", "AWS::Logs::MetricFilter"):
+        (transformation,) = found["MetricTransformations"]
+        assert found["LogGroupName"] in logs
+        assert (transformation["MetricNamespace"], transformation["MetricName"]) in watched
+
+
+def test_the_filters_find_the_plugins_own_log_lines():
+    """The texts that the filters look for stand in the lines of those decisions, and in no others."""
+    texts = {
+        json.loads(found["FilterPattern"])
+        for found in of_type("account.yml", "AWS::Logs::MetricFilter")
+        if found["MetricTransformations"][0]["MetricName"] == "MissedCalls"
+    }
+    every = ("revoked", "would-revoke", "cannot-revoke", "acted", "let-pass", "incomplete", "failed")
+    found = {v for v in every if any(text in decisions.log_line(v, None, user="bob") for text in texts)}
+    assert found == {"revoked", "acted"}
+
+
+@pytest.mark.parametrize("alarm", ALARMS, ids=lambda alarm: alarm["AlarmName"])
+def test_nobody_takes_an_alarm_back_by_a_negative_value(alarm):
+    """A metric that is not AWS's own, so that anybody may put values into it, counts by its maximum."""
+    namespaces = {namespace for namespace, *_ in metrics(alarm)}
+    assert namespaces == {"iam-guard"} or all(name.startswith("AWS/") for name in namespaces)
+    assert namespaces != {"iam-guard"} or alarm["Statistic"] == "Maximum"
+
+
+def test_a_catch_up_that_does_not_run_is_an_alarm():
+    """Each catch-up has an alarm that acts when there is no data any more, which is nothing new to it at first."""
+    found = [alarm for alarm in ALARMS if alarm["AlarmName"].endswith("-not-run")]
+    watched = {
+        dimension["Value"] for alarm in found for *_, dimensions in metrics(alarm) for dimension in dimensions
+    }
+    assert watched == {function for function in FUNCTIONS if "catch-up" in function}
+    for alarm in found:
+        assert alarm["TreatMissingData"] == "missing"
+        assert alarm["InsufficientDataActions"] == alarm["AlarmActions"]
+        assert alarm["Period"] * alarm["EvaluationPeriods"] == 3 * 3600

@@ -1,0 +1,246 @@
+"""The mails of ``account.yml`` and ``central.yml``: who may write one, what it says, what brings one."""
+
+import json
+import re
+from types import SimpleNamespace
+
+import pytest
+from helpers import case
+from moto.iam.models import iam_backends
+from rights import CENTRAL, CONTAIN, TELL, documents, inline, of_type, resources
+from told import SCHEMA, told_of
+
+from sandbox import authorization, cloudtrail, inputs, organization, principals, sessions
+from sandbox.server import DEPLOY
+
+ACCOUNT, OTHER, WITH_RUNBOOK = "191919191906", "999999999999", "191919191907"
+RUNBOOK = "https://wiki.example.com/iam-guard"
+#: The rules that mail, as (bus, rule), by the role that each publishes as; and the topics that they publish to.
+RULES = {TELL: ("iam-guard", "iam-guard-tell"), CENTRAL: ("iam-guard-central", "iam-guard-central")}
+TOPICS = {TELL: "iam-guard-notices", CENTRAL: "iam-guard-central"}
+MAILS = pytest.mark.parametrize("role", RULES)
+
+
+@pytest.fixture(scope="module")
+def sandbox(sandbox):
+    """The sandbox with an account that has both stacks that mail."""
+    sandbox.deploy(account=ACCOUNT)
+    sandbox.deploy(DEPLOY / "central.yml", "central", ACCOUNT, OrganizationId=organization.ID)
+    sandbox.create_role("publisher", account=ACCOUNT)
+    return sandbox
+
+
+def rule_of(sandbox, role, account=ACCOUNT):
+    """A rule that mails: its pattern, and what makes a mail of an event."""
+    (bus, rule), events = RULES[role], sandbox.client("events", account=account)
+    target = next(
+        target
+        for target in events.list_targets_by_rule(EventBusName=bus, Rule=rule)["Targets"]
+        if target["Id"] == "mail"
+    )
+    return events.describe_rule(EventBusName=bus, Name=rule)["EventPattern"], target["InputTransformer"]
+
+
+def mail(sandbox, role, event, account=ACCOUNT):
+    """The lines of the mail that EventBridge makes of an event."""
+    target = {"InputTransformer": rule_of(sandbox, role, account)[1]}
+    return inputs.input_of(
+        target, {"time": "", **event}, SimpleNamespace(arn="arn", name="rule")
+    ).splitlines()
+
+
+@pytest.fixture
+def told():
+    """An event of the guard's, whose call has a user agent and parameters that a caller could have written."""
+    event = case("revoked-create-user")
+    event["detail"] |= {"userAgent": "Call +1 900 EVIL", "requestParameters": {"userName": "Call-900-EVIL"}}
+    return {
+        "detail-type": "IAM access revoked",
+        "source": "iam-guard",
+        "account": ACCOUNT,
+        "detail": told_of(event) | {"account": {"id": OTHER, "alias": "production"}},
+    }
+
+
+def changed(told, path, value):
+    """The event with another value at a path."""
+    copy = json.loads(json.dumps(told))
+    *parents, last = path.split(".")
+    inner = copy
+    for parent in parents:
+        inner = inner[parent]
+    inner[last] = value
+    return copy
+
+
+# Who may write one
+
+
+def test_nobody_but_the_guards_roles_puts_events_on_its_bus():
+    """The bus denies PutEvents to everybody but the two roles that the functions run as."""
+    (policy,) = of_type("account.yml", "AWS::Events::EventBusPolicy")
+    statement = policy["Statement"]
+    assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
+    assert statement["Action"] == "events:PutEvents"
+    guards, contains = statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+    assert (guards, contains.split("/")[1]) == ("!GetAtt Role.Arn", CONTAIN)
+
+
+@pytest.mark.parametrize("name", ["account.yml", "central.yml"])
+def test_every_topic_has_a_policy(name):
+    """No topic is left with SNS's own policy, which lets the whole account publish."""
+    topics = {f"!Ref {id}" for id, r in resources(name).items() if r["Type"] == "AWS::SNS::Topic"}
+    policies = of_type(name, "AWS::SNS::TopicPolicy")
+    assert {topic for policy in policies for topic in policy["Topics"]} == topics
+
+
+def session(role):
+    return sessions.begin(f"arn:aws:iam::{ACCOUNT}:role/{role}", "x", "us-east-1")
+
+
+def service(name, arn):
+    """An AWS service that does something for a resource of the account."""
+    return principals.service(
+        f"{name}.amazonaws.com", ACCOUNT, "aws", f"arn:aws:{name}:us-east-1:{ACCOUNT}:{arn}"
+    )
+
+
+def may_publish(caller, topic, account=ACCOUNT):
+    return authorization.authorized(caller, "sns:Publish", f"arn:aws:sns:us-east-1:{account}:{topic}", {})
+
+
+@MAILS
+def test_nobody_but_the_rules_own_role_writes_a_mail(sandbox, role):
+    """A topic takes the role of its rule, and neither a role with every right nor EventBridge itself."""
+    assert may_publish(session(role), TOPICS[role])
+    assert not may_publish(session("publisher"), TOPICS[role])
+    assert not may_publish(service("events", f"rule/{'/'.join(RULES[role])}"), TOPICS[role])
+
+
+@MAILS
+def test_the_mails_role_publishes_and_does_nothing_else(sandbox, role):
+    """Its one right is to publish to its topic, and its rule alone may take it."""
+    (document,) = documents(iam_backends[ACCOUNT]["aws"].get_role(role))
+    (statement,) = document["Statement"]
+    topic = f"arn:aws:sns:us-east-1:{ACCOUNT}:{TOPICS[role]}"
+    assert statement == {"Effect": "Allow", "Action": "sns:Publish", "Resource": topic}
+    for name in (*RULES.values(), ("pager",), ("iam-guard", "pager")):
+        caller, arn = service("events", f"rule/{'/'.join(name)}"), f"arn:aws:iam::{ACCOUNT}:role/{role}"
+        assert authorization.authorized(caller, "sts:AssumeRole", arn, {}) == (name == RULES[role])
+
+
+def test_the_alarms_topic_takes_the_guards_alarms_alone(sandbox):
+    """CloudWatch publishes for an alarm whose name is the guard's, and for no other; no role does."""
+    assert may_publish(service("cloudwatch", "alarm:iam-guard-untold"), "iam-guard-alarms")
+    assert not may_publish(service("cloudwatch", "alarm:mine"), "iam-guard-alarms")
+    assert not may_publish(session("publisher"), "iam-guard-alarms")
+
+
+@pytest.mark.parametrize("name", ["account.yml", "central.yml"])
+def test_a_key_of_ones_own_is_the_mails_roles_to_use(name):
+    """With KmsKeyArn, the role that publishes may use that key through SNS."""
+    (_, key) = inline(resources(name)["TellRole"])["Statement"]
+    assert (set(key["Action"]), key["Resource"]) == ({"kms:Decrypt", "kms:GenerateDataKey"}, "!Ref KmsKeyArn")
+    assert key["Condition"] == {"StringLike": {"kms:ViaService": "!Sub sns.${AWS::Region}.amazonaws.com*"}}
+
+
+# What it says
+
+
+@MAILS
+def test_the_mail_says_who_did_what_and_where(sandbox, role, told):
+    """A mail begins with its title, and has what a person wants at once; AWS leaves each line in its quotes."""
+    first, *lines = mail(sandbox, role, told)
+    assert first == f'"IAM access revoked: IAM user bob in account {ACCOUNT}"'
+    detail, call = told["detail"], told["detail"]["call"]
+    for said in (
+        f"{call['eventName']}, by the IAM user bob, at {call['eventTime']} from {call['sourceIPAddress']}",
+        detail["principal"]["id"],
+        call["eventID"],
+    ):
+        assert any(said in line for line in lines), said
+    assert all(re.fullmatch(r'"[^"\\]+"', line) for line in lines)
+
+
+def test_the_mail_leads_to_the_runbook_or_says_the_steps(sandbox, told):
+    """With the address of a runbook the last line is that; without one, the last lines are three steps."""
+    sandbox.deploy(account=WITH_RUNBOOK, Runbook=RUNBOOK)
+    assert mail(sandbox, TELL, told, WITH_RUNBOOK)[3:] == [f'"What to do now: {RUNBOOK}"']
+    steps = mail(sandbox, TELL, told)[3:]
+    assert [line[:3] for line in steps[:3]] == ['"1.', '"2.', '"3.']
+    assert "docs/" not in " ".join(steps)
+
+
+@MAILS
+def test_the_mail_asks_for_what_an_event_has(sandbox, role):
+    """Behind each placeholder is a path, and each path leads to a key that every event has."""
+    _, transformer = rule_of(sandbox, role)
+    assert set(re.findall(r"<(\w+)>", transformer["InputTemplate"])) == set(transformer["InputPathsMap"])
+    for path in transformer["InputPathsMap"].values():
+        shape = SCHEMA
+        for key in path.removeprefix("$.").split("."):
+            assert key in shape["required"], path
+            shape = shape["properties"][key]
+            shape = SCHEMA["$defs"][shape["$ref"].rsplit("/", 1)[1]] if "$ref" in shape else shape
+
+
+@MAILS
+def test_the_mail_carries_no_text_that_the_caller_chose(sandbox, role, told):
+    """User agent, request parameters and commands stay out, and the account is that of the envelope."""
+    text = " ".join(mail(sandbox, role, told))
+    assert not [word for word in ("EVIL", OTHER, "aws iam", "custodian") if word in text]
+
+
+def test_all_accounts_have_the_same_mail(sandbox):
+    """The security account's mail is the one that an account has by itself."""
+    assert rule_of(sandbox, TELL)[1] == rule_of(sandbox, CENTRAL)[1]
+
+
+# Which events bring one
+
+
+@MAILS
+def test_the_rule_takes_what_the_guard_says_and_no_replay(sandbox, role, told):
+    """The rule matches an event of the guard's, but neither another source's nor one from an archive."""
+    pattern, _ = rule_of(sandbox, role)
+    assert cloudtrail.matches(pattern, told)
+    assert not cloudtrail.matches(pattern, {**told, "source": "my.app"})
+    assert not cloudtrail.matches(pattern, {**told, "replay-name": "old"})
+
+
+def test_an_accounts_own_rule_takes_no_event_of_another_account(sandbox, told):
+    """Whoever lets another account put events on the bus gets nobody mailed."""
+    assert not cloudtrail.matches(rule_of(sandbox, TELL)[0], {**told, "account": OTHER})
+    assert cloudtrail.matches(rule_of(sandbox, CENTRAL)[0], {**told, "account": OTHER})
+
+
+def test_the_central_mail_takes_every_title(sandbox):
+    """Each title that an event can have is one of those that the central rule takes."""
+    pattern = json.loads(rule_of(sandbox, CENTRAL)[0])
+    assert pattern["detail-type"] == SCHEMA["properties"]["detail-type"]["enum"]
+
+
+def test_a_forged_event_of_another_account_brings_no_sentence_and_no_link_into_a_mail(sandbox, told):
+    """The central rule takes no event that has a space, a slash or a new line in what it would mail."""
+    pattern, transformer = rule_of(sandbox, CENTRAL)
+    for address in ("AWS Internal", "2001:db8::1", "cloudformation.amazonaws.com", ""):
+        assert cloudtrail.matches(pattern, changed(told, "detail.call.sourceIPAddress", address))
+    for path in {path.removeprefix("$.") for path in transformer["InputPathsMap"].values()} - {"account"}:
+        for forged in ("Call 1-900-EVIL", "https://evil.example.com", "bob\nevil"):
+            assert not cloudtrail.matches(pattern, changed(told, path, forged)), path
+
+
+def test_the_security_account_hears_of_its_own_organization_alone():
+    """The central bus takes events of the guard's source from the organization's forwarding roles."""
+    (policy,) = of_type("central.yml", "AWS::Events::EventBusPolicy")
+    condition = policy["Statement"]["Condition"]
+    assert condition["StringEquals"] == {
+        "aws:PrincipalOrgID": "!Ref OrganizationId",
+        "events:source": "iam-guard",
+    }
+    (role,) = condition["ArnLike"].values()
+    assert role.endswith("iam::*:role/iam-guard-forward")
+    forward = resources("account.yml")["Forward"]["Properties"]
+    assert forward["RoleName"] == "iam-guard-forward"
+    (statement,) = forward["Policies"][0]["PolicyDocument"]["Statement"]
+    assert (statement["Action"], statement["Resource"]) == ("events:PutEvents", "!Ref CentralBus")
