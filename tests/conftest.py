@@ -25,7 +25,6 @@ from helpers import (  # noqa: F401  some test modules import these from here
 )
 from hypothesis import HealthCheck, settings
 
-from c7n_iamguard import aws_names
 from sandbox import Sandbox, iam
 from sandbox.server import DEPLOY
 
@@ -106,10 +105,6 @@ def impatient(fresh):
 @pytest.fixture
 def in_process(sandbox, unchanged, monkeypatch):
     """``in_process(filters=…, actions=…)``: an ``iam-user`` policy run in this process, on the sandbox."""
-    from c7n_iamguard.iam import managed_policies
-
-    for name in (aws_names.MANAGED_POLICY, aws_names.BOUNDARY_POLICY):
-        managed_policies.forget(helpers.deny_arn(sandbox, name))  # what another test has seen there
 
     def make(name="a-policy", account=None, **data):
         environ = sandbox.environ(account=account)

@@ -166,7 +166,7 @@ def test_the_deny_policy_is_looked_at_once_a_minute_at_the_most(in_process, user
     for later in (0, 59, 61):
         now += later
         sandbox.calls.clear()
-        action.process([{"UserName": "one"}, {"UserName": "two"}], event={})
+        action.process([{"UserName": "one"}, {"UserName": "two"}])
         looks.append([call.action for call in sandbox.calls].count("GetPolicyVersion"))
     assert looks == [1, 0, 1]
 

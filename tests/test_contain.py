@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from helpers import CONTAIN, edit, made, outcomes, shipped
 from told import DETAIL
 
-from c7n_iamguard.contain.action import UndoIAMCall
+from c7n_iamguard.aws_names import FUNCTION_PREFIX
+from c7n_iamguard.contain.action import carriers
 
 
 def certificate():
@@ -234,7 +235,7 @@ def test_a_hundred_carriers_are_named_and_further_ones_are_hinted_at(more, last)
     users = [{"UserName": str(number)} for number in range(100)]
     answer = {"PolicyUsers": users, "PolicyGroups": [], "PolicyRoles": [], "IsTruncated": more}
     client = SimpleNamespace(list_entities_for_policy=lambda **_: answer)
-    assert UndoIAMCall.carriers(client, ADMINISTRATOR)[-1] == last
+    assert carriers(client, ADMINISTRATOR)[-1] == last
 
 
 @pytest.mark.parametrize("denies", [True, False])
@@ -354,5 +355,5 @@ def test_both_functions_have_names_that_lambda_takes():
     """Prefix and name together have at most 64 characters."""
     for name in (CONTAIN, f"{CONTAIN}-of-roles"):
         policy = shipped(name)
-        assert len(policy["mode"]["function-prefix"] + policy["name"]) <= 64
+        assert len(FUNCTION_PREFIX + policy["name"]) <= 64
         assert policy["mode"]["role"] == "iam-guard-contain"

@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from aws_cli import run
 from contained import (
     ADMINISTRATOR,
     ANYTHING,
@@ -88,6 +89,26 @@ def test_a_name_that_an_admin_has_taken_since_is_not_quarantined(contained):
     for event, kind in zip(events, ("user", "role"), strict=True):
         assert contained.contain(event)["containment"] == f"the new {kind} is gone already"
         assert not contained.quarantined(kind, name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("user", "CreateUser"), ("role", "CreateRole"), ("role", "AcquireRole")]
+)
+def test_who_was_there_before_the_call_is_not_quarantined(contained, kind, name):
+    """IAM may answer with a role that production uses: its creation date tells, and the command shows it."""
+    mallory = contained.person()
+    parameters = {f"{kind.title()}Name": f"old-{mallory.name}"}
+    trust = {"AssumeRolePolicyDocument": TRUST} if kind == "role" else {}
+    getattr(mallory.iam, f"create_{kind}")(**parameters, **trust)
+    (event,) = contained.events()
+    event["detail"]["eventName"] = name
+    principals = contained.backend.users if kind == "user" else contained.backend.roles
+    (principal,) = [p for p in principals.values() if p.name == f"old-{mallory.name}"]
+    principal.create_date -= timedelta(seconds=10)
+    decision = contained.contain(event)
+    assert decision["reason"] == f"the {kind} old-{mallory.name} was there before the call"
+    assert decision["commands"][0] == f"aws iam get-{kind} --{kind}-name old-{mallory.name}"
+    assert not contained.quarantined(kind, f"old-{mallory.name}")
 
 
 @pytest.mark.parametrize(
@@ -314,6 +335,23 @@ def test_a_user_who_is_made_an_admin_at_once_is_quarantined_when_they_are_out_ag
     assert PROTECT in "".join(i.function for i in contained.deliver(join))
     assert contained.contain(create)["decision"] == "contained"
     assert contained.quarantined("user", eve)
+
+
+@pytest.mark.parametrize(
+    "parameters", [None, {"omitted": True, "originalSize": 131072, "reason": "too large"}]
+)
+def test_a_padded_policy_is_left_with_the_command_that_shows_it(contained, parameters):
+    """White space hides the whole call from CloudTrail: its record names neither the user nor the policy."""
+    mallory = contained.person()
+    policy = {"UserName": mallory.name, "PolicyName": "padded", "PolicyDocument": ANYTHING + " " * 1000}
+    mallory.iam.put_user_policy(**policy)
+    (event,) = contained.events()
+    event["detail"]["requestParameters"] = parameters
+    decision = contained.contain(event)
+    assert decision["decision"] == "left"
+    shown = json.loads(run(decision["commands"][0], lambda service, _: contained.client(service)))
+    (user,) = [user for user in shown["UserDetailList"] if user["UserName"] == mallory.name]
+    assert "padded" in [policy["PolicyName"] for policy in user["UserPolicyList"]]
 
 
 def test_renaming_a_quarantined_user_gives_them_nothing(contained):

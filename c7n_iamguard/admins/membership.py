@@ -23,7 +23,8 @@ span (they were what they are now), and those who were created within it (they w
 have been a member.
 
 So if a non-admin adds a user who existed before the span, the answer is unknown, unless a removal tells more. It
-may be an intruder's friend, or an admin whom an intruder added once more to get them removed and denied. It makes no difference who removes somebody: the guard, too, may remove a former admin.
+may be an intruder's friend, or an admin whom an intruder added once more to get them removed and denied. It makes
+no difference who removes somebody: the guard, too, may remove a former admin.
 """
 
 import itertools

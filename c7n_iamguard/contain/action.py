@@ -2,31 +2,31 @@
 
 import logging
 from contextlib import suppress
+from functools import cached_property
 
 from botocore.exceptions import BotoCoreError, ClientError
 from c7n.utils import get_partition, type_schema
 
-from c7n_iamguard.admins.options import check_meant
-from c7n_iamguard.contain.plan import Nothing, Undo
-from c7n_iamguard.contain.preconditions import Gone, Leave, Looks, denies
+from c7n_iamguard.admins.options import MeantOptions, check_meant
+from c7n_iamguard.contain import undoable
+from c7n_iamguard.contain.plan import NoChange, Reversal
+from c7n_iamguard.contain.preconditions import AlreadyGone, Preconditions, Unsafe
 from c7n_iamguard.contain.quarantine import Quarantine
-from c7n_iamguard.contain.undoable import plan as plan_for
 from c7n_iamguard.decisions import facts
 from c7n_iamguard.event import IAMEvent
-from c7n_iamguard.iam import managed_policies, principals
+from c7n_iamguard.iam import principals
 from c7n_iamguard.iam.actions import DecidingAction
 from c7n_iamguard.iam.client import iam, retry_conflicts
+from c7n_iamguard.iam.managed_policies import Distrusted, ManagedPolicies
 from c7n_iamguard.notify import wording
 from c7n_iamguard.settings import refuse
-
-log = logging.getLogger("c7n_iamguard")
 
 GONE = "whoever made the call is gone, so that nobody can tell whether they were meant to use IAM"
 OLD = "the call is older than 15 minutes, and somebody may have put things right by hand since"
 
 
 @principals.register("action_registry", "undo-iam-call")
-class UndoIAMCall(Quarantine, DecidingAction):
+class UndoIAMCall(DecidingAction):
     """Takes back what a call to IAM gave, and only that. The user or role is the one who made the call.
 
     A key or certificate becomes inactive, a password or inline policy is deleted, callers lose what they attached
@@ -57,9 +57,7 @@ class UndoIAMCall(Quarantine, DecidingAction):
               type: cloudtrail
               role: iam-guard-contain
               events:
-                - source: iam.amazonaws.com
-                  event: "*"
-                  ids: userIdentity
+                - {source: iam.amazonaws.com, event: "*", ids: userIdentity}
             filters:
               - type: value
                 key: Path
@@ -93,6 +91,11 @@ class UndoIAMCall(Quarantine, DecidingAction):
         "iam:UpdateSSHPublicKey",
     )  # fmt: skip
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.managed_policies = ManagedPolicies()
+        self.quarantine = Quarantine(self, self.managed_policies)
+
     def validate(self):
         """Check the names, and that the action gets the event of each call.
 
@@ -105,13 +108,24 @@ class UndoIAMCall(Quarantine, DecidingAction):
         check_meant(self)
         self.check_observe()
 
+    @cached_property
+    def options(self):
+        """The :class:`.MeantOptions` of the action."""
+        return MeantOptions(self)
+
+    def pin(self):
+        """The ids of the admin groups, for the function."""
+        return self.options.pin()
+
     def prepare(self):
-        """Look, while the function starts, at the quarantine and at the policy that callers like best."""
+        """Read, while the function starts, the quarantine and the policy that callers like best."""
         client, partition = iam(self.manager), get_partition(self.manager.config.region)
-        with suppress(managed_policies.Distrusted):
-            self.check_quarantine(client)
+        with suppress(Distrusted):
+            self.quarantine.check(client)
         with suppress(BotoCoreError, ClientError):
-            denies(client, f"arn:{partition}:iam::aws:policy/AdministratorAccess")
+            self.managed_policies.carries_denial(
+                client, f"arn:{partition}:iam::aws:policy/AdministratorAccess"
+            )
 
     def process(self, resources, event=None):
         """Take back what the event's call gave.
@@ -121,9 +135,9 @@ class UndoIAMCall(Quarantine, DecidingAction):
         :raises PolicyExecutionError: if the call could not be taken back
         """
         client, event = iam(self.manager), IAMEvent.of(event)
-        managed_policies.forget(managed_policies.changed_policy(event))
+        self.managed_policies.forget_changed(event)
         return self.try_all(
-            resources, lambda one: self.try_to_undo(client, one, event), "take back a call of"
+            resources, lambda principal: self.try_to_undo(client, principal, event), "take back a call of"
         )
 
     def try_to_undo(self, client, principal, event):
@@ -135,80 +149,74 @@ class UndoIAMCall(Quarantine, DecidingAction):
         if event.gone and self.may_be_renamed(client, principal):
             return None
         try:
-            verdict, found = self.decision(client, principal, event)
+            decision, fields = self.decide(client, principal, event)
         except Exception as error:
             self.record_decision("failed", principal, event, reason=str(error))
             return error
-        self.record_decision(
-            verdict, principal, event, logging.WARNING if verdict == "left" else logging.INFO, **found
-        )
-        return {
-            self.kind.name_key: principal[self.kind.name_key],
-            "decision": verdict,
-            **found,
-            **facts(event),
-        }
+        level = logging.WARNING if decision == "left" else logging.INFO
+        self.record_decision(decision, principal, event, level, **fields)
+        name = {self.kind.name_key: principal[self.kind.name_key]}
+        return {**name, "decision": decision, **fields, **facts(event)}
 
     def may_be_renamed(self, client, principal):
         """Whether a caller whom IAM does not know by name may be somebody whom it knows by id."""
         unique_id = principal.get(self.kind.id_key)
         return not unique_id or self.kind.by_id(client, unique_id) is not None
 
-    def decision(self, client, principal, event):
-        """What is decided about an event's call, and what belongs to it."""
-        who, gone = event.who, event.gone
-        event.gone = False
-        plan = plan_for(event.record, who, self.quarantine)
-        if isinstance(plan, Nothing):
+    def decide(self, client, principal, event):
+        """Decide about an event's call and act on it.
+
+        :returns: the decision, and the other fields of its log line
+        """
+        caller_is_gone, event.gone = event.gone, False
+        plan = undoable.plan(event.record, event.who, self.quarantine.arn)
+        if isinstance(plan, NoChange):
             return "let-pass", {"reason": plan.reason}
-        if isinstance(plan, Undo):
-            looks = Looks(client, event, who, principal[self.kind.name_key], self.spared)
-            plan = looks.named(plan)
+        if isinstance(plan, Reversal):
+            preconditions = Preconditions(client, event, principal[self.kind.name_key], self.quarantine)
+            plan = preconditions.retarget(plan)
             try:
-                if gone or not event.is_fresh:
-                    raise Leave(GONE if gone else OLD)
-                return self.contain(client, plan, looks)
-            except Gone as why:
-                return "contained", {"containment": str(why), "target": text_of(plan.target)}
-            except Leave as why:
-                plan = plan.leave(str(why))
+                if caller_is_gone or not event.is_fresh:
+                    raise Unsafe(GONE if caller_is_gone else OLD)
+                return self.reverse(client, plan, preconditions)
+            except AlreadyGone as reason:
+                return "contained", {"containment": str(reason), "target": text_of(plan.target)}
+            except Unsafe as reason:
+                plan = plan.leave(str(reason), reason.command)
         return self.leave(client, plan)
 
-    def contain(self, client, plan, looks):
-        """Carry out a plan.
+    def reverse(self, client, plan, preconditions):
+        """Carry out a reversal.
 
-        :raises Leave: if it must not be carried out
-        :raises Gone: if there is nothing to take back any more
-        :raises managed_policies.Distrusted: if the quarantine does not deny everything
-        :raises botocore.exceptions.ClientError: whatever else IAM answers
+        :raises Unsafe: if it must not be carried out
+        :raises AlreadyGone: if there is nothing to reverse any more
+        :raises Distrusted: if the quarantine does not deny everything
         """
-        plan = looks.before(plan)
-        found = {"containment": plan.containment, "target": text_of(plan.target)}
-        if plan.look == "principal":
-            self.check_quarantine(client)
+        plan = preconditions.check(plan)
+        fields = {"containment": plan.containment, "target": text_of(plan.target)}
         if self.observes:
-            return "would-contain", {**found, "commands": [plan.call.command]}
+            return "would-contain", {**fields, "commands": [plan.call.command]}
         try:
-            looks.settled(getattr(client, plan.call.method), **plan.call.parameters)
+            preconditions.retry_until_visible(getattr(client, plan.call.method), **plan.call.parameters)
         except client.exceptions.NoSuchEntityException:
-            plan = looks.missing(plan)
+            plan = preconditions.explain_missing(plan)
             retry_conflicts(getattr(client, plan.call.method), **plan.call.parameters)
-        found["target"] = text_of(plan.target)
-        return "contained", {**found, "did": [plan.call.command], "reverse": [plan.reverse.command]}
+        fields["target"] = text_of(plan.target)
+        return "contained", {**fields, "did": [plan.call.command], "reverse": [plan.redo.command]}
 
-    def leave(self, client, plan):
+    def leave(self, client, steps):
         """Leave what a call gave to a person, unless a quarantine outweighs it."""
-        found = {"target": text_of(plan.target), "commands": list(plan.commands)}
-        if plan.target and self.is_quarantined(client, plan.target):
-            why = f"the {plan.target.kind} is quarantined, which outweighs what the call gave"
-            return "contained", {**found, "containment": why}
-        if plan.target:
-            found["commands"] += filter(None, [self.runbook(plan.target)])
-        if plan.policy:
-            found["carriers"] = self.carriers(client, plan.policy)
-        return "left", {**found, "reason": plan.reason}
+        fields = {"target": text_of(steps.target), "commands": list(steps.commands)}
+        if steps.target and self.quarantine.is_on(client, steps.target):
+            reason = f"the {steps.target.kind} is quarantined, which outweighs what the call gave"
+            return "contained", {**fields, "containment": reason}
+        if steps.target:
+            fields["commands"] += filter(None, [self.runbook_command(steps.target)])
+        if steps.policy:
+            fields["carriers"] = carriers(client, steps.policy)
+        return "left", {**fields, "reason": steps.reason}
 
-    def runbook(self, target):
+    def runbook_command(self, target):
         """The command that contains a whole user or role; empty for a group."""
         if target.kind == "group":
             return ""
@@ -217,18 +225,18 @@ class UndoIAMCall(Quarantine, DecidingAction):
         about = {"type": target.kind, "name": target.name}
         return wording.contain_command(about, "/", "", config.region, reader)
 
-    @staticmethod
-    def carriers(client, arn):
-        """Who carries a managed policy: the first hundred, with "…" for further ones."""
-        try:
-            answer = client.list_entities_for_policy(PolicyArn=arn, MaxItems=100)
-        except client.exceptions.NoSuchEntityException:
-            return []
-        nouns = ("User", "Group", "Role")
-        found = [f"{n.lower()} {one[n + 'Name']}" for n in nouns for one in answer[f"Policy{n}s"]]
-        return found + ["…"] * answer["IsTruncated"]
+
+def carriers(client, arn):
+    """Who carries a managed policy: the first hundred, with "…" for further ones."""
+    try:
+        answer = client.list_entities_for_policy(PolicyArn=arn, MaxItems=100)
+    except client.exceptions.NoSuchEntityException:
+        return []
+    nouns = ("User", "Group", "Role")
+    names = [f"{n.lower()} {entity[n + 'Name']}" for n in nouns for entity in answer[f"Policy{n}s"]]
+    return names + ["…"] * answer["IsTruncated"]
 
 
 def text_of(target):
-    """Whom or what a call was about, in words; None if it is about no user, role or group."""
-    return f"{target.kind} {target.name}" if target else None
+    """A target in words; None if there is none."""
+    return target and str(target)

@@ -1,11 +1,12 @@
-"""Calls that the guard leaves as they are, and what a person would do about each. Pure.
+"""Calls that the guard does not reverse, and what a person would do about each. Pure.
 
 The guard leaves a call if it cannot know what was there before, or whether somebody needs what the call gave.
 """
 
+from collections.abc import Callable
 from functools import partial
 
-from c7n_iamguard.contain.plan import Call, Left, Target, Unclear
+from c7n_iamguard.contain.plan import Call, ManualSteps, MissingField, Record, Target
 
 IDEMPOTENT = "IAM does not tell whether it was so before the call"
 UNKNOWN = "nobody can tell what was there before the call"
@@ -14,7 +15,7 @@ OTHER = "the guard does not take back calls of this name"
 FINAL = "AWS does not let anybody take this back"
 
 #: Calls that an opposite call with the same parameters takes back, in both directions.
-PAIRS = (
+PAIRS: tuple[tuple[str, ...], ...] = (
     ("AttachUserPolicy", "DetachUserPolicy", "UserName", "PolicyArn"),
     ("AttachRolePolicy", "DetachRolePolicy", "RoleName", "PolicyArn"),
     ("AttachGroupPolicy", "DetachGroupPolicy", "GroupName", "PolicyArn"),
@@ -28,7 +29,7 @@ PAIRS = (
     ("EnableOrganizationsRootSessions", "DisableOrganizationsRootSessions"),
 )  # fmt: skip
 #: Calls that an opposite call takes back, and not the other way round.
-ONE_WAY = (
+ONE_WAY: tuple[tuple[str, ...], ...] = (
     ("CreateGroup", "DeleteGroup", "GroupName"),
     ("CreateInstanceProfile", "DeleteInstanceProfile", "InstanceProfileName"),
     ("UploadServerCertificate", "DeleteServerCertificate", "ServerCertificateName"),
@@ -37,11 +38,23 @@ ONE_WAY = (
     ("AcceptDelegationRequest", "RejectDelegationRequest", "DelegationRequestId"),
 )
 #: What IAM's answer names, instead of the call: the opposite call, its parameter, and where the answer has it.
-ANSWERED = (
+ANSWERED: tuple[tuple[str, ...], ...] = (
     ("CreateVirtualMFADevice", "DeleteVirtualMFADevice", "SerialNumber", "virtualMFADevice", "serialNumber"),
     ("CreateServiceLinkedRole", "DeleteServiceLinkedRole", "RoleName", "role", "roleName"),
     ("CreateDelegationRequest", "RejectDelegationRequest", "DelegationRequestId", "delegationRequestId"),
 )
+BOUNDARY = {"PermissionsBoundary": "ARN-OF-THE-BOUNDARY-BEFORE"}
+#: Calls that overwrite something: the call that sets it, its parameter, and what a person has to fill in.
+OVERWRITING = (
+    ("PutUserPermissionsBoundary", "PutUserPermissionsBoundary", "UserName", BOUNDARY),
+    ("DeleteUserPermissionsBoundary", "PutUserPermissionsBoundary", "UserName", BOUNDARY),
+    ("PutRolePermissionsBoundary", "PutRolePermissionsBoundary", "RoleName", BOUNDARY),
+    ("DeleteRolePermissionsBoundary", "PutRolePermissionsBoundary", "RoleName", BOUNDARY),
+    ("UpdateAssumeRolePolicy", "UpdateAssumeRolePolicy", "RoleName",
+     {"PolicyDocument": "file://trust-before.json"}),
+    ("UpdateSAMLProvider", "UpdateSAMLProvider", "SAMLProviderArn",
+     {"SAMLMetadataDocument": "file://metadata-before.xml"}),
+)  # fmt: skip
 #: What carries tags, and the parameter that names one.
 TAGGED = (
     ("User", "UserName"),
@@ -55,132 +68,131 @@ TAGGED = (
 )
 #: Calls whose names begin like this take something away.
 TAKING = ("Delete", "Detach", "Remove", "Deactivate", "Disable", "Untag", "Reject")
+#: What shows what is there now, if the record does not say what the call was about: by a part of the call's name.
+OVERVIEWS = {
+    "SAMLProvider": "list-saml-providers",
+    "ServerCertificate": "list-server-certificates",
+    "User": "get-account-authorization-details --filter User",
+    "Group": "get-account-authorization-details --filter Group",
+    "Role": "get-account-authorization-details --filter Role",
+    "Policy": "get-account-authorization-details --filter LocalManagedPolicy",
+}
 
 
-def plan(call):
-    """What is left of a call that the guard does not take back.
+def plan(call: Record) -> ManualSteps:
+    """The manual steps for a call that the guard does not reverse.
 
-    :param call: its :class:`~c7n_iamguard.contain.plan.Record`
-    :raises Unclear: if the event lacks what the commands need
+    :raises MissingField: if the record lacks what the commands need
     """
-    return ROWS.get(call.event, anything)(call)
+    return ROWS.get(call.operation, anything)(call)
 
 
-def anything(call, reason=None):
+def anything(call: Record) -> ManualSteps:
     """A call of whatever name; the command shows its whole record."""
-    reason = reason or (TAKEN if call.event.startswith(TAKING) else OTHER)
-    return Left(reason, (call.look_it_up(),), target_of(call))
+    reason = TAKEN if call.operation.startswith(TAKING) else OTHER
+    return ManualSteps(reason, (call.lookup_command,), target_of(call))
 
 
-def opposite(call, operation, names, reason=OTHER):
-    """A call that another call takes back."""
-    undo = Call(operation, call.named(*names))
-    return Left(reason, (undo.command,), target_of(call))
+def incomplete(call: Record, field: str) -> ManualSteps:
+    """A call whose record lacks a field. CloudTrail leaves out all parameters if they take more than 100 KB."""
+    overviews = (f"aws iam {show}" for noun, show in OVERVIEWS.items() if noun in call.operation)
+    commands = (*list(overviews)[:1], call.lookup_command)
+    return ManualSteps(f"the event does not have detail.{field}", commands, target_of(call))
 
 
-def answered(call, operation, name, path):
+def opposite(call: Record, operation: str, names: list[str], reason: str = OTHER) -> ManualSteps:
+    """A call that another call reverses."""
+    return ManualSteps(reason, (Call(operation, call.texts(*names)).command,), target_of(call))
+
+
+def answered(call: Record, operation: str, parameter: str, path: list[str]) -> ManualSteps:
     """A call that made something whose name is in IAM's answer."""
-    return Left(OTHER, (Call(operation, {name: call.answered(*path)}).command,))
+    return ManualSteps(OTHER, (Call(operation, {parameter: call.answer(*path)}).command,))
 
 
-def target_of(call):
+def target_of(call: Record) -> Target | None:
     """The user or role that a call is about; None if it is about neither."""
-    for kind, name in (("user", "UserName"), ("role", "RoleName")):
-        found = call.parameter(name)
-        if isinstance(found, str) and found:
-            return Target(kind, found)
+    for kind, parameter in (("user", "UserName"), ("role", "RoleName")):
+        name = call.parameter(parameter)
+        if isinstance(name, str) and name:
+            return Target(kind, name)
     return None
 
 
-def untag(call, noun, name):
+def untag(call: Record, noun: str, name: str) -> ManualSteps:
     """A call that set tags."""
     tags = call.parameter("Tags")
     keys = [tag.get("key") for tag in tags if isinstance(tag, dict)] if isinstance(tags, list) else []
     if not keys or not all(isinstance(key, str) and key for key in keys):
-        raise Unclear("requestParameters.tags")
-    undo = Call(f"Untag{noun}", {**call.named(name), "TagKeys": keys})
-    return Left(UNKNOWN, (undo.command,), target_of(call))
+        raise MissingField("requestParameters.tags")
+    steps = Call(f"Untag{noun}", {**call.texts(name), "TagKeys": keys})
+    return ManualSteps(UNKNOWN, (steps.command,), target_of(call))
 
 
-def boundary(call, noun):
-    """A permissions boundary that was set or taken off."""
-    parameters = {**call.named(f"{noun}Name"), "PermissionsBoundary": "ARN-OF-THE-BOUNDARY-BEFORE"}
-    return Left(UNKNOWN, (Call(f"Put{noun}PermissionsBoundary", parameters).command,), target_of(call))
+def overwritten(call: Record, operation: str, parameter: str, before: dict[str, str]) -> ManualSteps:
+    """A call that overwrote something. Nobody knows what was there before, so a person fills it in."""
+    command = Call(operation, {**call.texts(parameter), **before}).command
+    return ManualSteps(UNKNOWN, (command,), target_of(call))
 
 
-def trust(call):
-    """A change of a role's trust policy. A person repairs it, because nobody knows the earlier one."""
-    parameters = {**call.named("RoleName"), "PolicyDocument": "file://trust-before.json"}
-    return Left(UNKNOWN, (Call("UpdateAssumeRolePolicy", parameters).command,), target_of(call))
-
-
-def saml(call):
-    """The metadata of a SAML provider, which say whose signatures count."""
-    parameters = {**call.named("SAMLProviderArn"), "SAMLMetadataDocument": "file://metadata-before.xml"}
-    return Left(UNKNOWN, (Call("UpdateSAMLProvider", parameters).command,))
-
-
-def new_policy(call):
+def new_policy(call: Record) -> ManualSteps:
     """A managed policy that nobody carried when it was made."""
-    arn = call.answered("policy", "arn")
-    return Left(OTHER, (Call("DeletePolicy", {"PolicyArn": arn}).command,), policy=arn)
+    arn = call.answer("policy", "arn")
+    return ManualSteps(OTHER, (Call("DeletePolicy", {"PolicyArn": arn}).command,), policy=arn)
 
 
-def new_version(call):
+def new_version(call: Record) -> ManualSteps:
     """A version of a managed policy, which counts if it is the default."""
-    arn, version = call.asked("PolicyArn"), call.answered("policyVersion", "versionId")
+    arn, version = call.text("PolicyArn"), call.answer("policyVersion", "versionId")
     delete = Call("DeletePolicyVersion", {"PolicyArn": arn, "VersionId": version}).command
     if call.parameter("SetAsDefault") is not True:
-        return Left(
-            "the version is not the default one, so that it does not count yet", (delete,), policy=arn
-        )
-    return Left(UNKNOWN, (*version_before(arn), delete), policy=arn)
+        reason = "the version is not the default one, so that it does not count yet"
+        return ManualSteps(reason, (delete,), policy=arn)
+    return ManualSteps(UNKNOWN, (*version_before(arn), delete), policy=arn)
 
 
-def default_version(call):
+def default_version(call: Record) -> ManualSteps:
     """Another default version of a managed policy."""
-    arn = call.asked("PolicyArn")
-    return Left(UNKNOWN, version_before(arn), policy=arn)
+    arn = call.text("PolicyArn")
+    return ManualSteps(UNKNOWN, version_before(arn), policy=arn)
 
 
-def version_before(arn):
+def version_before(arn: str) -> tuple[str, str]:
     """The commands that bring an earlier version of a managed policy back."""
     default = {"PolicyArn": arn, "VersionId": "VERSION-BEFORE"}
     versions = Call("ListPolicyVersions", {"PolicyArn": arn})
     return Call("SetDefaultPolicyVersion", default).command, versions.command
 
 
-def mfa_off(call):
+def mfa_off(call: Record) -> ManualSteps:
     """A user without one of their MFA devices. Only they can enable it again."""
-    listing = Call("ListMFADevices", call.named("UserName"))
-    return Left(TAKEN, (listing.command,), Target("user", call.user()))
+    devices = Call("ListMFADevices", call.texts("UserName"))
+    return ManualSteps(TAKEN, (devices.command,), Target("user", call.user()))
 
 
-def renamed(call):
+def renamed(call: Record) -> ManualSteps:
     """A user of another name or path."""
     if call.parameter("NewUserName") is None:
         return anything(call)
-    old, new = call.asked("UserName"), call.asked("NewUserName")
-    undo = Call("UpdateUser", {"UserName": new, "NewUserName": old})
-    return Left(OTHER, (undo.command,), Target("user", new))
+    old, new = call.text("UserName"), call.text("NewUserName")
+    rename = Call("UpdateUser", {"UserName": new, "NewUserName": old})
+    return ManualSteps(OTHER, (rename.command,), Target("user", new))
 
 
-def final(call):
+def final(call: Record) -> ManualSteps:
     """A delegation that has been handed over."""
-    return Left(FINAL, (call.look_it_up(),))
+    return ManualSteps(FINAL, (call.lookup_command,))
 
 
-#: By the name of the call: a function of its :class:`~c7n_iamguard.contain.plan.Record` that returns what is left.
-ROWS = {
-    **{one: partial(opposite, operation=other, names=names, reason=IDEMPOTENT) for one, other, *names in PAIRS},
-    **{other: partial(opposite, operation=one, names=names, reason=TAKEN) for one, other, *names in PAIRS},
-    **{one: partial(opposite, operation=other, names=names) for one, other, *names in ONE_WAY},
-    **{one: partial(answered, operation=other, name=name, path=path) for one, other, name, *path in ANSWERED},
+#: By the name of the call.
+ROWS: dict[str, Callable[[Record], ManualSteps]] = {
+    **{name: partial(opposite, operation=undo, names=names, reason=IDEMPOTENT) for name, undo, *names in PAIRS},
+    **{undo: partial(opposite, operation=name, names=names, reason=TAKEN) for name, undo, *names in PAIRS},
+    **{name: partial(opposite, operation=undo, names=names) for name, undo, *names in ONE_WAY},
+    **{name: partial(answered, operation=undo, parameter=key, path=path) for name, undo, key, *path in ANSWERED},
     **{f"Tag{noun}": partial(untag, noun=noun, name=name) for noun, name in TAGGED},
-    **{f"{do}{noun}PermissionsBoundary": partial(boundary, noun=noun)
-       for do in ("Put", "Delete") for noun in ("User", "Role")},
-    "UpdateAssumeRolePolicy": trust,
-    "UpdateSAMLProvider": saml,
+    **{name: partial(overwritten, operation=put, parameter=key, before=before)
+       for name, put, key, before in OVERWRITING},
     "CreatePolicy": new_policy,
     "CreatePolicyVersion": new_version,
     "SetDefaultPolicyVersion": default_version,

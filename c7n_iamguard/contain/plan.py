@@ -1,46 +1,42 @@
-"""What can be made of a call to IAM: a plan to take it back, or the commands for a person. Pure.
-
-:class:`Record` reads CloudTrail's record of the call. It holds IAM's parameters with the first letter in lower
-case: ``UserName`` is ``userName``, and ``SSHPublicKeyId`` is ``sSHPublicKeyId``.
+"""A call to IAM as CloudTrail recorded it, and the plan for it: no change, a reversal, or manual steps. Pure.
 
 Source: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
 """
 
-import dataclasses
+from __future__ import annotations
+
 import json
 import re
 import shlex
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
-from botocore import xform_name
+from botocore import xform_name  # type: ignore
 
-from c7n_iamguard.event import str_or_none
+from c7n_iamguard.event import Caller, str_or_none
 
 REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d", re.ASCII)
 
 
-class Unclear(Exception):
-    """The event lacks what is needed to take the call back. Its text names the part of the event."""
+class MissingField(Exception):
+    """The record lacks a field that a plan needs. Its text is the field's path."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call to IAM that the guard or a person could make.
+    """A call to IAM that the guard or a person could make."""
 
-    :param operation: such as ``UpdateAccessKey``
-    :param parameters: as boto3 takes them
-    """
-
-    operation: str
-    parameters: dict
+    operation: str  #: such as ``UpdateAccessKey``
+    parameters: dict[str, Any]  #: as boto3 takes them
 
     @property
-    def method(self):
+    def method(self) -> str:
         """The name of boto3's method."""
-        return xform_name(self.operation)
+        return str(xform_name(self.operation))
 
     @property
-    def command(self):
+    def command(self) -> str:
         """The call as a command that a person can paste into a shell."""
         words = [f"aws iam {xform_name(self.operation, '-')}"]
         for name, value in self.parameters.items():
@@ -54,139 +50,138 @@ class Call:
                 words.append(f"{option}{'=' if value.startswith('-') else ' '}{shlex.quote(value)}")
         return " ".join(words)
 
-    def about(self, name):
-        """The same call about a user of another name."""
+    def for_user(self, name: str) -> Call:
+        """The same call for a user of another name."""
         return Call(self.operation, {**self.parameters, "UserName": name})
 
 
 @dataclass(frozen=True)
 class Target:
-    """Whom or what a call was about: ``kind`` is ``user``, ``role`` or ``group``."""
+    """The user, role or group that a call was about."""
 
-    kind: str
+    kind: str  #: ``user``, ``role`` or ``group``
     name: str
+    id: str = ""  #: the unique id, if the call made it
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
 
 
 @dataclass(frozen=True)
-class Nothing:
-    """The call gave nothing that could stay."""
+class NoChange:
+    """The call changed nothing."""
 
     reason: str
 
 
 @dataclass(frozen=True)
-class Left:
-    """What the call gave stays, because the guard cannot know that taking it back is right.
-
-    :param commands: what a person would do about it
-    :param target: a quarantine of this user or role outweighs what the call gave
-    :param policy: the ARN of the managed policy that the call changed
-    """
+class ManualSteps:
+    """The commands for a person, because the guard cannot know that reversing the call is right."""
 
     reason: str
-    commands: tuple
-    target: Target | None = None
-    policy: str | None = None
+    commands: tuple[str, ...]
+    target: Target | None = None  #: if this user or role is quarantined, nothing is left to do
+    policy: str | None = None  #: the ARN of the managed policy that the call changed
+
+
+#: A method of :class:`~c7n_iamguard.contain.preconditions.Preconditions`; it returns the reversal, for the name
+#: that its user has now.
+Check: TypeAlias = Callable[[Any, "Reversal"], "Reversal"]
 
 
 @dataclass(frozen=True)
-class Undo:
-    """What takes the call back.
+class Reversal:
+    """What reverses the call."""
 
-    :param containment: what is so afterwards, in words
-    :param call: the call that does it
-    :param reverse: the call that reverses it, if the call of the event was legitimate
-    :param look: what has to be looked at before: a name of :mod:`c7n_iamguard.contain.preconditions`
-    :param facts: what the look compares with
-    """
-
-    containment: str
-    call: Call
-    reverse: Call
+    containment: str  #: what is so afterwards, in words
+    call: Call  #: the call that reverses it
+    redo: Call  #: the call that gives it again, if the call of the event was legitimate
     target: Target | None = None
-    look: str | None = None
-    facts: dict = dataclasses.field(default_factory=dict)
+    check: Check | None = None  #: what has to hold before it is carried out
 
-    def about(self, name):
-        """The same plan for the same user under another name."""
-        return dataclasses.replace(
-            self,
-            call=self.call.about(name),
-            reverse=self.reverse.about(name),
-            target=Target(self.target.kind, name),
-        )
+    def for_user(self, name: str) -> Reversal:
+        """The same reversal for the same user, who has another name by now."""
+        target = self.target and replace(self.target, name=name)
+        return replace(self, call=self.call.for_user(name), redo=self.redo.for_user(name), target=target)
 
-    def leave(self, reason):
-        """The plan left to a person."""
-        return Left(reason, (self.call.command,), self.target)
+    def leave(self, reason: str, command: str | None = None) -> ManualSteps:
+        """The reversal as a manual step, or another command instead."""
+        return ManualSteps(reason, (command or self.call.command,), self.target)
 
 
+@dataclass(frozen=True)
 class Record:
     """CloudTrail's record of a call, as the plans read it.
 
-    :param record: the event's ``detail``
-    :param who: the event's :class:`~c7n_iamguard.event.Caller`
+    It holds IAM's parameters with the first letter in lower case: ``UserName`` is ``userName``, and
+    ``SSHPublicKeyId`` is ``sSHPublicKeyId``.
     """
 
-    def __init__(self, record, who):
-        self.record, self.who = record, who
-        self.event = str_or_none(record, "eventName") or ""
+    record: dict[str, Any]  #: the event's ``detail``
+    who: Caller
+    quarantine: str  #: the ARN of the managed policy that denies everything
 
-    def parameter(self, name):
+    @property
+    def operation(self) -> str:
+        """The name of the call, such as ``CreateUser``; empty if there is none."""
+        return str_or_none(self.record, "eventName") or ""
+
+    def parameter(self, name: str) -> Any:
         """A parameter of the call, of any JSON type; None if it was not sent."""
         parameters = self.record.get("requestParameters")
         return parameters.get(camel(name)) if isinstance(parameters, dict) else None
 
-    def asked(self, name):
+    def text(self, name: str) -> str:
         """A parameter of the call that has to be text.
 
-        :raises Unclear: if it is not
+        :raises MissingField: if it is not
         """
-        found = self.parameter(name)
-        if not isinstance(found, str) or not found:
-            raise Unclear(f"requestParameters.{camel(name)}")
-        return found
-
-    def named(self, *names):
-        """Some parameters of the call, as boto3 takes them. A call without a user's name is about its caller."""
-        return {name: self.user() if name == "UserName" else self.asked(name) for name in names}
-
-    def answered(self, *path):
-        """A text of IAM's answer.
-
-        :raises Unclear: if it is not there
-        """
-        found = self.record.get("responseElements")
-        for key in path[:-1]:
-            found = found.get(key) if isinstance(found, dict) else None
-        value = str_or_none(found, path[-1])
-        if not value:
-            raise Unclear(f"responseElements.{'.'.join(path)}")
+        value = self.parameter(name)
+        if not isinstance(value, str) or not value:
+            raise MissingField(f"requestParameters.{camel(name)}")
         return value
 
-    def user(self, element=None):
+    def texts(self, *names: str) -> dict[str, Any]:
+        """Some parameters, as boto3 takes them. A call without a user's name is about its caller."""
+        return {name: self.user() if name == "UserName" else self.text(name) for name in names}
+
+    def answer(self, *path: str) -> str:
+        """A text of IAM's answer.
+
+        :raises MissingField: if it is not there
+        """
+        parent = self.record.get("responseElements")
+        for key in path[:-1]:
+            parent = parent.get(key) if isinstance(parent, dict) else None
+        value = str_or_none(parent, path[-1])
+        if not value:
+            raise MissingField(f"responseElements.{'.'.join(path)}")
+        return value
+
+    def user(self, element: str | None = None) -> str:
         """The name of the user whom the call was about: the caller, if it names nobody.
 
         :param element: the part of IAM's answer that may name them
-        :raises Unclear: if nobody is named, and the caller is no user
+        :raises MissingField: if nobody is named, and the caller is no user
         """
         if element:
             try:
-                return self.answered(element, "userName")
-            except Unclear:
+                return self.answer(element, "userName")
+            except MissingField:
                 pass
-        asked = self.parameter("UserName")
-        if isinstance(asked, str) and asked:
-            return asked
-        if asked is None and self.who.kind == "user":
+        name = self.parameter("UserName")
+        if isinstance(name, str) and name:
+            return name
+        if name is None and self.who.kind == "user" and self.who.name:
             return self.who.name
-        raise Unclear("requestParameters.userName")
+        raise MissingField("requestParameters.userName")
 
-    def is_caller(self, user):
+    def is_caller(self, user: str) -> bool:
         """Whether a name is that of the user who made the call; IAM's names of users have no case."""
-        return self.who.kind == "user" and user.lower() == self.who.name.lower()
+        return self.who.kind == "user" and user.lower() == str(self.who.name).lower()
 
-    def look_it_up(self):
+    @property
+    def lookup_command(self) -> str:
         """The command that shows the whole record."""
         region = str_or_none(self.record, "awsRegion") or ""
         attribute = f"AttributeKey=EventId,AttributeValue={str_or_none(self.record, 'eventID') or 'EVENT-ID'}"
@@ -194,14 +189,6 @@ class Record:
         return f"aws cloudtrail lookup-events{where} --lookup-attributes {shlex.quote(attribute)}"
 
 
-def camel(parameter):
+def camel(parameter: str) -> str:
     """A parameter's name as CloudTrail writes it."""
     return parameter[:1].lower() + parameter[1:]
-
-
-def compact(document):
-    """A policy document without needless white space; other text as it is."""
-    try:
-        return json.dumps(json.loads(document), separators=(",", ":"), ensure_ascii=False)
-    except ValueError:
-        return document

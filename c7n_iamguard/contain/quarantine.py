@@ -1,10 +1,11 @@
 """The quarantine: what it is, who carries it, and whom it never hits."""
 
-from functools import cached_property
+from c7n.exceptions import PolicyExecutionError
 
 from c7n_iamguard import aws_names
-from c7n_iamguard.admins.options import MeantOptions
-from c7n_iamguard.iam import managed_policies, principals
+from c7n_iamguard.admins import groups
+from c7n_iamguard.iam import principals
+from c7n_iamguard.iam.managed_policies import Distrusted
 from c7n_iamguard.iam.policy_documents import denies
 
 #: What a quarantine denies.
@@ -12,48 +13,59 @@ EVERYTHING = ("*",)
 
 
 class Quarantine:
-    """The managed policy ``iam-guard-quarantine``, and whom an action never puts it on. A mixin."""
+    """The managed policy ``iam-guard-quarantine``.
+
+    :param action: the action that attaches it
+    :param managed_policies: what the action has read of managed policies
+    """
+
+    def __init__(self, action, managed_policies):
+        self.action, self.managed_policies = action, managed_policies
 
     @property
-    def quarantine(self):
-        """The ARN of the managed policy that denies everything."""
-        return self.arn_of(aws_names.QUARANTINE_POLICY)
-
-    @cached_property
-    def options(self):
-        """The :class:`.MeantOptions` of the action."""
-        return MeantOptions(self)
-
-    def pin(self):
-        """The ids of the admin groups."""
-        return self.options.pin()
+    def arn(self):
+        """The policy's ARN."""
+        return self.action.arn_of(aws_names.QUARANTINE_POLICY)
 
     @property
-    def spared(self):
+    def spared_groups(self):
         """The ids of the admin groups, whose members are never quarantined.
 
-        :raises Refusal: if the function was deployed without them
+        :raises PolicyExecutionError: if the function was deployed without them
         """
-        return set(self.options.known({}).groups)
+        return set(self.action.options.known({}).groups)
 
-    def check_quarantine(self, client):
-        """Make sure that the quarantine denies everything.
+    def refuse_admin(self, client, target):
+        """Fail if a new user is a member of an admin group by now.
 
-        :raises managed_policies.Distrusted: if it does not
+        :raises PolicyExecutionError: if they are, or if the function does not know the admin groups
         """
-        managed_policies.check(client, self.quarantine, EVERYTHING, denies)
+        admin_groups = self.spared_groups
+        of_user = groups.of_user(client, target.name) or [] if target.kind == "user" else []
+        if any(group["GroupId"] in admin_groups for group in of_user):
+            raise PolicyExecutionError(
+                f"the call made {target.name}, who is a member of the admin group by now, and an admin is never "
+                "quarantined: look who added them"
+            )
 
-    def is_quarantined(self, client, target):
-        """Whether a user or role carries the quarantine, and it denies everything."""
+    def check(self, client):
+        """Make sure that the policy denies everything.
+
+        :raises Distrusted: if it does not
+        """
+        self.managed_policies.check(client, self.arn, EVERYTHING, denies)
+
+    def is_on(self, client, target):
+        """Whether a user or role carries the policy, and it denies everything."""
         kind = next((kind for kind in principals.KINDS if kind.name == target.kind), None)
         if kind is None:
             return False
         try:
             pages = kind.pages(client, "list_attached_{}_policies", target.name)
             attached = [policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"]]
-            if self.quarantine not in attached:
+            if self.arn not in attached:
                 return False
-            self.check_quarantine(client)
-        except (client.exceptions.NoSuchEntityException, managed_policies.Distrusted):
+            self.check(client)
+        except (client.exceptions.NoSuchEntityException, Distrusted):
             return False
         return True

@@ -1,80 +1,84 @@
-"""What takes back a call to IAM: a table, from CloudTrail's record of the call to a plan. Pure.
+"""What reverses a call to IAM: a table, from CloudTrail's record of the call to a plan. Pure.
 
-A row takes back what its call gave, and only that. The guard leaves all other calls to a person.
+A row reverses what its call gave, and only that. The guard leaves all other calls to a person.
 
 Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_Operations.html
 """
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from c7n_iamguard.aws_names import SERVICE_LINKED_PATH
 from c7n_iamguard.contain import manual
-from c7n_iamguard.contain.plan import Call, Left, Nothing, Record, Target, Unclear, Undo, camel, compact
+from c7n_iamguard.contain.plan import (
+    Call,
+    Check,
+    ManualSteps,
+    MissingField,
+    NoChange,
+    Record,
+    Reversal,
+    Target,
+    camel,
+)
+from c7n_iamguard.contain.preconditions import Preconditions
+from c7n_iamguard.event import Caller
 
 #: Calls whose names begin like this change nothing. CloudTrail's own mark counts as well.
 READING = ("Get", "List", "Describe", "Generate", "Simulate")
 
 
-def plan(record, who, quarantine):
+def plan(record: dict[str, Any], who: Caller, quarantine: str) -> NoChange | Reversal | ManualSteps:
     """What to do about a call.
 
     :param record: CloudTrail's record of it, a JSON object
-    :param who: the event's :class:`~c7n_iamguard.event.Caller`
     :param quarantine: the ARN of the managed policy that denies everything
-    :returns: a :class:`~c7n_iamguard.contain.plan.Nothing`, ``Undo`` or ``Left``
     """
-    call = Record(record, who)
+    call = Record(record, who, quarantine)
     if record.get("errorCode"):
-        return Nothing("the call failed, so that it left nothing")
-    if record.get("readOnly") is True or call.event.startswith(READING):
-        return Nothing("the call only read, so that it left nothing")
-    row = ROWS.get(call.event)
+        return NoChange("the call failed, so that it left nothing")
+    if record.get("readOnly") is True or call.operation.startswith(READING):
+        return NoChange("the call only read, so that it left nothing")
     try:
-        return row(call, quarantine) if row else manual.plan(call)
-    except Unclear as missing:
-        return manual.anything(call, f"the event does not have detail.{missing}")
+        return ROWS.get(call.operation, manual.plan)(call)
+    except MissingField as field:
+        return manual.incomplete(call, str(field))
 
 
 @dataclass(frozen=True)
 class Credential:
-    """A kind of credential that can be made inactive.
+    """A kind of credential that can be made inactive."""
 
-    :param noun: in words
-    :param name: as IAM's operations name it: ``AccessKey`` in ``UpdateAccessKey``
-    :param id_parameter: the parameter that names one
-    :param element: the part of IAM's answer that describes a new one
-    """
+    noun: str  #: in words
+    name: str  #: as IAM's operations name it: ``AccessKey`` in ``UpdateAccessKey``
+    id_parameter: str  #: the parameter that names one
+    element: str  #: the part of IAM's answer that describes a new one
 
-    noun: str
-    name: str
-    id_parameter: str
-    element: str
-
-    def made(self, call, quarantine):
+    def new(self, call: Record) -> Reversal:
         """One that was made or uploaded."""
-        return self.inactive(call.user(self.element), call.answered(self.element, camel(self.id_parameter)))
+        return self.inactive(call.user(self.element), call.answer(self.element, camel(self.id_parameter)))
 
-    def reset(self, call, quarantine):
+    def reset(self, call: Record) -> Reversal:
         """One that got a new password."""
-        return self.inactive(call.user(self.element), call.asked(self.id_parameter))
+        return self.inactive(call.user(self.element), call.text(self.id_parameter))
 
-    def updated(self, call, quarantine):
+    def updated(self, call: Record) -> Reversal | ManualSteps:
         """One that was made active. One that was made inactive is left."""
-        undo = self.inactive(call.user(), call.asked(self.id_parameter))
-        if call.asked("Status").lower() == "active":
-            return undo
-        return Left(manual.TAKEN, (undo.reverse.command,), undo.target)
+        reversal = self.inactive(call.user(), call.text(self.id_parameter))
+        if call.text("Status").lower() == "active":
+            return reversal
+        return ManualSteps(manual.TAKEN, (reversal.redo.command,), reversal.target)
 
-    def inactive(self, user, id_):
-        """The plan to make one inactive."""
-
-        def update(status):
-            return Call(f"Update{self.name}", {"UserName": user, self.id_parameter: id_, "Status": status})
-
-        target = Target("user", user)
-        return Undo(
-            f"the {self.noun} is inactive", update("Inactive"), update("Active"), target, "credential"
+    def inactive(self, user: str, id_: str) -> Reversal:
+        """The reversal that makes one inactive."""
+        inactive, active = (
+            Call(f"Update{self.name}", {"UserName": user, self.id_parameter: id_, "Status": status})
+            for status in ("Inactive", "Active")
         )
+        return Reversal(f"the {self.noun} is inactive", inactive, active, Target("user", user))
 
 
 ACCESS_KEY = Credential("access key", "AccessKey", "AccessKeyId", "accessKey")
@@ -88,140 +92,129 @@ SERVICE_CREDENTIAL = Credential(
 )
 
 
-def new_password(call, quarantine):
+def new_password(call: Record) -> Reversal:
     """A password for the console that there was not before."""
-    return no_password(call.answered("loginProfile", "userName"), "password")
+    return no_password(call.answer("loginProfile", "userName"), Preconditions.password)
 
 
-def other_password(call, quarantine):
+def other_password(call: Record) -> Reversal:
     """Another password for the console, by which its owner is locked out anyway."""
-    return no_password(call.asked("UserName"))
+    return no_password(call.text("UserName"))
 
 
-def no_password(user, look="credential"):
-    """The plan to take a user's password for the console."""
+def no_password(user: str, check: Check | None = None) -> Reversal:
+    """The reversal that takes a user's password for the console."""
     again = {"UserName": user, "Password": "NEW-PASSWORD", "PasswordResetRequired": True}
-    return Undo(
+    return Reversal(
         "the login profile is deleted",
         Call("DeleteLoginProfile", {"UserName": user}),
         Call("CreateLoginProfile", again),
         Target("user", user),
-        look,
+        check,
     )
 
 
-def new_principal(call, quarantine, noun):
+def new_principal(call: Record, noun: str) -> Reversal | ManualSteps:
     """A user or role that was made. It is not deleted, because something may need it."""
     kind = noun.lower()
-    name, id_ = call.answered(kind, f"{kind}Name"), call.answered(kind, f"{kind}Id")
-    if call.answered(kind, "path").startswith(SERVICE_LINKED_PATH):
+    name, id_ = call.answer(kind, f"{kind}Name"), call.answer(kind, f"{kind}Id")
+    if call.answer(kind, "path").startswith(SERVICE_LINKED_PATH):
         return manual.anything(call)
-    parameters = {f"{noun}Name": name, "PolicyArn": quarantine}
-    return Undo(
+    parameters = {f"{noun}Name": name, "PolicyArn": call.quarantine}
+    return Reversal(
         f"the new {kind} is quarantined",
         Call(f"Attach{noun}Policy", parameters),
         Call(f"Detach{noun}Policy", parameters),
-        Target(kind, name),
-        "principal",
-        {"id": id_},
+        Target(kind, name, id_),
+        Preconditions.new_principal,
     )
 
 
-def inline_policy(call, quarantine, noun):
+def inline_policy(call: Record, noun: str) -> Reversal:
     """An inline policy that was put. If there was one of this name before, the call has overwritten it."""
-    key, kind = f"{noun}Name", noun.lower()
-    names, document = call.named(key, "PolicyName"), call.asked("PolicyDocument")
-    return Undo(
+    names = call.texts(f"{noun}Name", "PolicyName")
+    return Reversal(
         "the inline policy is deleted",
         Call(f"Delete{noun}Policy", names),
-        Call(f"Put{noun}Policy", {**names, "PolicyDocument": compact(document)}),
-        Target(kind, names[key]),
-        "inline",
-        {"document": document},
+        Call(f"Put{noun}Policy", {**names, "PolicyDocument": compact(call.text("PolicyDocument"))}),
+        Target(noun.lower(), names[f"{noun}Name"]),
+        Preconditions.inline_policy,
     )
 
 
-def attachment(call, quarantine):
-    """A managed policy on a user. Only what callers attach to themselves is taken off."""
-    names = call.named("UserName", "PolicyArn")
-    if not call.is_caller(names["UserName"]):
+def compact(document: str) -> str:
+    """A policy document without needless white space; other text as it is."""
+    try:
+        return json.dumps(json.loads(document), separators=(",", ":"), ensure_ascii=False)
+    except ValueError:
+        return document
+
+
+def own_gain(
+    call: Record, containment: str, undo: str, names: tuple[str, str], check: Check
+) -> Reversal | ManualSteps:
+    """What somebody gave a user. Only what callers give themselves is taken off."""
+    parameters = call.texts(*names)
+    if not call.is_caller(parameters["UserName"]):
         return manual.plan(call)
-    return Undo(
-        "the policy is detached from the caller",
-        Call("DetachUserPolicy", names),
-        Call("AttachUserPolicy", names),
-        Target("user", names["UserName"]),
-        "managed",
-    )
+    target = Target("user", parameters["UserName"])
+    return Reversal(containment, Call(undo, parameters), Call(call.operation, parameters), target, check)
 
 
-def membership(call, quarantine):
-    """A member of a group. Only callers who join a group themselves leave it again."""
-    names = call.named("GroupName", "UserName")
-    if not call.is_caller(names["UserName"]):
-        return manual.plan(call)
-    return Undo(
-        "the caller is out of the group",
-        Call("RemoveUserFromGroup", names),
-        Call("AddUserToGroup", names),
-        Target("user", names["UserName"]),
-        "group",
-    )
-
-
-def saml_provider(call, quarantine):
-    """A SAML provider that was made. Its document may be too long for an event."""
-    arn, name = call.answered("sAMLProviderArn"), call.asked("Name")
-    again = {"Name": name, "SAMLMetadataDocument": "file://metadata.xml"}
-    return Undo(
+def saml_provider(call: Record) -> Reversal:
+    """A SAML provider that was made. Its document may be too long for a record, which then has no parameters."""
+    arn = call.answer("sAMLProviderArn")
+    again = {"Name": arn.rpartition("/")[2], "SAMLMetadataDocument": "file://metadata.xml"}
+    return Reversal(
         "the SAML provider is deleted",
         Call("DeleteSAMLProvider", {"SAMLProviderArn": arn}),
         Call("CreateSAMLProvider", again),
-        look="provider",
+        check=Preconditions.new_provider,
     )
 
 
-def oidc_provider(call, quarantine):
+def oidc_provider(call: Record) -> Reversal:
     """An OpenID Connect provider that was made."""
-    arn, again = call.answered("openIDConnectProviderArn"), {"Url": call.asked("Url")}
+    arn, again = call.answer("openIDConnectProviderArn"), call.texts("Url")
     for name in ("ClientIDList", "ThumbprintList"):
         values = call.parameter(name)
         if isinstance(values, list) and values and all(isinstance(value, str) for value in values):
             again[name] = values
-    return Undo(
+    return Reversal(
         "the OpenID Connect provider is deleted",
         Call("DeleteOpenIDConnectProvider", {"OpenIDConnectProviderArn": arn}),
         Call("CreateOpenIDConnectProvider", again),
-        look="provider",
+        check=Preconditions.new_provider,
     )
 
 
-def of(noun, row):
-    """A row for users, roles or groups."""
-    return lambda call, quarantine: row(call, quarantine, noun)
-
-
-#: By the name of the call: a function of its :class:`Record` and of the quarantine's ARN.
-ROWS = {
-    "CreateAccessKey": ACCESS_KEY.made,
+#: By the name of the call.
+ROWS: dict[str, Callable[[Record], Reversal | ManualSteps]] = {
+    "CreateAccessKey": ACCESS_KEY.new,
     "UpdateAccessKey": ACCESS_KEY.updated,
-    "UploadSSHPublicKey": SSH_KEY.made,
+    "UploadSSHPublicKey": SSH_KEY.new,
     "UpdateSSHPublicKey": SSH_KEY.updated,
-    "UploadSigningCertificate": CERTIFICATE.made,
+    "UploadSigningCertificate": CERTIFICATE.new,
     "UpdateSigningCertificate": CERTIFICATE.updated,
-    "CreateServiceSpecificCredential": SERVICE_CREDENTIAL.made,
+    "CreateServiceSpecificCredential": SERVICE_CREDENTIAL.new,
     "ResetServiceSpecificCredential": SERVICE_CREDENTIAL.reset,
     "UpdateServiceSpecificCredential": SERVICE_CREDENTIAL.updated,
     "CreateLoginProfile": new_password,
     "UpdateLoginProfile": other_password,
-    "CreateUser": of("User", new_principal),
-    "CreateRole": of("Role", new_principal),
-    "AcquireRole": of("Role", new_principal),
-    "PutUserPolicy": of("User", inline_policy),
-    "PutGroupPolicy": of("Group", inline_policy),
-    "PutRolePolicy": of("Role", inline_policy),
-    "AttachUserPolicy": attachment,
-    "AddUserToGroup": membership,
+    "CreateUser": partial(new_principal, noun="User"),
+    "CreateRole": partial(new_principal, noun="Role"),
+    "AcquireRole": partial(new_principal, noun="Role"),
+    "PutUserPolicy": partial(inline_policy, noun="User"),
+    "PutGroupPolicy": partial(inline_policy, noun="Group"),
+    "PutRolePolicy": partial(inline_policy, noun="Role"),
+    "AttachUserPolicy": partial(
+        own_gain, containment="the policy is detached from the caller", undo="DetachUserPolicy",
+        names=("UserName", "PolicyArn"), check=Preconditions.attachment,
+    ),
+    "AddUserToGroup": partial(
+        own_gain, containment="the caller is out of the group", undo="RemoveUserFromGroup",
+        names=("GroupName", "UserName"), check=Preconditions.membership,
+    ),
     "CreateSAMLProvider": saml_provider,
     "CreateOpenIDConnectProvider": oidc_provider,
-}
+}  # fmt: skip

@@ -1,7 +1,7 @@
-"""Whether a managed policy still denies what it must. IAM is asked at most once a minute.
+"""What the documents of managed policies say. IAM is asked at most once a minute.
 
 An attacker who may write policies can turn ``DenyIAMAccess`` into one that allows everything. Attaching it would
-then help nobody. So its default version is read, and the answer is remembered for :data:`SECONDS`.
+then help nobody. So its default version is read, and the answer counts for :data:`SECONDS`.
 """
 
 import threading
@@ -11,36 +11,60 @@ from contextlib import suppress
 from botocore.exceptions import BotoCoreError, ClientError
 
 from c7n_iamguard.event import str_or_none
+from c7n_iamguard.iam.policy_documents import carries_denial
 
 SECONDS = 60
-
-_known = {}
-_lock = threading.Lock()
 
 
 class Distrusted(Exception):
     """A managed policy that cannot be relied on. Its text says why."""
 
 
-def check(client, arn, actions, holds):
-    """Make sure that a managed policy denies what it must.
+class ManagedPolicies:
+    """What an action has read of managed policies. It lives as long as the action, so as long as the function."""
 
-    :param client: the IAM client
-    :param arn: the policy's ARN
-    :param actions: what it has to deny, as action patterns
-    :param holds: what decides on its document: ``denies`` or ``withholds`` of :mod:`.policy_documents`
-    :raises Distrusted: if it does not, or cannot be read
-    """
-    key = (arn, tuple(actions), holds.__name__)
-    with _lock:  # revocations in bulk use several threads
-        known = _known.get(key)
-        if known is None or time.monotonic() - known[0] >= SECONDS:
-            known = _known[key] = (time.monotonic(), _problem(client, arn, actions, holds))
-    if known[1]:
-        raise Distrusted(known[1])
+    def __init__(self):
+        self.problems = {}  # when it was read and what is wrong, by ARN, actions and judgement
+        self.denials = {}  # whether a policy of AWS denies anything, by ARN
+        self.lock = threading.Lock()
+
+    def check(self, client, arn, actions, holds):
+        """Make sure that a managed policy denies what it must.
+
+        :param actions: what it has to deny, as action patterns
+        :param holds: what judges its document: ``denies`` or ``withholds`` of :mod:`.policy_documents`
+        :raises Distrusted: if it does not, or cannot be read
+        """
+        key = (arn, tuple(actions), holds.__name__)
+        with self.lock:  # revocations in bulk use several threads
+            read, problem = self.problems.get(key, (None, None))
+            if read is None or time.monotonic() - read >= SECONDS:
+                problem = problem_of(client, arn, actions, holds)
+                self.problems[key] = (time.monotonic(), problem)
+        if problem:
+            raise Distrusted(problem)
+
+    def forget_changed(self, event):
+        """Ask IAM again about the policy that an event's call has changed."""
+        if event is None or event.record.get("errorCode"):
+            return
+        changed = str_or_none(event.record.get("requestParameters"), "policyArn")
+        self.problems = {key: known for key, known in self.problems.items() if key[0] != changed}
+
+    def carries_denial(self, client, arn):
+        """Whether a managed policy denies anything to anybody. AWS's own are read once: only AWS changes them.
+
+        :raises botocore.exceptions.ClientError: whatever IAM answers
+        """
+        if arn in self.denials:
+            return self.denials[arn]
+        answer = carries_denial(document_of(client, arn))
+        if ":iam::aws:policy/" in arn:
+            self.denials[arn] = answer
+        return answer
 
 
-def document(client, arn):
+def document_of(client, arn):
     """The document of a managed policy's default version.
 
     Most policies were never changed, so this asks for the first version before it asks which one counts.
@@ -55,20 +79,8 @@ def document(client, arn):
     return client.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
 
 
-def changed_policy(event):
-    """The ARN of the managed policy that an event's call has changed; None if it changed none."""
-    if event is None or event.record.get("errorCode"):
-        return None
-    return str_or_none(event.record.get("requestParameters"), "policyArn")
-
-
-def forget(arn):
-    """Ask IAM again the next time, because somebody has changed the policy."""
-    for key in [key for key in _known if key[0] == arn]:
-        del _known[key]
-
-
-def _problem(client, arn, actions, holds):
+def problem_of(client, arn, actions, holds):
+    """Why a managed policy cannot be relied on, as text; None if it can."""
     try:
         version = client.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
         answer = client.get_policy_version(PolicyArn=arn, VersionId=version)

@@ -11,9 +11,10 @@ from c7n.utils import type_schema
 from c7n_iamguard import aws_names
 from c7n_iamguard.decisions import facts
 from c7n_iamguard.event import IAMEvent
-from c7n_iamguard.iam import managed_policies, principals
+from c7n_iamguard.iam import principals
 from c7n_iamguard.iam.actions import DecidingAction
 from c7n_iamguard.iam.client import error_code, iam, retry_conflicts
+from c7n_iamguard.iam.managed_policies import Distrusted, ManagedPolicies
 from c7n_iamguard.iam.policy_documents import DENIED_ACTIONS, denies, deny_document, withholds
 from c7n_iamguard.settings import refuse
 
@@ -98,6 +99,10 @@ class RevokeIAMAccess(DecidingAction):
         observe={"type": ["boolean", "string", "array"]},
     )
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.managed_policies = ManagedPolicies()
+
     def get_permissions(self):
         """What denying users, or roles, takes."""
         templates = ["iam:Attach{}Policy", "iam:Get{}", "iam:Put{}PermissionsBoundary"]
@@ -139,7 +144,7 @@ class RevokeIAMAccess(DecidingAction):
         """Look at the deny policy while the function starts."""
         try:
             self.check_deny_policy(iam(self.manager))
-        except managed_policies.Distrusted as reason:
+        except Distrusted as reason:
             log.warning("the managed policy will not be used: %s", reason)
 
     def process(self, resources, event=None):
@@ -149,7 +154,7 @@ class RevokeIAMAccess(DecidingAction):
         :raises PolicyExecutionError: if one of them could not be denied, after all were tried
         """
         client, event = iam(self.manager), IAMEvent.of(event)
-        managed_policies.forget(managed_policies.changed_policy(event))
+        self.managed_policies.forget_changed(event)
         return self.try_all(resources, lambda one: self.try_to_revoke(client, one, event), "deny IAM to")
 
     def try_to_revoke(self, client, principal, event=None):
@@ -197,14 +202,14 @@ class RevokeIAMAccess(DecidingAction):
             try:
                 rungs[how] = steps[how](client, name)
                 return how
-            except (NextRung, managed_policies.Distrusted) as reason:
+            except (NextRung, Distrusted) as reason:
                 rungs[how] = str(reason)
                 log.warning("%s: %s rung not taken: %s", name, how, reason)
         raise PolicyExecutionError(f"no rung of the ladder holds for {name}: {rungs}")
 
     def check_deny_policy(self, client):
         """Make sure that the managed policy can be relied on."""
-        managed_policies.check(client, self.policy_arn, self.denied_actions, denies)
+        self.managed_policies.check(client, self.policy_arn, self.denied_actions, denies)
 
     def attach(self, client, name):
         """Attach the managed policy."""
@@ -230,7 +235,7 @@ class RevokeIAMAccess(DecidingAction):
         """Set the permissions boundary, or find that the one in place is enough."""
         principal = retry_conflicts(self.kind.operation(client, "get_{}"), name)[self.kind.noun]
         in_place = principal.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
-        managed_policies.check(client, in_place or self.boundary_arn, self.denied_actions, withholds)
+        self.managed_policies.check(client, in_place or self.boundary_arn, self.denied_actions, withholds)
         if in_place:
             return f"kept {in_place}"
         call = self.kind.operation(client, "put_{}_permissions_boundary")
