@@ -205,15 +205,6 @@ def is_services_own(record: Mapping[str, Any], who: Caller) -> bool:
     return record.get("eventName") == "CreateServiceLinkedRole" and bool(who.invoked_by)
 
 
-def joined_group(record: Mapping[str, Any], who: Caller) -> str | None:
-    """The name of the group that a call put its own caller into; None if it did not, or failed."""
-    parameters = record.get("requestParameters")
-    if record.get("eventName") != "AddUserToGroup" or record.get("errorCode") or who.kind != "user":
-        return None
-    name = str_or_none(parameters, "userName")
-    return str_or_none(parameters, "groupName") if name and name.lower() == str(who.name).lower() else None
-
-
 def seconds_of(moment: str) -> int:
     """A time as CloudTrail and the guard's tags write it, in seconds since 1970.
 

@@ -1,7 +1,7 @@
 """What the plugin adds to c7n: importing a module registers what is in it."""
 
 from c7n_iamguard import errors
-from c7n_iamguard.admins import filters, protect_group  # noqa: F401
+from c7n_iamguard.admins import filters, protect_group, remove_from_group  # noqa: F401
 from c7n_iamguard.contain import action  # noqa: F401
 from c7n_iamguard.function import event_mode, schedule_mode  # noqa: F401
 from c7n_iamguard.history import catch_up, iam_calls  # noqa: F401

@@ -9,8 +9,9 @@ from helpers import EVENTS, PARTS, any_json, case, edit, event_time
 from hypothesis import given
 from hypothesis import strategies as st
 
+from c7n_iamguard.admins.groups import joined_group
 from c7n_iamguard.decisions import facts, log_line
-from c7n_iamguard.event import Caller, IAMEvent, MalformedEvent, joined_group
+from c7n_iamguard.event import Caller, IAMEvent, MalformedEvent
 
 BOB = case("revoked-create-user")
 

@@ -1,7 +1,7 @@
 """The admin groups: pinned by id when a policy is deployed, found under any name after that."""
 
 from c7n_iamguard.admins.judge import Verdict
-from c7n_iamguard.event import joined_group, seconds_of
+from c7n_iamguard.event import seconds_of, str_or_none
 from c7n_iamguard.iam.authorization_details import Group
 from c7n_iamguard.iam.client import iam
 from c7n_iamguard.settings import refuse_account
@@ -143,3 +143,12 @@ def explains(record, name, groups):
         and int(group["CreateDate"].timestamp()) <= seconds_of(record["eventTime"])
         for group in groups
     )
+
+
+def joined_group(record, who):
+    """The name of the group that a call put its own caller into; None if it did not, or failed."""
+    parameters = record.get("requestParameters")
+    if record.get("eventName") != "AddUserToGroup" or record.get("errorCode") or who.kind != "user":
+        return None
+    name = str_or_none(parameters, "userName")
+    return str_or_none(parameters, "groupName") if name and name.lower() == who.name.lower() else None

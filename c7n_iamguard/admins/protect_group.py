@@ -1,26 +1,21 @@
-"""The admin group: whom a non-admin added to it (a filter), and taking them out again (an action)."""
+"""The admin group: whom a non-admin added to it ."""
 
 import time
 from functools import cached_property
 
 from c7n.exceptions import PolicyExecutionError
 from c7n.resources.iam import User
-from c7n.utils import type_schema
 
 from c7n_iamguard.admins import groups
 from c7n_iamguard.admins.filters import MeantFilter, meant_schema
-from c7n_iamguard.admins.judge import Verdict, valid
-from c7n_iamguard.admins.options import MeantOptions, check_meant
+from c7n_iamguard.admins.judge import Verdict
 from c7n_iamguard.event import IAMEvent, MalformedEvent, str_or_none
-from c7n_iamguard.iam.actions import DecidingAction
-from c7n_iamguard.iam.client import iam, retry_conflicts
+from c7n_iamguard.iam.client import iam
 from c7n_iamguard.iam.principals import USER
 
 #: Events come in any order. How many seconds to wait before an addition by an admin counts as lawful: by then, the
 #: event that made the admin one has been handled, too.
 SETTLED_SECONDS = 20
-#: How often, and after how many seconds, to look whether somebody is really out of a group.
-LOOKS, PAUSE = 3, 1
 
 
 @User.filter_registry.register("unintended-admin-group-member")
@@ -150,110 +145,3 @@ class UnintendedAdminGroupMember(MeantFilter):
                 "review the admin group's members"
             )
         return current
-
-
-@User.action_registry.register("remove-from-admin-group")
-class RemoveFromAdminGroup(DecidingAction):
-    """Takes users out of the admin groups, and makes sure that they are out.
-
-    ``groups`` names the groups, as for ``admin-group-member``; a function knows them by the ids that they had when
-    the policy was deployed. With ``observe: true`` nothing changes in IAM, and the decision is
-    ``would-revoke``.
-
-    :example:
-
-    .. code-block:: yaml
-
-        policies:
-          - name: contractors-are-no-admins
-            resource: aws.iam-user
-            max-resources: 20
-            filters:
-              - type: value
-                key: Path
-                value: /contractors/
-              - type: admin-group-member
-                groups: [admins]
-            actions:
-              - type: remove-from-admin-group
-                groups: [admins]
-
-    Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_RemoveUserFromGroup.html
-    """
-
-    schema = type_schema(
-        "remove-from-admin-group",
-        groups={"type": ["array", "string"]},
-        observe={"type": ["boolean", "string"]},
-        required=["groups"],
-    )
-    permissions = ("iam:RemoveUserFromGroup", "iam:ListGroupsForUser", "iam:GetGroup", "iam:ListGroups")
-
-    @cached_property
-    def options(self):
-        """The :class:`.MeantOptions` of the action."""
-        return MeantOptions(self)
-
-    def pin(self):
-        """The groups' ids, for the function."""
-        return self.options.pin()
-
-    def validate(self):
-        """Check the options.
-
-        :raises PolicyValidationError: naming the policy, the key and the fix
-        """
-        check_meant(self)
-        self.check_observe()
-
-    def process(self, resources, event=None):
-        """Take every user in ``resources`` out of the admin groups.
-
-        :returns: a record per user who was taken out: UserName and the groups' names
-        :raises PolicyExecutionError: if any user could not be taken out, after all were tried
-        """
-        event = IAMEvent.of(event)
-        admin_ids = valid(self.options.known(event).groups, time.time())
-        return self.try_all(
-            resources, lambda user: self.try_to_remove(user, event, admin_ids), "remove from the admin group"
-        )
-
-    def try_to_remove(self, user, event, admin_ids):
-        """Take one user out of the admin groups, and log what came of it.
-
-        :returns: the record for Custodian's output; None if there was nothing to do; the error if it failed
-        """
-        client, name = iam(self.manager), user["UserName"]
-        try:
-            member_of = self.memberships(client, name, admin_ids)
-            if not member_of:  # as in a second try, after a first one that told nobody
-                self.record_decision(
-                    "acted", user, event, groups=[], reason="no member of the admin group any more"
-                )
-                return {"UserName": name, "groups": []}
-            if self.observes:
-                self.record_decision("would-revoke", user, event, groups=member_of)
-                return {"UserName": name, "groups": member_of}
-            for group in member_of:
-                retry_conflicts(client.remove_user_from_group, GroupName=group, UserName=name)
-            for _ in range(LOOKS):
-                if not self.memberships(client, name, admin_ids):
-                    break
-                time.sleep(PAUSE)
-            else:
-                raise PolicyExecutionError(f"{name} is still a member of {', '.join(member_of)}")
-        except Exception as error:
-            self.record_decision("failed", user, event, reason=str(error))
-            return error
-        self.record_decision("acted", user, event, groups=member_of)
-        return {"UserName": name, "groups": member_of}
-
-    def memberships(self, client, name, admin_ids):
-        """The names of the admin groups that a user is in.
-
-        :raises PolicyExecutionError: if IAM does not know the user: they may be a member under another name
-        """
-        of_user = groups.of_user(client, name)
-        if of_user is None:
-            raise PolicyExecutionError(f"{name} is gone or renamed: review the admin group's members")
-        return [group["GroupName"] for group in of_user if group["GroupId"] in admin_ids]
