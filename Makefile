@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PROJECT := --editable '.[org,test]'
+# The modules that decide without AWS.
+PURE := $(addprefix c7n_iamguard/,event.py iam/policy_documents.py $(addprefix admins/,judge.py membership.py renames.py \
+	self_service.py) $(addprefix contain/,plan.py undoable.py manual.py) $(addprefix notify/,detail.py wording.py))
 TEMPLATES := $(shell grep -l AWSTemplateFormatVersion deploy/*.yml)
 
 # Make itself takes any name, and `make demo events=…` would run the demo as if nothing had been said.
@@ -46,6 +49,7 @@ oldest: ## All tests, with the oldest versions of c7n and boto3 that pyproject.t
 lint: $(READY) ## Style of the code, the CloudFormation templates and the workflow for CI
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy --strict --follow-imports=silent $(PURE)
 	@$(BIN)/cfn-lint $(TEMPLATES)
 	@$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows deploy/github-actions.yml
 	@$(BIN)/zizmor --quiet --offline --persona pedantic deploy/github-actions.yml
@@ -61,7 +65,7 @@ bench: $(READY) ## Side-by-side measurements, compared with the committed result
 	@$(BIN)/python -m bench
 
 clean: ## Remove all that make has made
-	@rm -rf .venv .venv-oldest .venv-audit dist .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-oldest .venv-audit dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: FORCE help demo sandbox test oldest lint audit validate bench clean

@@ -25,6 +25,8 @@ BUS = SOURCE = "iam-guard"
 
 #: The tag of a user or role that asks for a restoration, and the one that says when there was one.
 REQUEST_TAG, RESTORED_TAG = "iam-guard", "iam-guard-restored"
+#: The tag of the functions' role that says which admin groups the stack was given.
+GROUPS_TAG = "iam-guard-admin-groups"
 #: The tag of a function that says which version of the plugin it carries.
 VERSION_TAG = "iam-guard-version"
 #: The tag of a function that says whether it observes: ``yes`` or ``no``.
@@ -39,7 +41,12 @@ IDENTITY_CENTER_PATH, SERVICE_LINKED_PATH = "/aws-reserved/sso.amazonaws.com/", 
 RESERVED_PATHS = ("/aws-reserved/", SERVICE_LINKED_PATH)
 
 #: In which region IAM's events reach EventBridge, and CloudTrail's event history: one per partition.
-IAM_REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+IAM_REGIONS = {
+    "aws": "us-east-1",
+    "aws-cn": "cn-north-1",
+    "aws-us-gov": "us-gov-west-1",
+    "aws-eusc": "eusc-de-east-1",
+}
 
 
 def policy_arn(policy, partition, account):

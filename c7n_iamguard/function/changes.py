@@ -6,6 +6,7 @@ import time
 
 from c7n_iamguard.admins import groups, roles
 from c7n_iamguard.admins.options import GROUP_ID
+from c7n_iamguard.aws_names import GROUPS_TAG
 from c7n_iamguard.errors import Refusal
 from c7n_iamguard.iam.client import iam
 from c7n_iamguard.iam.principals import ROLE, USER
@@ -36,6 +37,7 @@ def pins_for(policy, before):
     exempt, missing = exempt_here(policy, elements)
     pins["exempt"] = exempt
     check_groups(policy, before or {}, pins)
+    check_stack(policy, elements, pins)
     check_somebody(policy, elements, pins)
     pins["off"] = taken_off(before or {}, pins, time.time())
     size = len(json.dumps(pins))
@@ -80,6 +82,25 @@ def check_groups(policy, before, pins):
                 f"policy:{policy.name}: the admin group {name!r} is {group_id}, and the deployed function knows it "
                 f"as {known}; if this group is meant, write {group_id} under admin_groups"
             )
+
+
+def check_stack(policy, elements, pins):
+    """Refuse settings that name other groups than the stack, whose role may change only those that it was given.
+
+    :raises Refusal: naming both
+    """
+    client, role = iam(policy.resource_manager), policy.data["mode"]["role"].rpartition("/")[2]
+    tags = (ROLE.by_name(client, role) or {}).get("Tags", ())
+    given = next((tag["Value"].split() for tag in tags if tag["Key"] == GROUPS_TAG), None)
+    if given is None or not elements:
+        return  # a role of somebody's own, or of an older stack
+    named = {groups.find(elements[0], name).name for name in pins["groups"]}
+    if {name.lower() for name in named} != {name.lower() for name in given}:
+        ours = ", ".join(sorted(named)) or "no group"
+        raise Refusal(
+            f"policy:{policy.name}: admin_groups names {ours}, and the stack of the role {role} was given "
+            f"AdminGroups={','.join(given)}; deploy the stack with the same groups"
+        )
 
 
 def check_somebody(policy, elements, pins):

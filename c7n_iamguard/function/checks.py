@@ -107,6 +107,14 @@ def check_filters(policy):
     :raises PolicyValidationError: naming the policy, the filter and the fix
     """
     kind = kind_of(policy.resource_manager)
+    for item in policy.resource_manager.iter_filters():
+        if item.type == "event":
+            refuse(
+                policy,
+                "filter:event",
+                "the catch-up gets no event, and would deny an hour later whom this lets pass",
+                "use the settings self_service and exempt of iam-guard.yml",
+            )
     told = (kind.name_key, kind.id_key, "Arn", "Path")
     for item in policy.resource_manager.iter_filters():
         key = item.data.get("key") or next(iter(item.data), None)  # short form: {key: value}

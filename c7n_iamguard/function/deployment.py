@@ -52,22 +52,11 @@ class GuardedFunction:
         try:
             with logged_once():
                 return self.provision_function()
-        except NoCredentialsError as error:
-            mend = "set AWS_PROFILE, or whatever else your AWS CLI finds its credentials by"
-            raise Refusal(f"policy:{self.policy.name}: there are no AWS credentials; {mend}") from error
-        except ClientError as error:
-            if error_code(error) != "InvalidParameterValueException":
+        except (ClientError, NoCredentialsError) as error:
+            problem = foreseen(self.policy, error)
+            if problem is None:
                 raise
-            role = self.policy.data["mode"]["role"].rpartition("/")[2]
-            template = "contain.yml" if role == FUNCTION_ROLES[1] else "account.yml"
-            if template == "account.yml" and kind_of(self.policy.resource_manager) is ROLE:
-                template += " with Roles=yes"
-            reason = error.response["Error"]["Message"].rstrip(".")
-            raise Refusal(
-                f"policy:{self.policy.name} mode: Lambda takes no function with the role {role}: {reason}. "
-                f"Deploy deploy/{template} first, which makes its role and queue, or mend role; if you have just "
-                "deployed it, run this again"
-            ) from error
+            raise Refusal(f"policy:{self.policy.name}: {problem}") from error
 
     def provision_function(self):
         """Deploy a guarded function."""
@@ -120,7 +109,11 @@ class GuardedFunction:
         :raises c7n_iamguard.errors.Refusal: naming the right region
         """
         region = self.policy.options.region
-        right = IAM_REGIONS.get(get_partition(region))
+        partition = get_partition(region)
+        right = IAM_REGIONS.get(partition)
+        if right is None:
+            problem = f"nobody knows which region of the partition {partition} gets IAM's events"
+            raise Refusal(f"policy:{self.policy.name} region: {problem}")
         if region != right:
             raise Refusal(
                 f"policy:{self.policy.name} region: IAM's events do not reach {region}, so the function would "
@@ -185,3 +178,38 @@ class GuardedFunction:
                 function_name(self.policy),
                 problem,
             )
+
+
+#: What AWS answers if whoever deploys lacks valid credentials.
+BAD_CREDENTIALS = (
+    "ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException",
+    "SignatureDoesNotMatch", "InvalidSignatureException", "AuthFailure",
+)  # fmt: skip
+DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
+THROTTLED = ("Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded")
+
+
+def foreseen(policy, error):
+    """What is wrong if AWS refuses a deployment, and the fix, as a sentence; None for an error of another kind."""
+    if isinstance(error, NoCredentialsError):
+        return "there are no AWS credentials; set AWS_PROFILE, or whatever else your AWS CLI finds them by"
+    code, said = error_code(error), error.response["Error"].get("Message", "").rstrip(".")
+    call = f"{error.operation_name} answered {code}: {said}"
+    if code in BAD_CREDENTIALS:
+        return f"{call}. Sign in again, and run this again"
+    if code in DENIED:
+        return f"{call}. Get that right, such as by deploy/access.yml, and run this again to complete what is there"
+    if code in THROTTLED:
+        return f"{call}. Run this again: it completes what is there"
+    if code != "InvalidParameterValueException":
+        return None
+    if "role" not in said.lower():
+        return f"Lambda does not take the function: {said}"
+    role = policy.data["mode"]["role"].rpartition("/")[2]
+    template = "contain.yml" if role == FUNCTION_ROLES[1] else "account.yml"
+    if template == "account.yml" and kind_of(policy.resource_manager) is ROLE:
+        template += " with Roles=yes"
+    return (
+        f"Lambda takes no function with the role {role}: {said}. Deploy deploy/{template} first, which makes its "
+        "role and queue, or change mode.role; if you have just deployed it, run this again"
+    )

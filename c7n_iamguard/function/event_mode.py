@@ -203,15 +203,28 @@ class GuardedCloudTrailMode(GuardedFunction, CloudTrailMode):
         with self.policy.ctx as ctx:
             ctx.metrics.put_metric("ResourceCount", len(principals), "Count", Scope="Policy", buffer=False)
             try:
-                for action in manager.actions:
-                    by_event = (event,) if isinstance(action, EventAction) else ()
-                    results = action.process(principals, *by_event)
-                    ctx.output.write_file(f"action-{action.name}", dumps(results))
-                    if event.gone:
-                        break  # whoever has vanished was not denied anything
+                self.run_actions(principals, event, ctx)
             finally:  # not before the denial, which it would delay
                 ctx.output.write_file("resources.json", dumps(principals, indent=2))
         return principals
+
+    def run_actions(self, principals, event, ctx):
+        """Run the policy's actions; one that fails does not keep the next one from telling of it.
+
+        :raises Exception: the first error of any action, after all have run
+        """
+        errors = []
+        for action in self.policy.resource_manager.actions:
+            by_event = (event,) if isinstance(action, EventAction) else ()
+            try:
+                results = action.process(principals, *by_event)
+                ctx.output.write_file(f"action-{action.name}", dumps(results))
+            except Exception as error:
+                errors.append(error)
+            if event.gone:
+                break  # whoever has vanished was not denied anything
+        if errors:
+            raise errors[0]
 
     def log_line(self, verdict, event, **fields):
         """A decision about an event, malformed ones too, as one line of JSON."""

@@ -29,6 +29,8 @@ COPIED = (
     "responseElements",
 )
 
+#: The calls that EventBridge delivers to no rule begin like this.
+READS = ("Get", "List", "Describe")
 #: Parameters that are whole documents or keys, by the ends of their names.
 DOCUMENTS = ("Document", "Body")
 #: The resource in the message of IAM's AccessDenied.
@@ -82,7 +84,7 @@ class Calls:
     :param kind: the :class:`~c7n_iamguard.iam.principals.Kind` of the principals
     :param principals: the users or roles, as resources
     :param account: the account that they are in
-    :param read_only: whether reads count. A read is what CloudTrail's own ``readOnly`` says is one.
+    :param read_only: whether reads count, which EventBridge delivers to no rule: it tells them by their names
     :param failed: whether calls that failed count
     """
 
@@ -99,8 +101,12 @@ class Calls:
 
     def add(self, record):
         """Look at one record, and keep the call if it counts."""
-        is_read = record.get("readOnly") is True and not self.read_only
-        if is_read or (record.get("errorCode") and not self.failed) or record.get("eventID") in self.seen:
+        is_read = (str_or_none(record, "eventName") or "").startswith(READS)
+        if (
+            (is_read and not self.read_only)
+            or (record.get("errorCode") and not self.failed)
+            or record.get("eventID") in self.seen
+        ):
             return
         try:
             who = caller(record)

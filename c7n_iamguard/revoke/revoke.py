@@ -1,50 +1,25 @@
-"""Action ``revoke-iam-access``: the ladder of ways in which IAM can be denied."""
+"""Action ``revoke-iam-access``: denies IAM."""
 
 import logging
 import re
 
-from botocore.exceptions import ClientError
 from c7n.exceptions import PolicyExecutionError
 from c7n.policy import PullMode, ServerlessExecutionMode
 from c7n.utils import type_schema
 
-from c7n_iamguard import aws_names
 from c7n_iamguard.decisions import facts
 from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.iam import principals
 from c7n_iamguard.iam.actions import DecidingAction
-from c7n_iamguard.iam.client import error_code, iam, retry_conflicts
-from c7n_iamguard.iam.managed_policies import Distrusted, ManagedPolicies
-from c7n_iamguard.iam.policy_documents import DENIED_ACTIONS, denies, deny_document, withholds
+from c7n_iamguard.iam.client import iam
+from c7n_iamguard.iam.managed_policies import Distrusted
+from c7n_iamguard.iam.policy_documents import DENIED_ACTIONS
+from c7n_iamguard.revoke.ladder import Ladder, Unmodifiable
 from c7n_iamguard.settings import refuse
 
 log = logging.getLogger("c7n_iamguard")
 
 ACTION = re.compile(r"\*|[a-z0-9*?-]+:[\w*?]+", re.ASCII | re.IGNORECASE)
-
-
-class NextRung(Exception):
-    """A rung of the ladder does not hold, and will not another time; the next one is tried. Its text says why."""
-
-
-class Unmodifiable(Exception):
-    """A role that only AWS can change. Its text says what to do."""
-
-
-def raise_unless(error, *codes):
-    """Turn IAM's error into :class:`NextRung` if it has one of ``codes``; else raise it as it is.
-
-    :raises Unmodifiable: if IAM lets nobody change the role
-    """
-    code, message = error_code(error), error.response["Error"].get("Message", "")
-    if code == "UnmodifiableEntity":
-        raise Unmodifiable(
-            f"{message.rstrip('.')}. Contain the person with AWS's runbook AWSSupport-ContainIAMPrincipal, or add "
-            "the role to the roles of admin-role"
-        ) from error
-    if code not in codes:
-        raise error
-    raise NextRung(f"{code}: {message}") from error
 
 
 @principals.register("action_registry", "revoke-iam-access")
@@ -58,6 +33,9 @@ class RevokeIAMAccess(DecidingAction):
     3. set the permissions boundary ``DenyIAMAccessBoundary``, if there is none. Another boundary stays, and is
        enough if it withholds as much by itself;
     4. fail.
+
+    If AWS refuses a step, as a guardrail or an SCP may, the next one is taken, and the run fails all the same, so
+    that somebody looks.
 
     A managed policy counts only while its default version denies all of ``deny``, a list of action patterns,
     ``[iam:*]`` by default, on everything and under no condition. Every principal is tried; if one of them
@@ -101,7 +79,7 @@ class RevokeIAMAccess(DecidingAction):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.managed_policies = ManagedPolicies()
+        self.ladder = Ladder(self)
 
     def get_permissions(self):
         """What denying users, or roles, takes."""
@@ -143,7 +121,7 @@ class RevokeIAMAccess(DecidingAction):
     def prepare(self):
         """Look at the deny policy while the function starts."""
         try:
-            self.check_deny_policy(iam(self.manager))
+            self.ladder.check_deny_policy(iam(self.manager))
         except Distrusted as reason:
             log.warning("the managed policy will not be used: %s", reason)
 
@@ -154,7 +132,7 @@ class RevokeIAMAccess(DecidingAction):
         :raises PolicyExecutionError: if one of them could not be denied, after all were tried
         """
         client, event = iam(self.manager), IAMEvent.of(event)
-        self.managed_policies.forget_changed(event)
+        self.ladder.managed_policies.forget_changed(event)
         return self.try_all(resources, lambda one: self.try_to_revoke(client, one, event), "deny IAM to")
 
     def try_to_revoke(self, client, principal, event=None):
@@ -164,11 +142,11 @@ class RevokeIAMAccess(DecidingAction):
         """
         if event is not None and event.gone:
             return None  # a filter has found that the name is nobody's: whoever takes it now has not called
-        name, rungs, how, reason = principal[self.kind.name_key], {}, None, None
+        name, rungs, how, reason, refusal = principal[self.kind.name_key], {}, None, None, None
         verdict = "would-revoke" if self.observes else "revoked"
         try:
             if verdict == "revoked":
-                how = self.revoke(client, name, rungs)
+                how, refusal = self.ladder.climb(client, name, rungs)
             elif self.kind.is_unmodifiable(principal):
                 verdict, reason = "cannot-revoke", "observed: only AWS can change this role"
         except Unmodifiable as why:
@@ -185,62 +163,8 @@ class RevokeIAMAccess(DecidingAction):
             return error
         level = logging.WARNING if verdict == "cannot-revoke" else logging.INFO
         self.record_decision(verdict, principal, event, level, how=how, reason=reason, rungs=rungs or None)
+        if refusal:
+            return PolicyExecutionError(
+                f"{name} is denied IAM, but AWS refused a step before that: {refusal}"
+            )
         return {self.kind.name_key: name, "decision": verdict, "how": how, "rungs": rungs, **facts(event)}
-
-    def revoke(self, client, name, rungs):
-        """Deny one principal IAM by the first rung of the ladder that holds.
-
-        :param rungs: a dict that is told of every rung what came of it
-        :returns: ``managed``, ``inline`` or ``boundary``
-        :raises Unmodifiable: if only AWS can change the role
-        :raises PolicyExecutionError: if no rung holds
-        :raises botocore.exceptions.ClientError: NoSuchEntity if the principal does not exist, else what IAM
-            answered to a rung that may work another time
-        """
-        steps = {"managed": self.attach, "inline": self.put_inline, "boundary": self.set_boundary}
-        for how in self.kind.rungs:
-            try:
-                rungs[how] = steps[how](client, name)
-                return how
-            except (NextRung, Distrusted) as reason:
-                rungs[how] = str(reason)
-                log.warning("%s: %s rung not taken: %s", name, how, reason)
-        raise PolicyExecutionError(f"no rung of the ladder holds for {name}: {rungs}")
-
-    def check_deny_policy(self, client):
-        """Make sure that the managed policy can be relied on."""
-        self.managed_policies.check(client, self.policy_arn, self.denied_actions, denies)
-
-    def attach(self, client, name):
-        """Attach the managed policy."""
-        self.check_deny_policy(client)
-        call = self.kind.operation(client, "attach_{}_policy")
-        try:
-            retry_conflicts(call, name, PolicyArn=self.policy_arn)
-        except ClientError as error:
-            # NoSuchEntity may mean the policy or the principal; the next rung tells them apart.
-            raise_unless(error, "LimitExceeded", "NoSuchEntity", "PolicyNotAttachable")
-        return "attached"
-
-    def put_inline(self, client, name):
-        """Put the inline policy."""
-        call, document = self.kind.operation(client, "put_{}_policy"), deny_document(self.denied_actions)
-        try:
-            retry_conflicts(call, name, PolicyName=aws_names.INLINE_POLICY, PolicyDocument=document)
-        except ClientError as error:
-            raise_unless(error, "LimitExceeded")
-        return "put"
-
-    def set_boundary(self, client, name):
-        """Set the permissions boundary, or find that the one in place is enough."""
-        principal = retry_conflicts(self.kind.operation(client, "get_{}"), name)[self.kind.noun]
-        in_place = principal.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
-        self.managed_policies.check(client, in_place or self.boundary_arn, self.denied_actions, withholds)
-        if in_place:
-            return f"kept {in_place}"
-        call = self.kind.operation(client, "put_{}_permissions_boundary")
-        try:
-            retry_conflicts(call, name, PermissionsBoundary=self.boundary_arn)
-        except ClientError as error:
-            raise_unless(error, "PolicyNotAttachable")
-        return "set"

@@ -1,0 +1,119 @@
+"""The ladder: the ways in which IAM can be denied to a user or role, from the best to the last."""
+
+import logging
+
+from botocore.exceptions import ClientError
+from c7n.exceptions import PolicyExecutionError
+
+from c7n_iamguard import aws_names
+from c7n_iamguard.iam.client import error_code, retry_conflicts
+from c7n_iamguard.iam.managed_policies import Distrusted, ManagedPolicies
+from c7n_iamguard.iam.policy_documents import denies, deny_document, withholds
+
+log = logging.getLogger("c7n_iamguard")
+
+
+class NextRung(Exception):
+    """A rung of the ladder does not hold, and will not another time; the next one is tried. Its text says why."""
+
+
+class Unmodifiable(Exception):
+    """A role that only AWS can change. Its text says what to do."""
+
+
+def raise_unless(error, *codes):
+    """Turn IAM's error into :class:`NextRung` if it has one of ``codes``; else raise it as it is.
+
+    :raises Unmodifiable: if IAM lets nobody change the role
+    """
+    code, message = error_code(error), error.response["Error"].get("Message", "")
+    if code == "UnmodifiableEntity":
+        raise Unmodifiable(
+            f"{message.rstrip('.')}. Contain the person with AWS's runbook AWSSupport-ContainIAMPrincipal, or add "
+            "the role to the roles of admin-role"
+        ) from error
+    if code not in codes:
+        raise error
+    raise NextRung(f"{code}: {message}") from error
+
+
+class Ladder:
+    """The ladder of an action.
+
+    :param action: it says what to deny, and by which policies
+    """
+
+    def __init__(self, action):
+        self.action, self.managed_policies = action, ManagedPolicies()
+
+    def climb(self, client, name, rungs):
+        """Deny one principal IAM by the first rung of the ladder that holds.
+
+        :param rungs: a dict that is told of every rung what came of it
+        :returns: ``managed``, ``inline`` or ``boundary``, and AWS's error if it does not let the guard take an
+            earlier rung, as a guardrail or an SCP may
+        :raises Unmodifiable: if only AWS can change the role
+        :raises PolicyExecutionError: if no rung holds
+        :raises botocore.exceptions.ClientError: NoSuchEntity if the principal does not exist, else what IAM
+            answered to a rung that may work another time
+        """
+        steps = {"managed": self.attach, "inline": self.put_inline, "boundary": self.set_boundary}
+        refusal = None
+        for how in self.action.kind.rungs:
+            try:
+                rungs[how] = steps[how](client, name)
+                return how, refusal
+            except (NextRung, Distrusted) as reason:
+                rungs[how] = str(reason)
+            except ClientError as error:
+                if error_code(error) != "AccessDenied":
+                    raise
+                refusal = refusal or error
+                rungs[how] = str(error)
+            log.warning("%s: %s rung not taken: %s", name, how, rungs[how])
+        if refusal:
+            raise refusal
+        raise PolicyExecutionError(f"no rung of the ladder holds for {name}: {rungs}")
+
+    def check_deny_policy(self, client):
+        """Make sure that the managed policy can be relied on."""
+        self.managed_policies.check(client, self.action.policy_arn, self.action.denied_actions, denies)
+
+    def attach(self, client, name):
+        """Attach the managed policy."""
+        self.check_deny_policy(client)
+        call = self.action.kind.operation(client, "attach_{}_policy")
+        try:
+            retry_conflicts(call, name, PolicyArn=self.action.policy_arn)
+        except ClientError as error:
+            # NoSuchEntity may mean the policy or the principal; the next rung tells them apart.
+            raise_unless(error, "LimitExceeded", "NoSuchEntity", "PolicyNotAttachable")
+        return "attached"
+
+    def put_inline(self, client, name):
+        """Put the inline policy."""
+        call, document = (
+            self.action.kind.operation(client, "put_{}_policy"),
+            deny_document(self.action.denied_actions),
+        )
+        try:
+            retry_conflicts(call, name, PolicyName=aws_names.INLINE_POLICY, PolicyDocument=document)
+        except ClientError as error:
+            raise_unless(error, "LimitExceeded")
+        return "put"
+
+    def set_boundary(self, client, name):
+        """Set the permissions boundary, or find that the one in place is enough."""
+        principal = retry_conflicts(self.action.kind.operation(client, "get_{}"), name)[self.action.kind.noun]
+        in_place = principal.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+        self.managed_policies.check(
+            client, in_place or self.action.boundary_arn, self.action.denied_actions, withholds
+        )
+        if in_place:
+            return f"kept {in_place}"
+        call = self.action.kind.operation(client, "put_{}_permissions_boundary")
+        try:
+            retry_conflicts(call, name, PermissionsBoundary=self.action.boundary_arn)
+        except ClientError as error:
+            raise_unless(error, "PolicyNotAttachable")
+        return "set"
