@@ -185,3 +185,4 @@ def write(policy, pins):
     """Put the pins into a policy that is about to be deployed."""
     variables = policy.data["mode"].setdefault("environment", {}).setdefault("Variables", {})
     variables[PINS] = json.dumps(pins, separators=(",", ":"), sort_keys=True)
+    policy.data = json.loads(json.dumps(policy.data, default=str))  # YAML's dates become text
