@@ -213,7 +213,7 @@ class UndoIAMCall(GroupsOption, DecidingAction):
         if target.kind == "group":
             return ""
         config = self.manager.config
-        reader = f"arn:{get_partition(config.region)}:iam::{config.account_id}:role/iam-guard-response"
+        reader = wording.reader_arn(get_partition(config.region), config.account_id)
         about = {"type": target.kind, "name": target.name}
         return wording.contain_command(about, "/", "", config.region, reader)
 
