@@ -1,4 +1,4 @@
-"""No flood: of which further calls nobody is told, and of which always."""
+"""Repeats: of which further calls nobody is told, and of which always."""
 
 from itertools import count
 from types import SimpleNamespace
@@ -25,7 +25,7 @@ def clock(monkeypatch):
 @pytest.fixture
 def user(clock):
     """What a function for users has told."""
-    return repeats.Quiet(USER)
+    return repeats.Repeats(USER)
 
 
 def call(name="CreateUser", error=None, parameters=None, event=None):
@@ -48,9 +48,9 @@ def tell(memory, event, decision="revoked"):
     """
     event = IAMEvent.of(event)
     principal, _ = by_event(event, decision)
-    if memory.adds_nothing(principal, event):
+    if memory.is_repeat(principal, event):
         return False
-    memory.note(principal, event)
+    memory.remember(principal, event)
     return True
 
 
@@ -97,7 +97,7 @@ def test_a_failed_removal_from_somebody_else_is_not_told_again(user):
 
 def test_a_role_has_its_own_ways_to_take_off_the_denial(clock):
     """For a role, the calls on roles count, and those on users do not."""
-    memory = repeats.Quiet(ROLE)
+    memory = repeats.Repeats(ROLE)
     assert tell(memory, call(event=of_role()))
     assert tell(memory, call("DetachRolePolicy", "AccessDenied", event=of_role(session="other")))
     assert not tell(memory, call("DetachUserPolicy", "AccessDenied", event=of_role()))
@@ -107,8 +107,8 @@ def test_a_new_name_makes_nobody_new(user):
     """Users are known by their ids."""
     assert tell(user, call())
     principal, _ = by_event(call(error="AccessDenied"))
-    assert user.adds_nothing({**principal, "UserName": "bobby"}, call(error="AccessDenied"))
-    assert not user.adds_nothing({**principal, "UserId": "AIDAOTHER"}, call(error="AccessDenied"))
+    assert user.is_repeat({**principal, "UserName": "bobby"}, call(error="AccessDenied"))
+    assert not user.is_repeat({**principal, "UserId": "AIDAOTHER"}, call(error="AccessDenied"))
 
 
 @pytest.mark.parametrize("decision", ["would-revoke", "would-contain"])
@@ -122,7 +122,7 @@ def test_what_is_only_observed_is_told_once_in_15_minutes(clock, user, decision)
 
 def test_each_person_behind_a_role_that_cannot_be_denied_is_told(clock):
     """The role of Identity Center is one, and the persons behind it are several: each is told of once."""
-    memory = repeats.Quiet(ROLE)
+    memory = repeats.Repeats(ROLE)
     assert tell(memory, call(event=of_person("jane")), "cannot-revoke")
     assert not tell(memory, call(event=of_person("jane")), "cannot-revoke")
     assert tell(memory, call(event=of_person("john")), "cannot-revoke")
@@ -162,8 +162,8 @@ def test_a_denial_is_told_after_an_observed_decision(user):
 def test_the_catch_up_tells_everything(user):
     """Outside an event, nothing is held back."""
     principal, _ = by_event(call())
-    user.note(principal, None)
-    assert not user.adds_nothing(principal, None)
+    user.remember(principal, None)
+    assert not user.is_repeat(principal, None)
 
 
 def test_what_is_told_no_more_is_forgotten(clock, user):
@@ -171,4 +171,4 @@ def test_what_is_told_no_more_is_forgotten(clock, user):
     assert tell(user, call())
     clock.now += 900
     assert tell(user, call(event=case("revoked-user-with-a-path")))
-    assert all("PAUL" in str(key) for key in user.told)
+    assert all("PAUL" in str(key) for key in user.times)

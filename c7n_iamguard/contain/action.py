@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 
 from botocore.exceptions import BotoCoreError, ClientError
 from c7n.utils import get_partition, type_schema
@@ -84,11 +84,10 @@ class UndoIAMCall(DecidingAction):
         "iam:DetachUserPolicy", "iam:GetAccessKeyLastUsed", "iam:GetAccountAuthorizationDetails", "iam:GetGroup",
         "iam:GetGroupPolicy", "iam:GetLoginProfile", "iam:GetOpenIDConnectProvider", "iam:GetPolicy",
         "iam:GetPolicyVersion", "iam:GetRole", "iam:GetRolePolicy", "iam:GetSAMLProvider", "iam:GetUser",
-        "iam:GetUserPolicy",
-        "iam:ListAttachedRolePolicies", "iam:ListAttachedUserPolicies", "iam:ListEntitiesForPolicy",
-        "iam:ListGroups", "iam:ListGroupsForUser", "iam:ListRoles", "iam:ListUsers", "iam:RemoveUserFromGroup",
-        "iam:UpdateAccessKey", "iam:UpdateServiceSpecificCredential", "iam:UpdateSigningCertificate",
-        "iam:UpdateSSHPublicKey",
+        "iam:GetUserPolicy", "iam:ListAttachedRolePolicies", "iam:ListAttachedUserPolicies",
+        "iam:ListEntitiesForPolicy", "iam:ListGroups", "iam:ListGroupsForUser", "iam:ListUsers",
+        "iam:RemoveUserFromGroup", "iam:UpdateAccessKey", "iam:UpdateServiceSpecificCredential",
+        "iam:UpdateSigningCertificate", "iam:UpdateSSHPublicKey",
     )  # fmt: skip
 
     def __init__(self, *args, **kwargs):
@@ -136,9 +135,8 @@ class UndoIAMCall(DecidingAction):
         """
         client, event = iam(self.manager), IAMEvent.of(event)
         self.managed_policies.forget_changed(event)
-        return self.try_all(
-            resources, lambda principal: self.try_to_undo(client, principal, event), "take back a call of"
-        )
+        undo = partial(self.try_to_undo, client, event=event)
+        return self.try_all(resources, undo, "take back a call of")
 
     def try_to_undo(self, client, principal, event):
         """Take back an event's call, and log what came of it.
@@ -180,7 +178,7 @@ class UndoIAMCall(DecidingAction):
                     raise Unsafe(GONE if caller_is_gone else OLD)
                 return self.reverse(client, plan, preconditions)
             except AlreadyGone as reason:
-                return "contained", {"containment": str(reason), "target": text_of(plan.target)}
+                return "contained", {"containment": str(reason), "target": plan.target and str(plan.target)}
             except Unsafe as reason:
                 plan = plan.leave(str(reason), reason.command)
         return self.leave(client, plan)
@@ -193,7 +191,7 @@ class UndoIAMCall(DecidingAction):
         :raises Distrusted: if the quarantine does not deny everything
         """
         plan = preconditions.check(plan)
-        fields = {"containment": plan.containment, "target": text_of(plan.target)}
+        fields = {"containment": plan.containment, "target": plan.target and str(plan.target)}
         if self.observes:
             return "would-contain", {**fields, "commands": [plan.call.command]}
         try:
@@ -201,12 +199,12 @@ class UndoIAMCall(DecidingAction):
         except client.exceptions.NoSuchEntityException:
             plan = preconditions.explain_missing(plan)
             retry_conflicts(getattr(client, plan.call.method), **plan.call.parameters)
-        fields["target"] = text_of(plan.target)
+        fields["target"] = plan.target and str(plan.target)
         return "contained", {**fields, "did": [plan.call.command], "reverse": [plan.redo.command]}
 
     def leave(self, client, steps):
         """Leave what a call gave to a person, unless a quarantine outweighs it."""
-        fields = {"target": text_of(steps.target), "commands": list(steps.commands)}
+        fields = {"target": steps.target and str(steps.target), "commands": list(steps.commands)}
         if steps.target and self.quarantine.is_on(client, steps.target):
             reason = f"the {steps.target.kind} is quarantined, which outweighs what the call gave"
             return "contained", {**fields, "containment": reason}
@@ -221,7 +219,7 @@ class UndoIAMCall(DecidingAction):
         if target.kind == "group":
             return ""
         config = self.manager.config
-        reader = f"arn:{get_partition(config.region)}:iam::{config.account_id}:role/iam-guard-response"
+        reader = wording.reader_arn(get_partition(config.region), config.account_id)
         about = {"type": target.kind, "name": target.name}
         return wording.contain_command(about, "/", "", config.region, reader)
 
@@ -235,8 +233,3 @@ def carriers(client, arn):
     nouns = ("User", "Group", "Role")
     names = [f"{n.lower()} {entity[n + 'Name']}" for n in nouns for entity in answer[f"Policy{n}s"]]
     return names + ["…"] * answer["IsTruncated"]
-
-
-def text_of(target):
-    """A target in words; None if there is none."""
-    return target and str(target)

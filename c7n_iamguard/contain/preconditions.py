@@ -4,7 +4,6 @@ Names can be taken by somebody else, events come late and twice, and an attacker
 denial. So each precondition compares what is there now with what the event tells.
 """
 
-import json
 import time
 
 from botocore.exceptions import ClientError
@@ -14,7 +13,7 @@ from c7n_iamguard.aws_names import STACK_SETS_ROLES
 from c7n_iamguard.contain.plan import Call
 from c7n_iamguard.event import seconds_of, seconds_since
 from c7n_iamguard.iam.client import error_code, retry_conflicts
-from c7n_iamguard.iam.policy_documents import carries_denial
+from c7n_iamguard.iam.policy_documents import carries_denial, parsed
 from c7n_iamguard.iam.principals import ROLE, USER
 
 #: IAM knows what a call has made everywhere after some seconds. Until then "no such entity" may be wrong.
@@ -228,11 +227,3 @@ def is_own(target):
     """Whether a plan is about a role that has a name of the guard's own roles, or of StackSets'."""
     name = target.name.lower()
     return target.kind == "role" and (name.startswith("iam-guard") or bool(STACK_SETS_ROLES.fullmatch(name)))
-
-
-def parsed(document):
-    """A policy document as Python values; None if it is none."""
-    try:
-        return json.loads(document) if isinstance(document, str) else document
-    except ValueError:
-        return None

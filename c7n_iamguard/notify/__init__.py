@@ -1,1 +1,1 @@
-"""Telling somebody what was decided."""
+"""Telling an EventBridge bus what was decided, and a person what to do about it."""

@@ -2,22 +2,31 @@
 
 The detail is an interface: ``deploy/iam-guard-event.schema.json`` describes it. All of its keys are always there,
 because EventBridge leaves out of a mail what is missing. A field that is not known is an empty text, or null.
+
+A ``principal`` is the resource, with what the policy's actions have noted in it; ``noted`` is that note.
 """
+
+from __future__ import annotations
 
 import json
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from c7n_iamguard import __version__
 from c7n_iamguard.decisions import ANNOTATION
-from c7n_iamguard.event import seconds_since, str_or_none
+from c7n_iamguard.event import Caller, IAMEvent, seconds_since, str_or_none
 from c7n_iamguard.notify.wording import (
     contain_command,
     contain_target_command,
+    reader_arn,
     repair_command,
     restore_command,
     sentences,
 )
+
+if TYPE_CHECKING:
+    from c7n_iamguard.iam.principals import Kind
 
 #: The version of the detail's shape. A new key keeps it; a key that goes, or changes its meaning, raises it.
 VERSION = "1"
@@ -43,7 +52,7 @@ WOULD_REMOVE = "Admin group member would be removed"
 #: into one request.
 TEXT_BYTES, LONG_TEXT_BYTES, PARAMETERS_BYTES = 256, 1024, 4096
 
-#: What goes into mails, and looks as AWS writes it: nothing that a caller could have written there.
+#: What goes into mails, if it looks as AWS writes it: nothing that a caller could have written there.
 MAILED = {
     "eventID": re.compile(r"[\w-]{1,64}", re.ASCII),
     "eventName": re.compile(r"\w{1,128}", re.ASCII),
@@ -51,123 +60,125 @@ MAILED = {
     "errorCode": re.compile(r"[\w.]{1,128}", re.ASCII),
     "sourceIPAddress": re.compile(r"[\w.:-]{1,253}|AWS Internal", re.ASCII),
 }
-
-
+#: The directory of Identity Center, and its account.
 IDENTITY_STORE = re.compile(r"arn:aws[a-z-]*:identitystore::(?P<account>[0-9]{12}):identitystore/", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Teller:
-    """Who tells: a policy in an account.
-
-    :param alias: the account's alias; empty if it has none, or nobody knows
-    :param runbook: what the policy's ``metadata`` says under ``runbook``
-    :param observes: whether one of the policy's actions only observes
-    :param late: whether the policy is a catch-up: no event told of the call
-    """
+    """Who tells: a policy in an account."""
 
     policy: str
     account: str
     region: str
     partition: str
-    alias: str = ""
-    runbook: object = None
-    observes: bool = False
-    late: bool = False
+    alias: str = ""  #: the account's alias; empty if it has none, or nobody knows
+    runbook: object = None  #: what the policy's ``metadata`` says under ``runbook``
+    observes: bool = False  #: whether one of the policy's actions only observes
+    late: bool = False  #: whether the policy is a catch-up: no event told of the call
 
 
-def title(principal, late=False):
+def title(principal: dict[str, Any], late: bool = False) -> str | None:
     """The title of what was decided about a principal; None if nobody is told of that.
 
-    :param principal: the resource, with what the policy's actions have noted in it
     :param late: whether a catch-up has decided it
     """
-    decided = principal.get(ANNOTATION) or {}
-    decision = decided.get("decision")
+    noted = principal.get(ANNOTATION) or {}
+    decision = noted.get("decision", "")
     if decision == "revoked" and late:
         return REVOKED_LATE
-    if decision == "would-revoke" and decided.get("groups"):
+    if decision == "would-revoke" and noted.get("groups"):
         return WOULD_REMOVE
     return TITLES.get(decision)
 
 
-def describe(principal, kind, event, teller):
+def describe(principal: dict[str, Any], kind: Kind, event: IAMEvent | None, teller: Teller) -> dict[str, Any]:
     """What is told of a decision, as a JSON object.
 
-    :param principal: the resource, with what the policy's actions have noted in it
-    :param kind: the principal's :class:`~c7n_iamguard.iam.principals.Kind`
     :param event: the event that it was decided on; None outside an event mode
-    :param teller: :class:`Teller`
     """
-    decided, record = principal[ANNOTATION], record_of(principal, event)
+    noted, record = principal[ANNOTATION], record_of(principal, event)
     who = None if event is None else event.who
-    about = {
-        "type": kind.name,
-        "name": principal[kind.name_key],
-        "id": principal.get(kind.id_key) or "",
-        "arn": principal.get("Arn") or "",
-    }
-    called, path = about, (who and who.path) or principal.get("Path") or "/"
-    if who and (who.id or who.name) not in (about["id"], about["name"]):
-        called = {"type": who.kind, "name": who.name, "id": who.id or "", "arn": who.arn or ""}
+    about = named(kind.name, principal[kind.name_key], principal.get(kind.id_key), principal.get("Arn"))
     age = seconds_since(record)
-    found = {
+    detail = {
         "version": VERSION,
         "account": {"id": teller.account, "alias": teller.alias},
         "principal": about,
-        "caller": called,
-        "decision": decided["decision"],
-        "how": decided.get("how") or "",
-        "reason": cut(decided.get("reason"), LONG_TEXT_BYTES),
-        "groups": decided.get("groups") or [],
+        "caller": caller(about, who),
+        "decision": noted["decision"],
+        "how": noted.get("how") or "",
+        "reason": cut(noted.get("reason"), LONG_TEXT_BYTES),
+        "groups": noted.get("groups") or [],
         "observed": teller.observes,
         "late": teller.late,
         "delay": None if age is None else round(age),
         "call": call(record, who),
-        "containment": containment(decided),
+        "containment": containment(noted),
         "policy": {"name": teller.policy, "version": __version__},
         "runbook": teller.runbook if is_address(teller.runbook) else RUNBOOK,
     }
-    reader = f"arn:{teller.partition}:iam::{teller.account}:role/iam-guard-response"
-    session = found["call"]["sessionName"]
-    found["commands"] = {
-        "restore": restore_command(about, decided, teller.region),
-        "repair": repair_command(decided),
-        "containTarget": contain_target_command(decided),
-        "contain": contain_command(
-            called, path or "/", session, teller.region, reader, directory_account(record)
-        ),
+    path = (who and who.path) or principal.get("Path") or "/"
+    detail["commands"] = commands(detail, noted, record, path, teller)
+    detail["text"] = sentences(detail, noted)
+    return detail
+
+
+def named(type_: str | None, name: str | None, id_: str | None, arn: str | None) -> dict[str, str]:
+    """A user or role, in the detail's words."""
+    return {"type": type_ or "", "name": name or "", "id": id_ or "", "arn": arn or ""}
+
+
+def caller(about: dict[str, str], who: Caller | None) -> dict[str, str]:
+    """Who called: the principal, or somebody else if the decision is about a member whom they added."""
+    if who is None or (who.id or who.name) in (about["id"], about["name"]):
+        return about
+    return named(who.kind, who.name, who.id, who.arn)
+
+
+def commands(
+    detail: dict[str, Any], noted: dict[str, Any], record: dict[str, Any], path: str, teller: Teller
+) -> dict[str, str]:
+    """What a person can do about a decision.
+
+    :param path: the caller's path
+    """
+    called, session, directory = detail["caller"], detail["call"]["sessionName"], directory_account(record)
+    reader = reader_arn(teller.partition, teller.account)
+    return {
+        "restore": restore_command(detail["principal"], noted, teller.region),
+        "repair": repair_command(noted),
+        "containTarget": contain_target_command(noted),
+        "contain": contain_command(called, path, session, teller.region, reader, directory),
     }
-    found["text"] = sentences(found, decided)
-    return found
 
 
-def containment(decided):
+def containment(noted: dict[str, Any]) -> dict[str, Any]:
     """How the guard undid the call, and what a person can do about the rest, with nothing left out."""
-    texts = {key: decided.get(key) or "" for key in ("containment", "target")}
-    lists = {key: decided.get(key) or [] for key in ("did", "reverse", "commands", "carriers")}
+    texts = {key: noted.get(key) or "" for key in ("containment", "target")}
+    lists = {key: noted.get(key) or [] for key in ("did", "reverse", "commands", "carriers")}
     return {"result": texts["containment"], "target": texts["target"], **lists}
 
 
-def directory_account(record):
+def directory_account(record: dict[str, Any]) -> str | None:
     """The id of the account that the Identity Center of a call's person is in; None if the record has none."""
     identity = record.get("userIdentity")
     person = identity.get("onBehalfOf") if isinstance(identity, dict) else None
-    found = IDENTITY_STORE.match(str_or_none(person, "identityStoreArn") or "")
-    return found and found["account"]
+    parts = IDENTITY_STORE.match(str_or_none(person, "identityStoreArn") or "")
+    return parts and parts["account"]
 
 
-def record_of(principal, event):
+def record_of(principal: dict[str, Any], event: IAMEvent | None) -> dict[str, Any]:
     """CloudTrail's record of the call that was decided on, or what the event history told of the newest call."""
     if event is not None:
         return event.record
     return next(iter(principal.get(CALLS) or ()), {})
 
 
-def call(record, who):
+def call(record: dict[str, Any], who: Caller | None) -> dict[str, Any]:
     """The call, out of CloudTrail's record or out of the event history's, which is flat and has the same keys.
 
-    :param who: the event's :class:`~c7n_iamguard.event.Caller`; None outside an event mode
+    :param who: None outside an event mode
     """
     identity = record.get("userIdentity")
     context = identity.get("sessionContext") if isinstance(identity, dict) else None
@@ -177,7 +188,7 @@ def call(record, who):
         **{key: mailed(record, key) for key in MAILED},
         "userAgent": cut(str_or_none(record, "userAgent"), LONG_TEXT_BYTES),
         "accessKeyId": cut(str_or_none(identity, "accessKeyId") or str_or_none(record, "accessKeyId")),
-        "mfaAuthenticated": {"true": True, "false": False}.get(mfa),
+        "mfaAuthenticated": {"true": True, "false": False}.get(mfa or ""),
         "invokedBy": cut(who.invoked_by if who else str_or_none(record, "invokedBy")),
         "sessionName": cut(who.session if who else str_or_none(record, "sessionName")),
         "sourceIdentity": cut(who.source_identity if who else str_or_none(record, "sourceIdentity")),
@@ -186,23 +197,23 @@ def call(record, who):
     }
 
 
-def mailed(record, key):
+def mailed(record: dict[str, Any], key: str) -> str:
     """The text under a key; empty if it is not what AWS writes there."""
-    found = str_or_none(record, key) or ""
-    return found if MAILED[key].fullmatch(found) else ""
+    text = str_or_none(record, key) or ""
+    return text if MAILED[key].fullmatch(text) else ""
 
 
-def parameters(value):
+def parameters(value: Any) -> str:
     """A call's parameters as JSON text, cut if they are too long; empty if it has none."""
     return "" if value is None else cut(json.dumps(value, ensure_ascii=False), PARAMETERS_BYTES)
 
 
-def cut(value, size=TEXT_BYTES):
+def cut(value: str | None, size: int = TEXT_BYTES) -> str:
     """A text on one line that takes no more than ``size`` bytes; "…" stands for the rest. None is an empty text."""
     line = "".join(char if char.isprintable() else " " for char in value or "").encode(errors="replace")
     return line.decode() if len(line) <= size else line[: size - 3].decode(errors="ignore") + "…"
 
 
-def is_address(value):
+def is_address(value: object) -> bool:
     """Whether a person can open what a policy's ``metadata`` says about the runbook."""
     return isinstance(value, str) and value.startswith("https://")

@@ -17,7 +17,7 @@ from c7n_iamguard.iam import principals
 from c7n_iamguard.iam.actions import observes
 from c7n_iamguard.iam.client import CONFIG, client_of, error_code, iam
 from c7n_iamguard.notify.detail import Teller, describe, title
-from c7n_iamguard.notify.repeats import Quiet
+from c7n_iamguard.notify.repeats import Repeats
 from c7n_iamguard.settings import refuse
 
 log = logging.getLogger("c7n_iamguard")
@@ -80,10 +80,10 @@ class PutEvent(EventAction):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.looked, self.problem = None, None
+        self.checked, self.problem = None, None
         self.alias = None
         self.kind = principals.kind_of(self.manager)
-        self.quiet = Quiet(self.kind)
+        self.repeats = Repeats(self.kind)
 
     @property
     def bus(self):
@@ -114,7 +114,7 @@ class PutEvent(EventAction):
         """EventBridge's client. It is made when there is something to tell, so that no denial waits for it."""
         return client_of(self.manager, "events", CONFIG)
 
-    def look(self):
+    def check_bus(self):
         """Ask for the account's alias, and whether the bus is there. Errors mean that it is not known."""
         if self.alias is None:
             self.alias = self.find_alias()
@@ -127,7 +127,7 @@ class PutEvent(EventAction):
                 self.problem = f"there is no event bus {self.bus}"
         except BotoCoreError as error:
             log.debug("nobody knows whether there is an event bus %s: %s", self.bus, error)
-        self.looked = time.monotonic()
+        self.checked = time.monotonic()
 
     def find_alias(self):
         """The account's alias; empty if it has none, or IAM does not say."""
@@ -145,28 +145,30 @@ class PutEvent(EventAction):
         :raises PolicyExecutionError: if any decision could not be told, after all were tried
         """
         event = IAMEvent.of(event)
-        told = [one for one in resources if title(one, self.late) and not self.quiet.adds_nothing(one, event)]
-        if not told:
+        decided = [principal for principal in resources if title(principal, self.late)]
+        news = [principal for principal in decided if not self.repeats.is_repeat(principal, event)]
+        if not news:
             return []
-        if self.problem or self.looked is None or time.monotonic() - self.looked >= SECONDS:
-            self.look()
+        if self.problem or self.checked is None or time.monotonic() - self.checked >= SECONDS:
+            self.check_bus()
         if self.problem:
-            self.stop(len(told), f"{self.problem}; deploy the stack that makes it, or name another under bus")
-        answers = [answer for batch in chunks(told, ENTRIES) for answer in self.put(batch, event)]
+            mend = "deploy the stack that makes it, or name another under bus"
+            self.fail(len(news), f"{self.problem}; {mend}")
+        answers = [answer for batch in chunks(news, ENTRIES) for answer in self.put(batch, event)]
         records, errors = [], []
-        for principal, answer in zip(told, answers, strict=True):
+        for principal, answer in zip(news, answers, strict=True):
             if answer.get("ErrorCode"):
                 errors.append(f"{answer['ErrorCode']}: {answer.get('ErrorMessage')}")
                 continue
-            self.quiet.note(principal, event)
+            self.repeats.remember(principal, event)
             name = {self.kind.name_key: principal[self.kind.name_key]}
             records.append({**name, "detail-type": title(principal, self.late), "event": answer["EventId"]})
         if errors:
-            self.stop(len(errors), f"the first error is {errors[0]}")
+            self.fail(len(errors), f"the first error is {errors[0]}")
         return records
 
-    def stop(self, count, problem):
-        """End the run because decisions could not be told.
+    def fail(self, count, problem):
+        """Raise the error for decisions that could not be told.
 
         :raises PolicyExecutionError: always
         """
@@ -180,7 +182,7 @@ class PutEvent(EventAction):
 
         :returns: EventBridge's answer for each, with an ErrorCode if it refused
         """
-        entries, answers = [self.entry(one, event) for one in batch], {}
+        entries, answers = [self.entry(principal, event) for principal in batch], {}
         left = list(range(len(batch)))
         for attempt in range(TRIES):
             time.sleep(attempt * PAUSE)
@@ -210,11 +212,11 @@ class PutEvent(EventAction):
             observes=observes(self.manager),
             late=self.late,
         )
-        found = describe(principal, self.kind, event, teller)
+        detail = describe(principal, self.kind, event, teller)
         return {
             "Source": SOURCE,
             "DetailType": title(principal, self.late),
-            "Detail": json.dumps(found, ensure_ascii=False),
-            "Resources": [arn] if (arn := found["principal"]["arn"]) else [],
+            "Detail": json.dumps(detail, ensure_ascii=False),
+            "Resources": [arn] if (arn := detail["principal"]["arn"]) else [],
             "EventBusName": self.bus,
         }

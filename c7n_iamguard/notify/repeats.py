@@ -1,4 +1,4 @@
-"""No flood: who was told of somebody a moment ago is not told again of each further call."""
+"""At most one event per principal and decision in 15 minutes, unless a further call matters by itself."""
 
 import logging
 import time
@@ -8,7 +8,7 @@ from c7n_iamguard.event import str_or_none
 
 log = logging.getLogger("c7n_iamguard")
 
-#: For how many seconds nobody is told again of somebody who goes on calling.
+#: For how many seconds nobody is told again of a principal who goes on calling.
 SECONDS = 15 * 60
 
 #: Decisions that change nothing for the caller, so that no denial ends the calls: all of these calls are alike.
@@ -18,7 +18,7 @@ LASTING = ("would-revoke", "would-contain", "cannot-revoke")
 REMOVALS = ("Detach{}Policy", "Delete{}Policy", "Delete{}PermissionsBoundary", "Put{}PermissionsBoundary")
 
 
-class Quiet:
+class Repeats:
     """What a function has told, for as long as it stays warm.
 
     :param kind: the :class:`~c7n_iamguard.iam.principals.Kind` of principal that it tells of
@@ -26,31 +26,31 @@ class Quiet:
 
     def __init__(self, kind):
         self.kind = kind
-        self.told = {}  # when, by subject, and by subject and event
+        self.times = {}  # when somebody was told, by subject, and by subject and event
 
-    def adds_nothing(self, principal, event):
+    def is_repeat(self, principal, event):
         """Whether somebody was told of a principal a moment ago, and need not hear of this event as well."""
         if event is None:
             return False
         decision, subject = principal[ANNOTATION]["decision"], self.subject(principal, event)
-        again = self.is_known((subject, event_id(event)))  # EventBridge and Lambda may bring an event twice
-        if not again and self.is_known(subject):
-            again = decision in LASTING or (decision == "revoked" and self.is_harmless(principal, event))
-        if again:
+        repeat = self.is_recent((subject, event_id(event)))  # EventBridge and Lambda may bring an event twice
+        if not repeat and self.is_recent(subject):
+            repeat = decision in LASTING or (decision == "revoked" and self.is_harmless(principal, event))
+        if repeat:
             log.debug("not told again: %s, %s", principal[self.kind.name_key], decision)
-        return again
+        return repeat
 
-    def is_known(self, key):
+    def is_recent(self, key):
         """Whether somebody was told of this within the last quarter of an hour."""
-        return key in self.told and time.monotonic() - self.told[key] < SECONDS
+        return key in self.times and time.monotonic() - self.times[key] < SECONDS
 
-    def note(self, principal, event):
+    def remember(self, principal, event):
         """Remember that somebody was told, and forget what is too old to matter."""
         now, subject = time.monotonic(), self.subject(principal, event)
-        self.told = {key: when for key, when in self.told.items() if now - when < SECONDS}
-        self.told[subject] = now
+        self.times = {key: when for key, when in self.times.items() if now - when < SECONDS}
+        self.times[subject] = now
         if event is not None and event_id(event):
-            self.told[subject, event_id(event)] = now
+            self.times[subject, event_id(event)] = now
 
     def subject(self, principal, event):
         """A decision about a principal. Each session of a role that cannot be denied may be another person."""

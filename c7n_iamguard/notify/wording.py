@@ -1,9 +1,12 @@
 """What a person can do about a decision, as commands, and what happened, as sentences. Pure.
 
 Both go into mails. So they hold no text that a caller could have written, such as a user agent or parameters.
+``noted`` is what was decided, as the actions noted it.
 """
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from c7n_iamguard.aws_names import IDENTITY_CENTER_PATH, SERVICE_LINKED_PATH
 
@@ -14,6 +17,9 @@ RESTORE = "policies/restore-iam-access.yml"
 #: backslashes, because EventBridge does not escape them.
 PLAIN_NAME = re.compile(r"[\w+=.@-]{1,64}", re.ASCII)
 
+#: The ways in which IAM can be denied, in words.
+FORMS = {"managed": "a managed policy", "inline": "an inline policy", "boundary": "a permissions boundary"}
+
 #: Whom or what a call was about, as the guard writes it.
 PLAIN_TARGET = re.compile(r"(?:user|role|group) [\w+=,.@-]{1,128}", re.ASCII)
 
@@ -21,19 +27,18 @@ PLAIN_TARGET = re.compile(r"(?:user|role|group) [\w+=,.@-]{1,128}", re.ASCII)
 PLAIN_COMMAND = re.compile(r"aws iam(?: (?:file://)?(?!\S*://)[\w+=,.@/:-]+)+", re.ASCII)
 
 
-def restore_command(about, decided, region):
+def restore_command(about: dict[str, str], noted: dict[str, Any], region: str) -> str:
     """The command that gives back what was taken; empty if nothing was.
 
     :param about: whom it was taken from: ``type`` and ``name``
-    :param decided: what was decided, as the actions noted it
     """
     name = f"--{about['type']}-name" + ("=" if about["name"].startswith("-") else " ") + about["name"]
-    if decided["decision"] == "acted":
-        groups = decided.get("groups") or []
+    if noted["decision"] == "acted":
+        groups = noted.get("groups") or []
         return " && ".join(f"aws iam add-user-to-group --group-name {group} {name}" for group in groups)
-    if decided["decision"] == "contained":
-        return plain(decided.get("reverse"))
-    if decided["decision"] != "revoked" or denied_before(decided):
+    if noted["decision"] == "contained":
+        return plain(noted.get("reverse"))
+    if noted["decision"] != "revoked" or denied_before(noted):
         return ""
     return (
         f"aws iam tag-{about['type']} {name} --tags Key=iam-guard,Value=restore && "
@@ -41,29 +46,36 @@ def restore_command(about, decided, region):
     )
 
 
-def repair_command(decided):
+def repair_command(noted: dict[str, Any]) -> str:
     """The command that repairs what the guard left to a person; empty if it left nothing."""
-    return plain(decided.get("commands")) if decided["decision"] == "left" else ""
+    return plain(noted.get("commands")) if noted["decision"] == "left" else ""
 
 
-def contain_target_command(decided):
+def contain_target_command(noted: dict[str, Any]) -> str:
     """The command of AWS's runbook for the user or role that a call was about, which the guard left to a person."""
-    commands = decided.get("commands") or ()
+    commands: Sequence[str] = noted.get("commands") or ()
     return next((command for command in commands if command.startswith("aws ssm ")), "")
 
 
-def plain(commands):
+def plain(commands: Sequence[str] | None) -> str:
     """The first of some commands, if a mail may hold it; empty if not, and if there is none."""
     first = next(iter(commands or ()), "")
     return first if PLAIN_COMMAND.fullmatch(first) else ""
 
 
-def denied_before(decided):
+def denied_before(noted: dict[str, Any]) -> bool:
     """Whether the principal's own boundary denied IAM already, so that nothing was taken."""
-    return str((decided.get("rungs") or {}).get("boundary", "")).startswith("kept ")
+    return str((noted.get("rungs") or {}).get("boundary", "")).startswith("kept ")
 
 
-def contain_command(called, path, session, region, reader, directory=None):
+def reader_arn(partition: str, account: str) -> str:
+    """The ARN of who may read what AWS's runbook saves before it acts."""
+    return f"arn:{partition}:iam::{account}:role/iam-guard-response"
+
+
+def contain_command(
+    called: dict[str, str], path: str, session: str, region: str, reader: str, directory: str | None = None
+) -> str:
     """The command that stops a caller from doing anything at all; empty if AWS's runbook cannot.
 
     Behind a role of Identity Center is a person. Their name is the session's: there no caller chooses it. The
@@ -71,7 +83,7 @@ def contain_command(called, path, session, region, reader, directory=None):
 
     :param called: the caller: ``type`` and ``name``
     :param path: the caller's path
-    :param reader: the ARN of who may read what the runbook saves before it acts
+    :param reader: :func:`reader_arn`
     :param directory: the id of the account that the person's Identity Center is in, if the call tells it
     """
     kind, name, where = f"IAM {called['type']}", called["name"], ""
@@ -87,53 +99,42 @@ def contain_command(called, path, session, region, reader, directory=None):
     )
 
 
-def sentences(found, decided):
+def sentences(detail: dict[str, Any], noted: dict[str, Any]) -> str:
     """What happened, for somebody who has never heard of the guard.
 
-    :param found: the event's detail, without this
-    :param decided: what was decided, as the actions noted it
+    :param detail: the event's detail, without this
     """
-    called, made = found["caller"], found["call"]
-    alias = f" ({found['account']['alias']})" if found["account"]["alias"] else ""
-    said = f"The IAM {called['type']} {called['name']} in account {found['account']['id']}{alias}"
-    late = "; it learned of the call late, from CloudTrail's event history" if found["late"] else ""
-    if found["groups"] and not made["eventName"]:
-        return f"{said} was added to the admin group by somebody who was no admin. {outcome(found, decided)}{late}."
-    if made["eventName"]:
-        said += f" {'tried to call' if made['errorCode'] else 'called'} {made['eventName']}"
-        said += f" from {made['sourceIPAddress']}" if made["sourceIPAddress"] else ""
-        said += f" at {made['eventTime']}," if made["eventTime"] else ""
-        said += " and"
-    return f"{said} is not meant to use IAM. {outcome(found, decided)}{late}."
+    caller, call, account = detail["caller"], detail["call"], detail["account"]
+    alias = f" ({account['alias']})" if account["alias"] else ""
+    text = f"The IAM {caller['type']} {caller['name']} in account {account['id']}{alias}"
+    late = "; it learned of the call late, from CloudTrail's event history" if detail["late"] else ""
+    if detail["groups"] and not call["eventName"]:
+        return f"{text} was added to the admin group by somebody who was no admin. {outcome(detail, noted)}{late}."
+    if call["eventName"]:
+        text += f" {'tried to call' if call['errorCode'] else 'called'} {call['eventName']}"
+        text += f" from {call['sourceIPAddress']}" if call["sourceIPAddress"] else ""
+        text += f" at {call['eventTime']}," if call["eventTime"] else ""
+        text += " and"
+    return f"{text} is not meant to use IAM. {outcome(detail, noted)}{late}."
 
 
-def outcome(found, decided):
+def outcome(detail: dict[str, Any], noted: dict[str, Any]) -> str:
     """What the guard did about a call, without the full stop."""
-    name, decision, groups = found["principal"]["name"], found["decision"], ", ".join(found["groups"])
-    if decision == "revoked" and denied_before(decided):
+    name, decision, groups = detail["principal"]["name"], detail["decision"], ", ".join(detail["groups"])
+    target = noted.get("target") or ""
+    gift = f"what the call gave{f' ({target})' if PLAIN_TARGET.fullmatch(target) else ''}"
+    result = detail["containment"]["result"]
+    if decision == "revoked" and denied_before(noted):
         return f"iam-guard changed nothing: {name} has a permissions boundary that denies IAM already"
-    if decision == "revoked":
-        form = {
-            "managed": "a managed policy",
-            "inline": "an inline policy",
-            "boundary": "a permissions boundary",
-        }
-        return f"iam-guard denied {name} IAM by {form[found['how']]}"
-    if decision == "acted":
-        return f"iam-guard removed {name} from the admin group {groups}"
-    if decision == "cannot-revoke":
-        return f"iam-guard cannot deny {name} IAM: only AWS can change this role, so somebody has to act"
-    target = decided.get("target") or ""
-    gave = f"what the call gave{f' ({target})' if PLAIN_TARGET.fullmatch(target) else ''}"
-    if decision == "contained":
-        result = found["containment"]["result"]
-        return f"iam-guard took back {gave}{result and f': {result}'}"
-    if decision == "left":
-        return f"iam-guard did not take back {gave}: somebody has to look"
-    would = {
-        "would-revoke": f"have denied {name} IAM",
-        "would-contain": f"have taken back {gave}",
-    }[decision]
-    if groups:
-        would = f"have removed {name} from the admin group {groups}"
-    return f"iam-guard only observes, and changed nothing: it would {would}"
+    if decision.startswith("would-"):
+        would = f"have denied {name} IAM" if decision == "would-revoke" else f"have taken back {gift}"
+        would = f"have removed {name} from the admin group {groups}" if groups else would
+        return f"iam-guard only observes, and changed nothing: it would {would}"
+    did = {
+        "revoked": f"denied {name} IAM by {FORMS.get(detail['how'], detail['how'])}",
+        "acted": f"removed {name} from the admin group {groups}",
+        "cannot-revoke": f"cannot deny {name} IAM: only AWS can change this role, so somebody has to act",
+        "contained": f"took back {gift}{result and f': {result}'}",
+        "left": f"did not take back {gift}: somebody has to look",
+    }
+    return f"iam-guard {did[decision]}"
