@@ -9,6 +9,7 @@ from helpers import (
     PROTECT,
     PROTECT_FUNCTION,
     REVOKE,
+    case,
     event_time,
     groups_of,
     ok,
@@ -16,6 +17,9 @@ from helpers import (
     stock,
 )
 from kept import functions as kept_functions
+from moto.iam.models import iam_backends
+from moto.sqs.models import sqs_backends
+from rights import TELL, without
 
 from c7n_iamguard.aws_names import SINCE_TAG
 from sandbox.server import Fault
@@ -151,3 +155,39 @@ def test_a_catch_up_that_does_not_run_is_noticed(account):
     assert alarms(account, "INSUFFICIENT_DATA", hours=4) == names
     told = " ".join(mail.subject for mail in account.mails()[before:])
     assert all(f'INSUFFICIENT_DATA: "iam-guard-{name}" in us-east-1' in told for name in names)
+
+
+def judged_by_nobody(account):
+    """An event that the main function fails on three times."""
+    account.faults.append(Fault("iam:ListGroupsForUser", "AccessDenied", 403))
+    (invocation,) = account.deliver(case("revoked-create-user"))
+    return invocation
+
+
+def test_a_dead_letter_is_an_alarm_at_once_and_one_more_as_long_as_it_waits(account, queue):
+    """The first alarm is over when nothing fails any more; the other one stays until the queue is empty."""
+    assert not {"dead-letters", "dead-letters-waiting"} & alarms(account)
+    assert judged_by_nobody(account).dead_lettered
+    assert {"dead-letters", "dead-letters-waiting"} <= alarms(account)
+    assert {"dead-letters", "dead-letters-waiting"} & alarms(account, hours=1) == {"dead-letters-waiting"}
+
+
+def test_a_dead_letter_that_is_lost_is_an_alarm_all_the_same(account):
+    """If the queue is gone, the event is nowhere, and the alarm says that a call was judged by nobody."""
+    queues = sqs_backends[account.account][account.region].queues
+    gone = queues.pop(FUNCTION)
+    try:
+        assert not judged_by_nobody(account).dead_lettered
+        assert {"dead-letters", "dead-letters-waiting"} & alarms(account) == {"dead-letters"}
+    finally:
+        queues[FUNCTION] = gone
+
+
+def test_a_mail_that_cannot_be_sent_is_an_alarm(account):
+    """Without its role's right the rule mails nobody: the user is denied all the same, and an alarm goes off."""
+    account.functions.cool()  # it remembers for 15 minutes whom somebody was told of
+    backend = iam_backends[account.account]["aws"]
+    with without(backend, TELL, "sns:Publish"):
+        account.deliver(case("revoked-create-user"))
+    assert revoked(account, "bob") == ["managed"]
+    assert "untold" in alarms(account)
