@@ -98,7 +98,7 @@ class UndoIAMCall(DecidingAction):
     def validate(self):
         """Check the names, and that the action gets the event of each call.
 
-        :raises PolicyValidationError: naming the policy, the key and the mend
+        :raises PolicyValidationError: naming the policy, the key and the fix
         """
         policy = self.manager.ctx.policy
         if not getattr(policy.get_execution_mode(), "any_call", False):

@@ -79,7 +79,7 @@ class GuardedCloudTrailMode(GuardedFunction, CloudTrailMode):
     def validate(self):
         """Check the settings of a guarded policy, beside c7n's own checks.
 
-        :raises PolicyValidationError: naming the policy, the key and the mend
+        :raises PolicyValidationError: naming the policy, the key and the fix
         """
         super().validate()
         if not self.guarded:

@@ -27,7 +27,7 @@ class GuardedPeriodicMode(GuardedFunction, PeriodicMode):
     def validate(self):
         """Check the settings of a guarded policy, beside c7n's own checks.
 
-        :raises PolicyValidationError: naming the policy, the key and the mend
+        :raises PolicyValidationError: naming the policy, the key and the fix
         """
         super().validate()
         if self.guarded:
@@ -59,13 +59,13 @@ class GuardedPeriodicMode(GuardedFunction, PeriodicMode):
         if not policy.is_runnable():
             return []
         with policy.ctx as ctx:
-            found = policy.resource_manager.resources()
-            ctx.output.write_file("resources.json", dumps(found, indent=2))
-            for action in policy.resource_manager.actions if found else ():
+            principals = policy.resource_manager.resources()
+            ctx.output.write_file("resources.json", dumps(principals, indent=2))
+            for action in policy.resource_manager.actions if principals else ():
                 try:
-                    ctx.output.write_file(f"action-{action.name}", dumps(action.process(found)))
+                    ctx.output.write_file(f"action-{action.name}", dumps(action.process(principals)))
                 except Exception as error:
                     errors.append(error)
         if errors:
             raise errors[0]
-        return found
+        return principals

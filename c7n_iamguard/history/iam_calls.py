@@ -66,7 +66,7 @@ def summary(record, who):
     identity = record["userIdentity"]
     context = identity.get("sessionContext")
     attributes = context.get("attributes") if isinstance(context, dict) else None
-    found = {key: record.get(key) for key in COPIED} | {
+    facts = {key: record.get(key) for key in COPIED} | {
         "target": target(record),
         "accessKeyId": str_or_none(identity, "accessKeyId") or None,
         "mfaAuthenticated": str_or_none(attributes, "mfaAuthenticated"),
@@ -75,7 +75,7 @@ def summary(record, who):
         "onBehalfOf": who.on_behalf_of,
         "invokedBy": who.invoked_by,
     }
-    return {key: value for key, value in found.items() if value is not None}
+    return {key: value for key, value in facts.items() if value is not None}
 
 
 class Calls:

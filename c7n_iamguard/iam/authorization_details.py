@@ -78,19 +78,26 @@ class AuthorizationDetails(DescribeSource):
         pages = iam(self.manager).get_paginator("get_account_authorization_details")
         pages = pages.paginate(Filter=[self.kind.noun, *groups], PaginationConfig={"PageSize": 1000})
         empty = {key: [] for key in (*self.LISTS, self.kind.inline)}
-        found, ids = [], {}
+        principals, ids = [], {}
         for page in pages:
-            found += [{**empty, **one} for one in page[self.kind.details]]
+            principals += [{**empty, **principal} for principal in page[self.kind.details]]
             ids.update((group["GroupName"], group["GroupId"]) for group in page["GroupDetailList"])
-        self.ids = {principal[self.kind.id_key] for principal in found}
+        self.ids = {principal[self.kind.id_key] for principal in principals}
         if self.kind is USER:
-            for user in found:
-                user[GROUPS] = [{"GroupName": name, "GroupId": ids[name]} for name in user["GroupList"]]
-            self.names = {user["UserId"]: user["UserName"] for user in found}
-            self.members = {(group["GroupId"], user["UserId"]) for user in found for group in user[GROUPS]}
-            full = {name for user in found for name in user["GroupList"]}
-            self.groups = {name.lower(): Group(name, id_, name not in full) for name, id_ in ids.items()}
-        return found
+            self.note_groups(principals, ids)
+        return principals
+
+    def note_groups(self, users, ids):
+        """Note who is in which group, in each user and for the whole account.
+
+        :param ids: the groups' ids, by name
+        """
+        for user in users:
+            user[GROUPS] = [{"GroupName": name, "GroupId": ids[name]} for name in user["GroupList"]]
+        self.names = {user["UserId"]: user["UserName"] for user in users}
+        self.members = {(group["GroupId"], user["UserId"]) for user in users for group in user[GROUPS]}
+        full = {name for user in users for name in user["GroupList"]}
+        self.groups = {name.lower(): Group(name, id_, name not in full) for name, id_ in ids.items()}
 
     def get_resources(self, names, cache=True):
         """The users or roles of these names, without those who do not exist.
@@ -98,7 +105,8 @@ class AuthorizationDetails(DescribeSource):
         :raises botocore.exceptions.ClientError: whatever else IAM answers
         """
         client = iam(self.manager)
-        return [found for name in names if (found := self.kind.by_name(client, name))]
+        principals = (self.kind.by_name(client, name) for name in names)
+        return [principal for principal in principals if principal]
 
     def augment(self, resources):
         """The users or roles as they are: there is nothing more to ask for."""

@@ -85,8 +85,8 @@ class Kind:
         if self is ROLE:
             return None
         pages = self.pages(client, "list_{}s", PaginationConfig={"PageSize": 1000})
-        found = (one for page in pages for one in page[f"{self.noun}s"] if one[self.id_key] == unique_id)
-        return next(found, None)
+        every = (each for page in pages for each in page[f"{self.noun}s"])
+        return next((each for each in every if each[self.id_key] == unique_id), None)
 
     def of_caller(self, who):
         """The resource that an event's caller is, made without a call to IAM.
@@ -94,8 +94,8 @@ class Kind:
         :param who: :class:`c7n_iamguard.event.Caller` of this kind
         :returns: name, Arn, Path, and the unique id if the event has it
         """
-        found = {self.name_key: who.name, "Arn": who.arn, "Path": who.path}
-        return {**found, self.id_key: who.id} if who.id else found
+        principal = {self.name_key: who.name, "Arn": who.arn, "Path": who.path}
+        return {**principal, self.id_key: who.id} if who.id else principal
 
     def as_caller(self, principal, session=None):
         """A user or role as the :class:`~c7n_iamguard.event.Caller` of a call.

@@ -98,7 +98,7 @@ class PutEvent(EventAction):
     def validate(self):
         """Check the bus's name or ARN.
 
-        :raises PolicyValidationError: naming the policy, the key and the mend
+        :raises PolicyValidationError: naming the policy, the key and the fix
         """
         policy, where = self.manager.ctx.policy, "action:put-event bus"
         if not (BUS_NAME.fullmatch(self.bus) or BUS_ARN.fullmatch(self.bus)):
@@ -152,8 +152,8 @@ class PutEvent(EventAction):
         if self.problem or self.checked is None or time.monotonic() - self.checked >= SECONDS:
             self.check_bus()
         if self.problem:
-            mend = "deploy the stack that makes it, or name another under bus"
-            self.fail(len(news), f"{self.problem}; {mend}")
+            fix = "deploy the stack that makes it, or name another under bus"
+            self.fail(len(news), f"{self.problem}; {fix}")
         answers = [answer for batch in chunks(news, ENTRIES) for answer in self.put(batch, event)]
         records, errors = [], []
         for principal, answer in zip(news, answers, strict=True):

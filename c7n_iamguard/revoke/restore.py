@@ -32,10 +32,10 @@ def state_of(client, kind, name):
     inline = []
     if "inline" in kind.rungs:
         call = kind.operation(client, "get_{}_policy")
-        found = retry_conflicts(
+        policy = retry_conflicts(
             call, name, PolicyName=aws_names.INLINE_POLICY, ignore_err_codes=("NoSuchEntity",)
         )
-        inline = [found] if found else []
+        inline = [policy] if policy else []
     return {**principal, "AttachedManagedPolicies": attached, kind.inline: inline}
 
 
@@ -190,7 +190,9 @@ class RestoreIAMAccess(DecidingAction):
         :raises PolicyExecutionError: if one of them could not be restored, after all were tried
         """
         client = iam(self.manager)
-        return self.try_all(resources, lambda one: self.try_to_restore(client, one), "give IAM back to")
+        return self.try_all(
+            resources, lambda principal: self.try_to_restore(client, principal), "give IAM back to"
+        )
 
     def try_to_restore(self, client, principal):
         """Take the guard's denial off one principal, and log what came of it.
@@ -201,26 +203,10 @@ class RestoreIAMAccess(DecidingAction):
         try:
             state = state_of(client, self.kind, name)
             if state is None or state[id_key] != principal.get(id_key, state[id_key]):
-                self.record_decision(
-                    "let-pass", principal, None, reason=f"the {self.kind.name} does not exist any more"
-                )
+                reason = f"the {self.kind.name} does not exist any more"
+                self.record_decision("let-pass", principal, None, reason=reason)
                 return None
-            forms = forms_in(state, self.kind, self.policy_arn, self.boundary_arn)
-            if forms:
-                self.change(client, "tag_{}", name, Tags=[{"Key": RESTORED_TAG, "Value": time_text()}])
-            for form in ("boundary", "managed", "inline"):
-                if form in forms:
-                    self.take_off(client, name, form)
-                    restored.append(form)
-            if "inline" not in forms and state[self.kind.inline]:
-                raise PolicyExecutionError(
-                    f"the inline policy {aws_names.INLINE_POLICY} of {name} is not the guard's, and still denies "
-                    "IAM: look at it, and delete it by hand"
-                )
-            # Users' tag keys have no case.
-            requests = [tag["Key"] for tag in state.get("Tags", ()) if tag["Key"].lower() == REQUEST_TAG]
-            if requests:
-                self.change(client, "untag_{}", name, TagKeys=requests)
+            self.restore(client, name, state, restored)
         except Exception as error:
             self.record_decision("failed", principal, None, reason=str(error), restored=restored)
             return error
@@ -229,6 +215,30 @@ class RestoreIAMAccess(DecidingAction):
         else:
             self.record_decision("let-pass", principal, None, reason="carries no denial of the guard's")
         return {self.kind.name_key: name, "restored": restored}
+
+    def restore(self, client, name, state, restored):
+        """Take off all forms of the guard's denial, and the tag that asked for it.
+
+        :param state: what the principal carries, as :func:`state_of` tells it
+        :param restored: a list that is told of every form that was taken off
+        :raises PolicyExecutionError: if an inline policy stays that is not the guard's
+        """
+        forms = forms_in(state, self.kind, self.policy_arn, self.boundary_arn)
+        if forms:
+            self.change(client, "tag_{}", name, Tags=[{"Key": RESTORED_TAG, "Value": time_text()}])
+        for form in ("boundary", "managed", "inline"):
+            if form in forms:
+                self.take_off(client, name, form)
+                restored.append(form)
+        if "inline" not in forms and state[self.kind.inline]:
+            raise PolicyExecutionError(
+                f"the inline policy {aws_names.INLINE_POLICY} of {name} is not the guard's, and still denies "
+                "IAM: read it, and delete it by hand"
+            )
+        # Users' tag keys have no case.
+        requests = [tag["Key"] for tag in state.get("Tags", ()) if tag["Key"].lower() == REQUEST_TAG]
+        if requests:
+            self.change(client, "untag_{}", name, TagKeys=requests)
 
     def take_off(self, client, name, form):
         """Take off one form of the denial; one that is gone already is no failure."""

@@ -133,7 +133,9 @@ class RevokeIAMAccess(DecidingAction):
         """
         client, event = iam(self.manager), IAMEvent.of(event)
         self.ladder.managed_policies.forget_changed(event)
-        return self.try_all(resources, lambda one: self.try_to_revoke(client, one, event), "deny IAM to")
+        return self.try_all(
+            resources, lambda principal: self.try_to_revoke(client, principal, event), "deny IAM to"
+        )
 
     def try_to_revoke(self, client, principal, event=None):
         """Deny one principal IAM, and log what came of it.
