@@ -146,13 +146,12 @@ def missing_roles(elements, pins):
 
 
 def trusted_roles(policy, before, pins):
-    """Warnings of roles that the deployed function does not know by this id."""
+    """A warning of the roles that the deployed function does not know by their ids."""
     client, known = iam(policy.resource_manager), set(before.get("roles", {}).values())
     new = {name: role_id for name, role_id in pins["roles"].items() if role_id not in known}
     created = {name: ROLE.by_name(client, name)["CreateDate"] for name in new}
-    return [
-        f"newly trusted: {name} ({id_}, created {created[name]:%Y-%m-%d %H:%M})" for name, id_ in new.items()
-    ]
+    roles = [f"{name} ({role_id}, created {created[name]:%Y-%m-%d %H:%M})" for name, role_id in new.items()]
+    return [f"newly trusted roles: {', '.join(roles)}"] if roles else []
 
 
 def summary(policy, name, observes, observed, pins):
