@@ -260,7 +260,7 @@ def test_deploying_again_changes_nothing(sandbox, compiled, tmp_path):
 
 
 def test_the_archive_depends_on_the_files_alone(tmp_path):
-    """It is the same from another folder, with other settings, in another process; and in its own order."""
+    """It is the same from another folder, in another process, and with what else lies in the plugin's folder."""
     for package in ("c7n", "c7n_iamguard"):
         source = Path(sys.modules[package].__path__[0])
         for file in source.rglob("*"):
@@ -268,6 +268,10 @@ def test_the_archive_depends_on_the_files_alone(tmp_path):
                 target = tmp_path / package / file.relative_to(source)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
+    own = tmp_path / "c7n_iamguard"
+    for stranger in (own / ".env", own / "iam" / "library.so"):
+        stranger.write_text("SECRET=1")
+    (own / "linked.py").symlink_to(__file__)
     libraries = Path(sys.modules["boto3"].__path__[0]).parent
     environ = {
         "PYTHONPATH": os.pathsep.join([str(tmp_path), str(libraries)]),

@@ -19,7 +19,10 @@ import logging
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from functools import cache
+from importlib import metadata
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -74,6 +77,7 @@ def pack(packages, runtime):
     with TemporaryDirectory() as folder:
         code = Path(folder).resolve() / "code"
         custodian_archive(packages).close().get_reader().extractall(code)
+        leave_out_strangers(code)
         if sys.implementation.cache_tag == runtime.replace("python", "cpython-").replace(".", ""):
             compile_sources(code)
         else:
@@ -87,6 +91,22 @@ def pack(packages, runtime):
         for name in sorted(path.relative_to(code).as_posix() for path in code.rglob("*") if path.is_file()):
             archive.add_file(code / name, name)
     return archive.close().get_bytes()
+
+
+def leave_out_strangers(code):
+    """Delete from the copied plugin what is no source of its own: keys, libraries, links, files that somebody left.
+
+    The distribution lists the sources; that of an editable install lists none, and all count.
+    """
+    package = Path(__file__).parents[1]
+    sources = {path for path in package.rglob("*.py") if not path.is_symlink()}
+    names = {path.relative_to(package.parent).as_posix() for path in sources}
+    with suppress(PackageNotFoundError):
+        listed = {file.as_posix() for file in metadata.files("c7n-iamguard") or ()}
+        names = names & listed or names
+    for path in (code / package.name).rglob("*"):
+        if path.is_file() and path.relative_to(code).as_posix() not in names:
+            path.unlink()
 
 
 def compile_sources(folder):
