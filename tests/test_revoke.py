@@ -247,6 +247,6 @@ def test_every_user_is_tried_before_the_failure_is_raised(in_process, user, sand
     sandbox.faults.append(Fault("iam:AttachUserPolicy", "AccessDenied", 403, times=1))
     (action,) = policy.resource_manager.actions
     with pytest.raises(PolicyExecutionError, match=r"policy:a-policy could not deny IAM to 1 of 2 users"):
-        action.process([{"UserName": "first"}, {"UserName": "second"}], event={})
+        action.process([{"UserName": "first"}, {"UserName": "second"}])
     sandbox.faults.clear()
     assert sorted([revoked(sandbox, "first"), revoked(sandbox, "second")]) == [[], ["managed"]]
