@@ -16,6 +16,7 @@ from c7n_iamguard.settings import GROUP_NAME
 ROOT = Path(__file__).parent.parent
 POLICY = ROOT / "policies" / "revoke-unintended-iam-access.yml"
 ROLES_POLICY = ROOT / "policies" / "revoke-unintended-iam-access-of-roles.yml"
+CONTAIN_ROLE = "role: iam-guard-contain"
 FILTER = "admin-group-member"
 GROUPS = ["admins"]  # if the policy file names none
 #: Lines of custodian that tell no reason.
@@ -54,6 +55,13 @@ def with_admin_roles(policy, roles, folder):
     copy = Path(folder) / Path(policy).name
     copy.write_text(yaml.safe_dump(data, sort_keys=False))
     return copy
+
+
+def deploy_stacks(sandbox, policies):
+    """Create the stacks that policy files need."""
+    sandbox.deploy()
+    if any(CONTAIN_ROLE in Path(policy).read_text() for policy in policies):
+        sandbox.deploy(ROOT / "deploy" / "contain.yml", "iam-guard-contain")
 
 
 def deploy(sandbox, policy=POLICY, show=lambda line: None):
