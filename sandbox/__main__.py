@@ -33,6 +33,7 @@ def parser():
     replaying.add_argument(
         "--calls", action="store_true", help="print the calls that led to each decision as well"
     )
+    replaying.add_argument("--report", type=Path, metavar="FILE", help="write a page for the browser")
     replaying.add_argument(
         "--admin", nargs="*", action="extend", default=[], metavar="NAME", help="users in the admin group"
     )
@@ -80,7 +81,13 @@ def run(options):
             return serve.run(options.port)
         policies = options.policy or [POLICY, *([] if options.admin_role is None else [ROLES_POLICY])]
         return replay.run(
-            options.files, options.admin, options.json, policies, options.admin_role or (), options.calls
+            options.files,
+            options.admin,
+            options.json,
+            policies,
+            options.admin_role or (),
+            options.calls,
+            options.report,
         )
     except DeploymentFailed as failure:
         print(f"{options.command}: the guard was not deployed: {failure}", file=sys.stderr)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from moto.utilities.utils import get_partition
 
 from c7n_iamguard import event as plugin
-from sandbox import cloudtrail
+from sandbox import cloudtrail, elements
 from sandbox.logs import is_envelope, record_of
 from sandbox.server import ACCOUNT
 
@@ -62,10 +62,20 @@ class Call:
         return text_in(dict_in(self.detail, "userIdentity"), "invokedBy") or None
 
     @property
+    def source(self):
+        """From where and with what the call was made."""
+        return f"{text_in(self.detail, 'sourceIPAddress')} {text_in(self.detail, 'userAgent')[:120]}".strip()
+
+    @property
     def is_about_self(self):
-        """Whether a user called about nobody but themselves."""
-        named = text_in(dict_in(self.detail, "requestParameters"), "userName")
-        return self.who is not None and self.who.kind == "user" and named.lower() in ("", self.key[1])
+        """Whether a user called about nobody but themselves: IAM takes no name for the caller's own."""
+        if self.who is None or self.who.kind != "user":
+            return False
+        named = text_in(dict_in(self.detail, "requestParameters"), "userName").lower()
+        shape = getattr(elements.operation_of("iam", self.name), "input_shape", None)
+        can_be_another = shape is not None and "UserName" in shape.members
+        unnamed = not named and not self.error  # a call that was denied tells no parameters
+        return self.name == "ChangePassword" or (can_be_another and (named == self.key[1] or unnamed))
 
     @property
     def partition(self):

@@ -5,6 +5,7 @@ The logs' calls to IAM are kept on the disk until they are replayed, and only th
 
 import json
 import sqlite3
+import sys
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from moto.iam.models import iam_backends
 from moto.utilities.utils import get_partition
 
 from c7n_iamguard.aws_names import SERVICE_LINKED_PATH
-from sandbox import callers, cloudtrail, eventbridge, guard, logs
+from sandbox import callers, cloudtrail, eventbridge, guard, logs, report
 from sandbox.rows import (
     NOT_DELIVERED,
     READS,
@@ -315,7 +316,16 @@ def deliver(sandbox, call, people, row):
         decision, why = NOT_DELIVERED, why_not_delivered(call)
         row.decide(decision, why=why)
     row.decided.append(
-        Decided(call.time, call.name, decision, why, call.error, call.is_about_self, call.invoked_by)
+        Decided(
+            sys.intern(call.time),
+            sys.intern(call.name),
+            decision,
+            why,
+            call.error,
+            sys.intern(call.source),
+            call.is_about_self,
+            call.invoked_by,
+        )
     )
 
 
@@ -332,7 +342,9 @@ def why_not_delivered(call):
     return ROLES_NOT_JUDGED if call.who.kind == "role" else "the policy's rule leaves it out"
 
 
-def run(paths, admins=(), as_json=False, policies=(guard.POLICY,), admin_roles=(), with_calls=False):
+def run(
+    paths, admins=(), as_json=False, policies=(guard.POLICY,), admin_roles=(), with_calls=False, page=None
+):
     """Replay log files and print a row per caller.
 
     :param paths: files, folders and patterns
@@ -341,6 +353,7 @@ def run(paths, admins=(), as_json=False, policies=(guard.POLICY,), admin_roles=(
     :param policies: the policy files that are deployed
     :param admin_roles: the roles that are meant to use IAM, beside those in the policy files
     :param with_calls: print the calls that led to each decision as well
+    :param page: the file to write a page for the browser to
     :returns: the exit status: 0; 1 if something could not be read or judged; 2 if a path stands for no file
     """
     try:
@@ -366,6 +379,9 @@ def run(paths, admins=(), as_json=False, policies=(guard.POLICY,), admin_roles=(
         print_json(rows, with_calls)
     elif rows or not bad:
         print_table(rows, with_calls)
+    if page:
+        report.write(page, rows, bad)
+        progress(f"replay: wrote {page}")
     failed = [row for row in rows if row.failure]
     for row in failed:
         progress(f"replay: the function failed on an event of {printable(f'{row.caller}: {row.failure}')}")

@@ -37,6 +37,7 @@ class Decided:
     decision: str | None
     why: str | None = None
     error: str | None = None
+    source: str = ""
     about_self: bool = False
     invoked_by: str | None = None
 
@@ -142,7 +143,7 @@ def leading(row):
 def verdict(rows):
     """What rows come to, as sentences."""
     revoked, observed, immune = (sum(row.strongest == decision for row in rows) for decision in SETTLED)
-    yield f"The guard would have revoked IAM access of {revoked} of these {len(rows)} callers."
+    yield f"The guard would have revoked IAM access of {revoked} of these {counted(len(rows), 'caller')}."
     if observed:
         yield f"It would have logged would-revoke for {observed}, and denied them nothing: observe is true."
     if immune:
@@ -152,17 +153,22 @@ def verdict(rows):
             sum(any(call.decision in kinds for call in row.decided) for row in rows)
             for kinds in (CONTAINED[:2], CONTAINED[2:])
         )
-        yield f"It would have taken back calls of {taken} callers, and left calls of {left} to a person."
+        yield f"It would have taken back calls of {counted(taken, 'caller')}, and left calls of {left} to a person."
     calls = [call for row in rows for call in row.decided if call.decision == UNREADABLE]
     if calls:
         callers = sum(any(call.decision == UNREADABLE for call in row.decided) for row in rows)
-        yield f"It could not judge {len(calls)} calls of {callers} callers: their records do not say who called."
+        of = f"{counted(len(calls), 'call')} of {counted(callers, 'caller')}"
+        yield f"It could not judge {of}: the records do not say who called."
     if any(row.why == ROLES_NOT_JUDGED for row in rows):
         names = 'ROLES="NAME …", or --admin-role NAME …'
         yield f"Roles are judged once you say which are meant to use IAM: {names}"
 
 
 ROLES_NOT_JUDGED = "roles are not judged yet"
+
+
+def counted(number, noun):
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def printable(text):

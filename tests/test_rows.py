@@ -110,14 +110,14 @@ def with_calls(*decisions, why=None):
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        (row_of("revoked", failed=True), "revoked IAM access of 1 of these 1 callers"),
+        (row_of("revoked", failed=True), "revoked IAM access of 1 of these 1 caller"),
         (row_of("would-revoke"), "would-revoke for 1"),
         (row_of("cannot-revoke"), "could not have revoked 1"),
         (
             with_calls("contained", "left", "left"),
-            "taken back calls of 1 callers, and left calls of 1 to a person",
+            "taken back calls of 1 caller, and left calls of 1 to a person",
         ),
-        (with_calls("let-pass", "unreadable", "unreadable"), "could not judge 2 calls of 1 callers"),
+        (with_calls("let-pass", "unreadable", "unreadable"), "could not judge 2 calls of 1 caller:"),
         (with_calls("not-delivered", why="roles are not judged yet"), "Roles are judged once you say"),
     ],
 )
