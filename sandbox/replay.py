@@ -1,14 +1,9 @@
-"""``python -m sandbox replay``: what would the guard have done with these CloudTrail logs?
-
-The logs' calls to IAM are kept on the disk until they are replayed, and only their callers in memory.
-"""
+"""``python -m sandbox replay``: what would the guard have done with these CloudTrail logs?"""
 
 import json
-import sqlite3
 import sys
-import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from tempfile import TemporaryDirectory
 
@@ -16,7 +11,9 @@ from moto.iam.models import iam_backends
 from moto.utilities.utils import get_partition
 
 from c7n_iamguard.aws_names import SERVICE_LINKED_PATH
-from sandbox import callers, cloudtrail, eventbridge, guard, logs, report
+from sandbox import cloudtrail, eventbridge, guard, logs, report
+from sandbox.calls import Progress, load
+from sandbox.effects import TRUSTS_NOBODY, carry_out
 from sandbox.rows import (
     NOT_DELIVERED,
     READS,
@@ -29,110 +26,10 @@ from sandbox.rows import (
     printable,
     progress,
 )
-from sandbox.server import ACCOUNT, Sandbox
+from sandbox.server import Sandbox
 
-PROGRESS_SECONDS = 5
 #: What of moto's IAM is put back before the next account.
 KEPT = ("users", "groups", "roles", "managed_policies")
-
-
-# Reading
-
-
-class Calls:
-    """The calls to IAM of all logs, on the disk; their callers, in memory."""
-
-    def __init__(self):
-        self.disk = sqlite3.connect("")  # a file of its own, which nobody else sees and which goes by itself
-        self.disk.execute("create table calls (account text, time text, entry text)")
-        self.disk.execute("create index by_account on calls (account, time)")
-        self.accounts = {}
-
-    def add(self, entry):
-        """Keep an entry of a log."""
-        call = callers.call_of(entry)
-        if call.account:
-            self.accounts.setdefault(call.account, Account(call.account)).add(call)
-        row = (call.account, call.time, json.dumps(entry))
-        self.disk.execute("insert into calls values (?, ?, ?)", row)
-
-    def settle(self):
-        """Lay the calls that name no account to the first account that is named."""
-        first = next(iter(self.accounts), ACCOUNT)
-        for (text,) in self.disk.execute("select entry from calls where account is null"):
-            found = self.accounts.setdefault(first, Account(first))
-            found.add(callers.call_of(json.loads(text), first))
-        self.disk.execute("update calls set account = ? where account is null", (first,))
-
-    def of(self, account):
-        """The calls of an account, in the order of their times."""
-        query = "select entry from calls where account = ? order by time, rowid"
-        for (text,) in self.disk.execute(query, (account,)):
-            yield callers.call_of(json.loads(text), account)
-
-
-@dataclass
-class Account:
-    """What the logs tell of an account.
-
-    :param principals: its users and roles who called IAM, by kind and name in lower case
-    :param partitions: the partitions that calls name: those of users and roles, and those of regions
-    :param roles: the names of the roles that have an id, in lower case, by the id
-    """
-
-    id: str
-    calls: int = 0
-    principals: dict = field(default_factory=dict)
-    partitions: tuple = (None, None)
-    roles: dict = field(default_factory=dict)
-
-    def add(self, call):
-        self.calls += 1
-        if call.who:
-            self.principals.setdefault(call.key, call.who)
-            if call.who.kind == "role" and call.who.id:
-                self.roles.setdefault(call.who.id, set()).add(call.key[1])
-        if None in self.partitions:
-            named, by_region = self.partitions
-            named = named or (call.partition if call.who else None)
-            self.partitions = (named, by_region or call.partition)
-
-    @property
-    def region(self):
-        """The region in which EventBridge gets IAM's events, in the partition that the calls are of."""
-        named, by_region = self.partitions
-        return cloudtrail.IAM_REGION.get(named or by_region, cloudtrail.IAM_REGION["aws"])
-
-
-def load(paths):
-    """Read all files.
-
-    :returns: :class:`Calls`, and a line for each file that could not be read, or not wholly
-    :raises logs.NoFile: if a path stands for no file; its text has a line for each
-    """
-    files, missing = [], []
-    for path in paths:
-        try:
-            files += logs.files(path)
-        except logs.NoFile as reason:
-            missing.append(f"{path}: {reason}")
-    if missing:
-        raise logs.NoFile("\n".join(f"replay: {printable(line)}" for line in missing))
-    calls, bad, say, skipped, found = Calls(), [], Progress(), [], 0
-    for number, (file, in_folder) in enumerate(files, 1):
-        for name, entry in logs.read(file):
-            if not isinstance(entry, logs.NotALog):
-                calls.add(entry)
-                found += 1
-            elif isinstance(entry, logs.OtherJSON) and (in_folder or name != file):
-                skipped.append(name)
-            else:
-                bad.append(f"{name}: {entry}")
-        say(f"read {number} of {len(files)} files, {found} calls to IAM")
-    if skipped:
-        progress(f"replay: skipped {len(skipped)} files without CloudTrail records, such as {skipped[0]}")
-    calls.settle()
-    return calls, bad
 
 
 # Who is meant to use IAM
@@ -192,8 +89,8 @@ def is_pattern(role):
 def replay(accounts, calls, roles, meant, policies):
     """The calls of accounts that can share a deployment, through the guard in a sandbox of the first of them.
 
-    :param accounts: each :class:`Account`
-    :param calls: all :class:`Calls`
+    :param accounts: each :class:`~sandbox.calls.Account`
+    :param calls: all :class:`~sandbox.calls.Calls`
     :param roles: the roles that the policies name in these accounts, beside their own
     :param meant: :class:`Meant`
     :returns: a :class:`Row` per caller
@@ -207,6 +104,7 @@ def replay(accounts, calls, roles, meant, policies):
         if roles:
             policies = [guard.with_admin_roles(policy, roles, folder) for policy in policies]
         guard.deploy_policies(sandbox, policies)
+        contains = guard.contains(policies)
         people.keep()
         for account in accounts:
             people.create(account, meant.users)
@@ -214,7 +112,7 @@ def replay(accounts, calls, roles, meant, policies):
             for number, call in enumerate(calls.of(account.id), 1):
                 key = (call.caller, call.type)
                 row = found.setdefault(key, Row(account.id, *key))
-                deliver(sandbox, call, people, row)
+                deliver(sandbox, call, people, row, contains)
                 sandbox.calls.clear()  # the guard's own calls, which the sandbox notes for tests
                 sandbox.pending.clear()
                 sandbox.history.clear()
@@ -250,7 +148,7 @@ class People:
                     listed.discard(name)
 
     def create_role(self, who):
-        return self.backend.create_role(who.name, "{}", who.path or "/", None, "", [], None)
+        return self.backend.create_role(who.name, TRUSTS_NOBODY, who.path or "/", None, "", [], None)
 
     def keep(self):
         """Keep what there is, which is the same for all accounts."""
@@ -291,11 +189,13 @@ class People:
         return made.id
 
 
-def deliver(sandbox, call, people, row):
+def deliver(sandbox, call, people, row, contains=False):
     """Hand one call's event to EventBridge, and note in its caller's row what it led to.
 
     The event comes as if the call were made now: the guard looks twice at the caller of an event that is old,
     and the log's events were new in their time.
+
+    :param contains: whether calls are taken back, so that what they gave has to be there
     """
     row.calls += 1
     event = {**call.event, "detail": dict(call.detail)}
@@ -310,7 +210,10 @@ def deliver(sandbox, call, people, row):
         row.decide(decision, why=why)
     elif row.settled:
         row.delivered += bool(eventbridge.targets(event, sandbox.account, sandbox.region))
-    elif invocations := sandbox.deliver(event, region=sandbox.region):
+    elif invocations := sandbox.deliver(
+        carry_out(sandbox, people.backend, event, call.who) if contains and call.who else event,
+        region=sandbox.region,
+    ):
         decision, why = row.add(invocations, call.who.kind if call.who else None)
     else:
         decision, why = NOT_DELIVERED, why_not_delivered(call)
@@ -389,15 +292,3 @@ def run(
         progress(f"replay: {printable(line)}")
     unjudged = any(call.decision == UNREADABLE for row in rows for call in row.decided)
     return 1 if failed or bad or unjudged else 0
-
-
-class Progress:
-    """Says how far a long run is, every few seconds."""
-
-    def __init__(self):
-        self.next = time.monotonic() + PROGRESS_SECONDS
-
-    def __call__(self, line):
-        if time.monotonic() >= self.next:
-            self.next = time.monotonic() + PROGRESS_SECONDS
-            progress(f"replay: {line}")

@@ -11,7 +11,7 @@ import zipfile
 import pytest
 from records import lines, record, user, written
 
-from sandbox import cloudtrail, logs, replay
+from sandbox import calls, cloudtrail, logs, replay
 from sandbox.__main__ import main
 from sandbox.rows import Row
 
@@ -292,7 +292,7 @@ def test_a_log_is_read_from_a_pipe(no_sandbox, capsys):
 
 def test_a_long_reading_says_how_far_it_is(tmp_path, no_sandbox, monkeypatch, capsys):
     """While files are read, stderr tells of files and calls."""
-    monkeypatch.setattr(replay, "PROGRESS_SECONDS", 0)
+    monkeypatch.setattr(calls, "PROGRESS_SECONDS", 0)
     log = json.dumps({"Records": [record(user("bob"), "PutObject", "s3")]})
     assert main(["replay", str(written(tmp_path / "log", log))]) == 0
     assert "read 1 of 1 files, 0 calls to IAM" in capsys.readouterr().err
