@@ -27,6 +27,7 @@ def account_of(*records):
     [
         ({"arn": f"arn:aws-cn:iam::{ACCOUNT}:user/li"}, "cn-north-1"),
         ({"arn": f"arn:aws-us-gov:iam::{ACCOUNT}:user/sam"}, "us-gov-west-1"),
+        ({"arn": f"arn:aws-eusc:iam::{ACCOUNT}:user/eva"}, "eusc-de-east-1"),
         ({"arn": f"arn:aws:iam::{ACCOUNT}:user/bob"}, "us-east-1"),
     ],
 )

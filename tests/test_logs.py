@@ -9,6 +9,7 @@ import tracemalloc
 import zipfile
 
 import pytest
+from helpers import ROOT
 from records import lines, record, user, written
 
 from sandbox import calls, cloudtrail, logs, replay
@@ -229,6 +230,12 @@ def test_a_bucket_is_copied_first(capsys, no_sandbox):
     """An address of S3 gets the command that copies it: nothing here calls AWS."""
     assert main(["replay", "s3://trail/AWSLogs"]) == 2
     assert "`aws s3 sync s3://trail/AWSLogs logs`" in capsys.readouterr().err
+
+
+def test_the_commands_that_get_logs_stand_in_the_docs():
+    """People find the same two commands in the docs and in the sentence that they get."""
+    page = (ROOT / "docs" / "replay.md").read_text()
+    assert f"```sh\n{logs.SYNC}\n{logs.LOOKUP}\n```" in page
 
 
 def test_a_dangling_link_is_no_such_file(tmp_path, capsys, no_sandbox):

@@ -219,7 +219,8 @@ def test_roles_are_judged_where_somebody_says_which_are_meant_to_use_iam(tmp_pat
             for name, path in (("ci", "/a/"), ("app", "/a/"), ("pipeline", "/b/"), (SSO, SSO_PATH))
         )
         + lines([record(elsewhere(role("pipeline", path="/b/", unique_id="AROAOTHER")), account=OTHER)])
-        + lines([record(elsewhere(role("ci", unique_id="AROAOTHERCI")), account=OTHER)]),
+        + lines([record(elsewhere(role("ci", unique_id="AROAOTHERCI")), account=OTHER)])
+        + lines([record(masked(role("veiled")))]),
     )
     command = [sys.executable, "-m", "sandbox", "replay", "--json", log, "--admin-role", "CI,gone"]
     command += ["AWSReservedSSO_Operators_*", f"arn:aws:iam::{ACCOUNT}:role/b/pipeline"]
@@ -228,6 +229,7 @@ def test_roles_are_judged_where_somebody_says_which_are_meant_to_use_iam(tmp_pat
     assert {(row["account"], row["caller"]): row["decision"] for row in rows} == {
         (ACCOUNT, "ci/ci"): "let-pass",
         (ACCOUNT, "app/ci"): "would-revoke",
+        (ACCOUNT, "veiled/ci"): "would-revoke",
         (ACCOUNT, "pipeline/ci"): "let-pass",
         (ACCOUNT, f"{SSO}/ci"): "let-pass",
         (OTHER, "pipeline/ci"): "would-revoke",
