@@ -10,15 +10,15 @@ PURE := $(addprefix c7n_iamguard/,event.py iam/policy_documents.py $(addprefix a
 TEMPLATES := $(shell grep -l AWSTemplateFormatVersion deploy/*.yml)
 
 # Make itself takes any name, and `make demo events=…` would run the demo as if nothing had been said.
-KNOWN := PYTHON EVENTS ADMINS ROLES
+KNOWN := PYTHON EVENTS ADMINS ROLES REPORT
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
 UNKNOWN := $(filter-out $(KNOWN) MAKEFLAGS SHELL -%,$(GIVEN))
 ifneq ($(UNKNOWN),)
 $(error There is no variable $(firstword $(UNKNOWN)). There are $(KNOWN), in capitals)
 endif
-ifneq ($(ADMINS)$(ROLES),)
+ifneq ($(ADMINS)$(ROLES)$(REPORT),)
 ifeq ($(EVENTS),)
-$(error ADMINS and ROLES need EVENTS: make demo EVENTS="FILE …" ADMINS="NAME …" ROLES="NAME …")
+$(error ADMINS, ROLES and REPORT need EVENTS: make demo EVENTS="FILE …" ADMINS="NAME …" ROLES="NAME …" REPORT=report.html)
 endif
 endif
 
@@ -29,9 +29,9 @@ help: ## Say what there is
 $(READY): FORCE
 	@.ci/venv $(VENV) $(PYTHON) $(PROJECT)
 
-demo: $(READY) ## The main job on the embedded AWS account; with EVENTS="FILE …" ADMINS="NAME …" ROLES="NAME …": on your logs
+demo: $(READY) ## The main job on the embedded AWS account; with EVENTS="FILE …" ADMINS="NAME …" ROLES="NAME …" REPORT=report.html: on your logs
 ifneq ($(EVENTS),)
-	@set -f; $(BIN)/python -m sandbox replay $(EVENTS) $(if $(ADMINS),--admin $(ADMINS)) $(if $(ROLES),--admin-role $(ROLES))
+	@set -f; $(BIN)/python -m sandbox replay $(EVENTS) $(if $(ADMINS),--admin $(ADMINS)) $(if $(ROLES),--admin-role $(ROLES)) $(if $(REPORT),--report $(REPORT))
 else
 	@$(BIN)/python -m sandbox demo
 endif

@@ -27,9 +27,13 @@ def parser():
     )
     replaying = parsers["replay"]
     replaying.add_argument(
-        "files", nargs="+", metavar="FILE", help="CloudTrail logs or EventBridge events; a folder of them"
+        "files", nargs="+", metavar="FILE", help="files of any kind with CloudTrail records; a folder of them"
     )
     replaying.add_argument("--json", action="store_true", help="print one JSON object per caller")
+    replaying.add_argument(
+        "--calls", action="store_true", help="print the calls that led to each decision as well"
+    )
+    replaying.add_argument("--report", type=Path, metavar="FILE", help="write a page for the browser")
     replaying.add_argument(
         "--admin", nargs="*", action="extend", default=[], metavar="NAME", help="users in the admin group"
     )
@@ -76,7 +80,15 @@ def run(options):
         if options.command == "serve":
             return serve.run(options.port)
         policies = options.policy or [POLICY, *([] if options.admin_role is None else [ROLES_POLICY])]
-        return replay.run(options.files, options.admin, options.json, policies, options.admin_role or ())
+        return replay.run(
+            options.files,
+            options.admin,
+            options.json,
+            policies,
+            options.admin_role or (),
+            options.calls,
+            options.report,
+        )
     except DeploymentFailed as failure:
         print(f"{options.command}: the guard was not deployed: {failure}", file=sys.stderr)
         return 1

@@ -5,95 +5,173 @@ from dataclasses import dataclass
 
 from moto.utilities.utils import get_partition
 
-from sandbox import cloudtrail
+from c7n_iamguard import event as plugin
+from sandbox import cloudtrail, elements
 from sandbox.logs import is_envelope, record_of
 from sandbox.server import ACCOUNT
 
-IAM = "iam.amazonaws.com"
 NOBODY = "?"
-ARN = re.compile(
-    r"arn:(?P<partition>[\w-]+):iam::(?P<account>[0-9]{12})"
-    r":(?P<kind>user|role)(?P<path>/[!-~]+/|/)(?P<name>[\w+=,.@-]+)",
-    re.ASCII,
-)
-#: Callers who are a user or a role, and whether it is the session's issuer that describes them.
-SESSIONS = {"IAMUser": False, "FederatedUser": True, "AssumedRole": True}
-
-
-@dataclass
-class Principal:
-    """An IAM user or role of the log's account, as the log has it."""
-
-    kind: str
-    name: str
-    path: str
-    id: str | None
-    partition: str
+#: An ARN up to its account, and what comes after that.
+ARN = re.compile(r"(arn:[\w-]+:\w+::)([^:]*)(:.+)", re.ASCII)
+MASKED = re.compile(r"[^:]*[^\w:][^:]*")
 
 
 @dataclass
 class Call:
     """One call to IAM, out of a log.
 
-    :param event: EventBridge's event of it; None where the log's entry is too broken to make one
-    :param principal: the :class:`Principal` who called, if it is a user or a role of that account
+    :param account: None if the record names none
+    :param event: EventBridge's event of it
+    :param who: the plugin's :class:`~c7n_iamguard.event.Caller`, if it is a user or a role of that account
+    :param problem: why nobody can tell who called; None if the record tells
     """
 
     account: str | None
     caller: str
     type: str
-    event: dict | None = None
-    principal: Principal | None = None
+    event: dict
+    who: plugin.Caller | None = None
+    problem: str | None = None
+
+    @property
+    def detail(self):
+        """The CloudTrail record."""
+        return self.event["detail"]
+
+    @property
+    def key(self):
+        """The kind and the name of the user or role who called; names have no case."""
+        return self.who.kind, self.who.name.lower()
+
+    @property
+    def time(self):
+        return text_in(self.detail, "eventTime")
+
+    @property
+    def name(self):
+        """The call's name."""
+        return text_in(self.detail, "eventName") or NOBODY
+
+    @property
+    def error(self):
+        return text_in(self.detail, "errorCode") or None
+
+    @property
+    def invoked_by(self):
+        """The service that made the call for the caller."""
+        return text_in(dict_in(self.detail, "userIdentity"), "invokedBy") or None
+
+    @property
+    def source(self):
+        """From where and with what the call was made."""
+        return f"{text_in(self.detail, 'sourceIPAddress')} {text_in(self.detail, 'userAgent')[:120]}".strip()
+
+    @property
+    def is_about_self(self):
+        """Whether a user called about nobody but themselves: IAM takes no name for the caller's own."""
+        if self.who is None or self.who.kind != "user":
+            return False
+        named = text_in(dict_in(self.detail, "requestParameters"), "userName").lower()
+        shape = getattr(elements.operation_of("iam", self.name), "input_shape", None)
+        can_be_another = shape is not None and "UserName" in shape.members
+        unnamed = not named and not self.error  # a call that was denied tells no parameters
+        return self.name == "ChangePassword" or (can_be_another and (named == self.key[1] or unnamed))
+
+    @property
+    def partition(self):
+        """The partition that a call tells of, by its caller or its region; None if it tells of none."""
+        if self.who and self.who.arn:
+            return self.who.arn.split(":")[1]
+        region = text_in(self.detail, "awsRegion")
+        return get_partition(region) if region else None
+
+    def identity_with(self, unique_id):
+        """CloudTrail's userIdentity, as if the user or role had this id."""
+        identity = self.detail["userIdentity"]
+        if self.type == "IAMUser":
+            return {**identity, "principalId": unique_id}
+        if issuer := issuer_of(identity):
+            context = {**identity["sessionContext"], "sessionIssuer": {**issuer, "principalId": unique_id}}
+            identity = {**identity, "sessionContext": context}
+        if self.who.kind == "role":
+            session = self.who.session or text_in(identity, "arn").rpartition("/")[2]
+            identity = {**identity, "principalId": f"{unique_id}:{session}"}
+        return identity
 
 
-def is_call_to_iam(record):
-    """Whether a record is about IAM. One that does not tell is counted, so that it shows."""
-    source = record.get("eventSource") if isinstance(record, dict) else None
-    if isinstance(source, str):
-        return source == IAM
-    return not (isinstance(record, dict) and record.get("eventCategory") == "Insight")
+def call_of(entry, account=None):
+    """The :class:`Call` of an entry.
 
+    Account ids that are masked, or that are another one's in the envelope, become that of the record: somebody
+    who calls IAM calls that of their own account. A masked unique id is left out.
 
-def call_of(entry):
-    """The :class:`Call` of an entry."""
-    record = record_of(entry)
-    if not isinstance(record, dict):
-        return Call(None, NOBODY, NOBODY)
+    :param account: the account of a record that names none
+    """
+    record = dict(record_of(entry))
+    named = account_of(entry, record)
+    account = named or account
+    stand_in = account or ACCOUNT
+    if "recipientAccountId" in record:
+        record["recipientAccountId"] = stand_in
+    if isinstance(record.get("userIdentity"), dict):
+        record["userIdentity"] = unmasked(record["userIdentity"], stand_in)
+    envelope = entry if is_envelope(entry) else envelope_of(record)
+    event = {**envelope, "account": stand_in, "detail": record}
     identity = dict_in(record, "userIdentity")
-    owner, principal = principal_of(record)
-    owners = (
-        entry.get("account") if is_envelope(entry) else None,
+    try:
+        who, problem = plugin.caller(event), None
+        if who.account not in (None, stand_in):
+            who, problem = (
+                None,
+                f"the caller is of account {who.account}, and the call was made in {stand_in}",
+            )
+    except plugin.MalformedEvent as error:
+        who, problem = None, str(error)
+    who = who if who and who.kind else None
+    kind = text_in(identity, "type") or NOBODY
+    return Call(account, label(identity, who), kind, event, who, problem)
+
+
+def account_of(entry, record):
+    """The account whose IAM was called; None if nothing in the record is the id of one."""
+    identity = dict_in(record, "userIdentity")
+    arns = [ARN.fullmatch(text_in(one, "arn")) for one in (identity, issuer_of(identity))]
+    named = (
         record.get("recipientAccountId"),
         identity.get("accountId"),
-        owner,
+        *(arn[2] for arn in arns if arn),
+        entry.get("account") if is_envelope(entry) else None,
     )
-    account = next((found for found in owners if is_account(found)), None)
-    if account != owner:
-        principal = None
-    kind = text_in(identity, "type") or NOBODY
-    return Call(account, label(identity, principal), kind, event_of(entry, account or ACCOUNT), principal)
+    return next((str(one) for one in named if is_account(one)), None)
 
 
-def principal_of(record):
-    """The user or role who made a call.
+def unmasked(identity, account):
+    """CloudTrail's userIdentity, with an account for each that is masked, and without unique ids that are."""
+    found = {key: value for key, value in identity.items() if key != "principalId" or not is_masked(value)}
+    if "accountId" in found and not is_account(found["accountId"]):
+        found["accountId"] = account
+    arn = ARN.fullmatch(text_in(found, "arn"))
+    if arn and not is_account(arn[2]):
+        found["arn"] = arn[1] + account + arn[3]
+    if issuer := issuer_of(found):
+        if len(found) < len(identity):
+            issuer = {key: value for key, value in issuer.items() if key != "principalId"}
+        found["sessionContext"] = {**found["sessionContext"], "sessionIssuer": unmasked(issuer, account)}
+    return found
 
-    :returns: the account that owns it, and the :class:`Principal`; None and None for all other callers
-    """
-    identity = dict_in(record, "userIdentity")
-    kind = text_in(identity, "type")
-    if SESSIONS.get(kind):
-        identity = dict_in(dict_in(identity, "sessionContext"), "sessionIssuer")
-    parts = ARN.fullmatch(text_in(identity, "arn"))
-    if kind not in SESSIONS or not parts:
-        return None, None
-    unique_id = text_in(identity, "principalId") or None
-    return parts["account"], Principal(
-        parts["kind"], parts["name"], parts["path"], unique_id, parts["partition"]
-    )
+
+def is_masked(unique_id):
+    """Whether somebody has made an id unreadable, such as ``AIDA****``; a session's name comes behind a role's."""
+    return MASKED.fullmatch(str(unique_id).partition(":")[0]) is not None
 
 
 def is_account(value):
-    return isinstance(value, str) and re.fullmatch("[0-9]{12}", value) is not None
+    return re.fullmatch("[0-9]{12}", str(value)) is not None
+
+
+def issuer_of(identity):
+    """What a session is of; empty if it is none."""
+    return dict_in(dict_in(identity, "sessionContext"), "sessionIssuer")
 
 
 def dict_in(parent, key):
@@ -106,13 +184,13 @@ def text_in(parent, key):
     return value if isinstance(value, str) else ""
 
 
-def label(identity, principal=None):
+def label(identity, who=None):
     """What people call a caller: a user's name, role/session, root, the service that called.
 
     :param identity: CloudTrail's userIdentity element
     """
-    if principal and principal.kind == "user":
-        return principal.name
+    if who and who.kind == "user":
+        return who.name
     kind = text_in(identity, "type")
     if kind == "Root":
         return "root"
@@ -123,19 +201,7 @@ def label(identity, principal=None):
     return next(filter(None, (*names, *others)), NOBODY)
 
 
-def event_of(entry, account):
-    """EventBridge's event of an entry: an event as it is, a record in the envelope that it comes in."""
-    if is_envelope(entry):
-        return {**entry, "account": account}
-    if not isinstance(entry.get("eventSource"), str):
-        return None
-    known = {"eventTime": None, "awsRegion": cloudtrail.IAM_REGION["aws"], **entry}
-    return {**cloudtrail.envelope({**known, "recipientAccountId": account}), "detail": entry}
-
-
-def partition_of(call):
-    """The partition that a call tells of, by its caller or its region; None where it tells of none."""
-    if call.principal:
-        return call.principal.partition
-    region = call.event and record_of(call.event).get("awsRegion")
-    return get_partition(region) if isinstance(region, str) and region else None
+def envelope_of(record):
+    """What EventBridge wraps a record in."""
+    region = text_in(record, "awsRegion") or cloudtrail.IAM_REGION["aws"]
+    return cloudtrail.envelope({"recipientAccountId": None, "eventTime": None, **record, "awsRegion": region})

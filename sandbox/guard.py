@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 POLICY = ROOT / "policies" / "revoke-unintended-iam-access.yml"
 ROLES_POLICY = ROOT / "policies" / "revoke-unintended-iam-access-of-roles.yml"
 SETTINGS = ROOT / "iam-guard.yml"
+CONTAIN_ROLE = "role: iam-guard-contain"
 #: Lines of custodian that tell no reason.
 SUMMARY = re.compile(r":INFO | had errors while |:ERROR Found \d+ errors")
 
@@ -38,6 +39,18 @@ def settings_with(folder, roles=(), **changes):
     copy = Path(folder) / SETTINGS.name
     copy.write_text(yaml.safe_dump({**settings, **changes}, sort_keys=False))
     return copy
+
+
+def contains(policies):
+    """Whether any of these policy files takes calls back."""
+    return any(CONTAIN_ROLE in Path(policy).read_text() for policy in policies)
+
+
+def deploy_stacks(sandbox, policies):
+    """Create the stacks that policy files need."""
+    sandbox.deploy()
+    if contains(policies):
+        sandbox.deploy(ROOT / "deploy" / "contain.yml", "iam-guard-contain")
 
 
 def deploy(sandbox, policy=POLICY, show=lambda line: None):

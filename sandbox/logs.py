@@ -1,36 +1,67 @@
-"""CloudTrail's logs as files: folders, gzip, log files, JSON lines, EventBridge's envelopes.
+"""Calls to IAM in files of any shape: one search for whole CloudTrail records, wherever a file has them.
 
-Files are read as a stream, so that neither their number nor their size matters for the memory.
+The search needs no shape: it finds IAM's name as an ``eventSource``, and takes the JSON object around it. So a
+record is found in a log file, in a list, behind a time, or as text within other JSON. Files are read as a stream,
+so that neither their number nor their size matters for the memory.
 """
 
+import codecs
 import gzip
-import io
 import json
 import os
 import re
+import tarfile
+import zipfile
 import zlib
+from contextlib import suppress
 from glob import glob
-from pathlib import Path
+from itertools import chain
 
-GZIP = b"\x1f\x8b"
-#: Names of logs in a folder end like this. The reader leaves other files alone.
-SUFFIXES = (".json", ".jsonl", ".ndjson", ".log", ".gz")
-#: A CloudTrail record has at least one of these.
-RECORD_KEYS = {"eventVersion", "eventID", "eventName", "eventSource", "userIdentity"}
-#: A file whose first entries are all no records is no log.
-FIRST_ENTRIES = 1000
-#: How much is read at once, and how long one JSON value may be. CloudTrail's records have up to 256 KB.
-CHUNK = 1 << 20
-LOOKAHEAD = 64
-LONGEST = 1 << 24
+GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
+TAR = slice(257, 262), b"ustar"
+#: Names of logs in a folder or an archive end like this. The reader leaves other files alone.
+SUFFIXES = (".json", ".jsonl", ".ndjson", ".log", ".gz", ".tgz", ".tar", ".zip")
+SYNC = "aws s3 sync s3://BUCKET/PREFIX logs"
+LOOKUP = (
+    "aws cloudtrail lookup-events --region us-east-1 "
+    "--lookup-attributes AttributeKey=EventSource,AttributeValue=iam.amazonaws.com > events.json"
+)
+GET_LOGS = f"copy the logs of your trail with `{SYNC}`, or ask for the last 90 days with `{LOOKUP}`"
+WHOLE_RECORDS = "have lookup-events print CloudTrailEvent, and a query or an export the whole event as JSON"
 
-LIST = re.compile(r'\[|\{\s*"Records"\s*:\s*\[')
-SPACE = re.compile(r"\s*")
+IAM = "iam.amazonaws.com"
+#: The source in a record of IAM, with backslashes if the record is text within JSON.
+CALL_TO_IAM = re.compile(r'eventSource(\\*)"\s*:\s*\\*"iam\.amazonaws\.com')
+LONGEST_KEY = 99
+#: A record of any service. Notifications of S3 look alike, with a source ``aws:s3``.
+ANY_RECORD = re.compile(r'eventSource\\*"\s*:\s*\\*"(?!aws:)')
+OPENING_QUOTE = re.compile(r'(?<!\\)"')
+BEFORE_DETAIL = re.compile(r'"detail"\s*:\s*$')
+#: A whole record has the first two of these, and one of the others; Insights name a source and a call, too.
+RECORD_KEYS, MORE_KEYS = (
+    {"eventSource", "eventName"},
+    {"eventVersion", "eventID", "eventTime", "userIdentity"},
+)
+#: How much is read at once, and how long a record may be, with what it is wrapped in.
+CHUNK = LONGEST = 1 << 20
 DECODER = json.JSONDecoder()
 
 
 class NotALog(ValueError):
-    """A file that is no CloudTrail log. Its text says why."""
+    """A file that is no CloudTrail log, or not wholly one. Its text says why."""
+
+
+#: What reading a file may end in; zipfile has a RuntimeError for what is encrypted.
+UNREADABLE = (
+    NotALog,
+    UnicodeError,
+    OSError,
+    EOFError,
+    zlib.error,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    RuntimeError,
+)
 
 
 class NoFile(ValueError):
@@ -38,15 +69,17 @@ class NoFile(ValueError):
 
 
 class OtherJSON(NotALog):
-    """A file of JSON that has nothing to do with CloudTrail's records, such as a digest file."""
+    """A file of JSON that has nothing to do with IAM, such as a digest file."""
 
 
 def files(path):
     """The files that a path stands for: a file itself, a folder with all below it, or a pattern.
 
     :returns: a list of (file, whether it was found in a folder)
-    :raises NoFile: where it stands for none
+    :raises NoFile: if it stands for none
     """
+    if path.startswith("s3://"):
+        raise NoFile(f"nothing here calls AWS; first run `aws s3 sync {path} logs`, then name logs")
     found = []
     for name in [path] if os.path.lexists(path) else sorted(glob(path)):
         if os.path.isdir(name):
@@ -55,8 +88,8 @@ def files(path):
             found.append((name, False))
     if not found:
         endings = ", ".join(f"*{suffix}" for suffix in SUFFIXES)
-        folder = os.path.isdir(path)
-        raise NoFile(f"the folder holds no log ({endings})" if folder else "no such file")
+        problem = f"the folder holds no log ({endings})" if os.path.isdir(path) else "no such file"
+        raise NoFile(f"{problem}; {GET_LOGS}")
     return found
 
 
@@ -64,145 +97,181 @@ def in_folder(folder):
     """The logs below a folder, in the order of their names: CloudTrail's folders are dates."""
     for parent, folders, names in os.walk(folder):
         folders.sort()
-        yield from (os.path.join(parent, name) for name in sorted(names) if name.lower().endswith(SUFFIXES))
+        yield from (os.path.join(parent, name) for name in sorted(names) if is_log_name(name))
+
+
+def is_log_name(name):
+    return name.lower().endswith(SUFFIXES)
 
 
 def read(path):
-    """The entries of a log file: CloudTrail records, EventBridge events, or what stands in their place.
+    """The calls to IAM in a file, or in the files of an archive.
 
-    :param path: ``{"Records": […]}``, a list, or single records or events, one after the other;
-        with gzip or without
-    :raises NotALog: where the file holds anything else
-    :raises OSError: where it cannot be read
+    :returns: (the file's name, what was found): records, EventBridge's events that carry one, and a
+        :class:`NotALog` for what could not be read
     """
-    waiting, log = [], False
-    for entry in decoded(path):
-        if not log:
-            waiting.append(entry)
-            log = is_record(record_of(entry))
-            if log:
-                yield from waiting
-            elif len(waiting) == FIRST_ENTRIES:
-                break
+    try:
+        with open(path, "rb") as raw:
+            for name, stream in opened(path, raw):
+                try:
+                    for entry in calls_in(stream):
+                        yield name, entry
+                except UNREADABLE as error:
+                    yield name, problem_of(error)
+    except UNREADABLE as error:
+        yield path, problem_of(error)
+
+
+def problem_of(error):
+    """What an error says of a file, as a :class:`NotALog`."""
+    if isinstance(error, NotALog):
+        return error
+    if isinstance(error, UnicodeError):
+        return NotALog("it is not text")
+    if isinstance(error, OSError) and error.strerror:
+        return NotALog(error.strerror.lower())
+    return NotALog(f"its compressed data is damaged, cut off or encrypted ({error})")
+
+
+def opened(name, stream):
+    """The texts in a file: its own, or those of the files in an archive.
+
+    :returns: (name, text stream) of each; read one before you ask for the next
+    """
+    head = stream.peek(512)[:512]
+    where, mark = TAR
+    if head.startswith(GZIP):
+        yield from opened(name, gzip.GzipFile(fileobj=stream))
+    elif head.startswith(ZIP):
+        with zipfile.ZipFile(stream) as archive:
+            for member in filter(is_log_name, archive.namelist()):
+                with archive.open(member) as file:
+                    yield from opened(f"{name}:{member}", file)
+    elif head[where] == mark:
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
+            for member in archive:
+                if member.isfile() and is_log_name(member.name):
+                    yield from opened(f"{name}:{member.name}", archive.extractfile(member))
+    else:
+        yield name, codecs.getreader(json.detect_encoding(head))(stream)
+
+
+def calls_in(stream):
+    """The calls to IAM in a text.
+
+    :raises NotALog: in the end, if the text is no log, or has calls that are not whole
+    """
+    text = Text(stream)
+    broken, found = [], False
+    for line, entry in search(text):
+        found = True
+        if entry is None:
+            broken.append(line)
         else:
             yield entry
-    if waiting and not log:
-        raise OtherJSON("it is JSON, but none of its entries is a record of CloudTrail")
+    if broken:
+        calls = "a call" if len(broken) == 1 else f"{len(broken)} calls"
+        raise NotALog(f"{calls} to IAM, from line {broken[0]} on, cannot be read whole; {WHOLE_RECORDS}")
+    if not found:
+        text.check_is_log()
+    if text.first in "[{" and text.last not in "]}":
+        raise NotALog("it is cut off; the calls before that count")
 
 
-def decoded(path):
-    """The entries of a file, whatever they are."""
-    try:
-        with open(Path(path), "rb") as raw:
-            zipped = raw.peek(2)[:2] == GZIP
-            with gzip.GzipFile(fileobj=raw) if zipped else raw as data:
-                yield from Scanner(io.TextIOWrapper(data, encoding="utf-8-sig")).entries()
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise NotALog("its gzip data is damaged or cut off") from None
-    except UnicodeDecodeError:
-        raise NotALog("it is not text") from None
-
-
-class Scanner:
-    """JSON values out of a stream of text, the members of top-level lists and of ``Records`` one by one."""
+class Text:
+    """A stream of text in chunks, and what is known of it when it has been read."""
 
     def __init__(self, stream):
         self.stream = stream
-        self.text = ""
-        self.position = 0
-        self.ended = False
-        self.line = 1
-        self.count = 0
+        self.head = self.first = self.last = ""
+        self.size = 0
+        self.has_records = self.names_iam = False
 
-    def entries(self):
-        """Every entry.
+    def __iter__(self):
+        for chunk in iter(lambda: self.stream.read(CHUNK), ""):
+            self.head = self.head or chunk
+            self.size += len(chunk)
+            self.first = self.first or chunk.lstrip()[:1]
+            self.last = chunk.rstrip()[-1:] or self.last
+            self.has_records = self.has_records or bool(ANY_RECORD.search(chunk))
+            self.names_iam = self.names_iam or IAM in chunk
+            yield chunk
 
-        :raises NotALog: where the text is not JSON, or holds nothing
+    def check_is_log(self):
+        """See to it that a text without a call to IAM is a log all the same.
+
+        :raises NotALog: if it is none
         """
-        if not self.peek():
+        if not self.first:
             raise NotALog("it is empty")
-        while self.peek():
-            for entry in self.values():
-                self.count += 1
-                yield entry
-
-    def values(self):
-        """The entries of one top-level value."""
-        head = LIST.match(self.text, self.position)
-        if not head:
-            value = self.value()
-            if not isinstance(value, dict):
-                raise NotALog("it is not JSON of CloudTrail")
-            found = value.get("Records", [value])
-            if not isinstance(found, list):
-                raise NotALog("its Records are no list")
-            yield from found
+        if self.has_records:
             return
-        self.move(head.end())
-        if self.peek() == "]":
-            self.move(self.position + 1)
-            if head[0] == "[":
-                raise NotALog("it is an empty list")
-        else:
-            yield self.value()
-            while self.token(",]") == ",":
-                yield self.value()
-        if head[0] != "[":
-            self.end_object()
+        try:
+            value = json.loads(self.head) if self.size == len(self.head) else None
+        except (ValueError, RecursionError):
+            raise NotALog("it is not JSON") from None
+        if value == [] or (isinstance(value, dict) and [] in (value.get("Records"), value.get("Events"))):
+            return
+        kind = NotALog if self.names_iam else OtherJSON
+        raise kind(f"it holds no whole record of CloudTrail; {WHOLE_RECORDS}")
 
-    def end_object(self):
-        """Go behind the end of an object, over what follows its first value."""
-        while self.token(",}") == ",":
-            self.value()
-            self.token(":")
-            self.value()
 
-    def token(self, expected):
-        """The next character that is no white space, which has to be one of those expected."""
-        found = self.peek()
-        if not found or found not in expected:
-            self.fail()
-        self.move(self.position + 1)
-        return found
+def search(chunks):
+    """The calls to IAM in a text that comes in chunks.
 
-    def value(self):
-        """The next JSON value, as Python has it."""
-        self.peek()
-        while True:
-            try:
-                value, end = DECODER.raw_decode(self.text, self.position)
-            except RecursionError:
-                self.fail()
-            except ValueError:
-                if self.ended or len(self.text) - self.position > LONGEST:
-                    self.fail()
+    :returns: (line, entry) of each; the entry is None if the record is not whole
+    """
+    text, line = "", 1
+    floor = seen = (
+        0  # what is still to be found begins behind the floor; what is left to search, where it was seen
+    )
+    for chunk in chain(chunks, [""]):
+        text += chunk
+        end = max(seen, len(text) - LONGEST) if chunk else len(text)
+        for source in CALL_TO_IAM.finditer(text, seen, end) if IAM in text else ():
+            at = source.start()
+            if at < floor:
+                continue  # it is within what has been read
+            where = line + text.count("\n", 0, at)
+            if source[1]:
+                string, floor = string_around(text, at, floor)
+                yield from ((where, entry) for _, entry in (search([string]) if string else [(1, None)]))
             else:
-                if self.ended or end < len(self.text):  # a number might go on
-                    self.move(end)
-                    return value
-            self.more()
+                entry, floor = object_around(text, at, floor)
+                if not is_insight(entry):
+                    yield where, entry if is_record(record_of(entry)) else None
+        cut = max(0, floor, end - LONGEST)
+        line += text.count("\n", 0, cut)
+        text, floor, seen = text[cut:], 0, max(0, floor - cut, end - LONGEST_KEY - cut)
 
-    def peek(self):
-        """The next character that is no white space, or an empty text at the end."""
-        while True:
-            self.move(SPACE.match(self.text, self.position).end())
-            if self.ended or self.position + LOOKAHEAD < len(self.text):
-                return self.text[self.position : self.position + 1]
-            self.more()
 
-    def move(self, position):
-        self.line += self.text.count("\n", self.position, position)
-        self.position = position
+def object_around(text, at, floor):
+    """The JSON object that a place in a text is in, or EventBridge's event if it is the detail of one.
 
-    def more(self):
-        chunk = self.stream.read(CHUNK)
-        self.ended = not chunk
-        self.text, self.position = self.text[self.position :] + chunk, 0
+    :returns: the object, and where it ends; None, and the place itself, if there is none
+    """
+    found, end, start = None, at + 1, at
+    while (start := text.rfind("{", floor, start)) >= 0:
+        with suppress(ValueError, RecursionError):
+            value, behind = DECODER.raw_decode(text, start)
+            if behind <= at:
+                continue
+            if found is None or is_envelope(value):
+                found, end = value, behind
+            if found is not value or not BEFORE_DETAIL.search(text, max(floor, start - LONGEST_KEY), start):
+                break
+    return found, end
 
-    def fail(self):
-        """Say how far the text was JSON."""
-        where = f"line {self.line} is not JSON, from entry {self.count + 1} on"
-        raise NotALog(where if self.count else "it is not JSON") from None
+
+def string_around(text, at, floor):
+    """The JSON string that a place in a text is in, as :func:`object_around`."""
+    quotes = [quote.start() for quote in OPENING_QUOTE.finditer(text, floor, at)]
+    if quotes:
+        with suppress(ValueError):
+            string, end = DECODER.raw_decode(text, quotes[-1])
+            if end > at:
+                return string, end
+    return None, at + 1
 
 
 def is_envelope(entry):
@@ -216,7 +285,10 @@ def record_of(entry):
 
 
 def is_record(record):
-    """Whether this is a record of CloudTrail. Notifications of S3 look alike, with a source ``aws:s3``."""
-    if not isinstance(record, dict) or str(record.get("eventSource")).startswith("aws:"):
-        return False
-    return not RECORD_KEYS.isdisjoint(record)
+    """Whether this is a whole record."""
+    return isinstance(record, dict) and record.keys() >= RECORD_KEYS and not MORE_KEYS.isdisjoint(record)
+
+
+def is_insight(entry):
+    """Whether this is what Insights tell of a call, which was not made by anybody."""
+    return isinstance(entry, dict) and "insightType" in entry

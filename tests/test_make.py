@@ -57,7 +57,7 @@ def test_a_variable_that_make_does_not_know_is_refused(word):
     assert "EVENTS" in line
 
 
-@pytest.mark.parametrize("word", ["ADMINS=alice", "ROLES=ci"])
+@pytest.mark.parametrize("word", ["ADMINS=alice", "ROLES=ci", "REPORT=report.html"])
 def test_admins_without_events_are_refused(word):
     """Admins belong to a replay, so that the demo does not run as if they had been taken."""
     done = make("--dry-run", "demo", word)
@@ -67,9 +67,9 @@ def test_admins_without_events_are_refused(word):
 
 def test_the_files_of_a_replay_reach_it_as_they_were_written():
     """The shell does not expand patterns: a folder's names can be more than a command line holds."""
-    done = make("--dry-run", "demo", "EVENTS=logs/*.gz more", "ADMINS=a,b", "ROLES=c")
+    done = make("--dry-run", "demo", "EVENTS=logs/*.gz more", "ADMINS=a,b", "ROLES=c", "REPORT=r.html")
     assert done.stdout.splitlines()[-1].endswith(
-        "set -f; .venv/bin/python -m sandbox replay logs/*.gz more --admin a,b --admin-role c"
+        "set -f; .venv/bin/python -m sandbox replay logs/*.gz more --admin a,b --admin-role c --report r.html"
     )
 
 

@@ -9,7 +9,6 @@ import sys
 import pytest
 import yaml
 from helpers import POLICIES, REVOKE, ROOT
-from moto.iam.models import iam_backends
 from records import (
     ACCOUNT,
     CHINA,
@@ -25,10 +24,11 @@ from records import (
     written,
 )
 
-from sandbox import Sandbox, callers, cloudtrail, eventbridge, guard, replay
+from sandbox import Sandbox, cloudtrail, guard, replay
 from sandbox.__main__ import main
+from sandbox.calls import Calls
 
-COLUMNS = ["account", "caller", "type", "calls", "delivered", "decision", "how"]
+COLUMNS = ["account", "caller", "type", "calls", "delivered", "decision", "how", "why"]
 #: Settings of a user that must not matter: 192.0.2.1 answers nobody.
 FOREIGN = {
     "AWS_ENDPOINT_URL": "http://192.0.2.1:9",
@@ -41,6 +41,13 @@ FOREIGN = {
 }
 
 # Decisions
+
+
+def masked(identity):
+    """A userIdentity whose unique ids somebody has masked."""
+    unique_id = identity["principalId"].partition(":")[0]
+    return json.loads(json.dumps(identity).replace(unique_id, "AIDA****"))
+
 
 FORGED = {**cloudtrail.envelope(record(user("forged"))), "source": "my.application"}
 LOGS = {
@@ -63,10 +70,13 @@ LOGS = {
                     record(SERVICE),
                     without(record({}), "userIdentity"),
                     record("nobody"),
-                    {"eventSource": "iam.amazonaws.com"},
-                    {"eventID": "1"},
-                    "no record at all",
-                    None,
+                    record(masked(user("grey"))),
+                    record(masked(role("veiled"))),
+                    record({**role("half-veiled"), "principalId": "AROA****:ci"}),
+                    record(user("nowhere", "XXXXXXXXXXXX")),
+                    record(user("guest", OTHER)),
+                    record(user("guest", OTHER), "GetUser"),
+                    {**cloudtrail.envelope(record(user("sent"))), "account": "999999999999"},
                     record({"type": "IAMUser", "userName": "half-known"}),
                     without(record(user("old")), "recipientAccountId", "eventTime", "awsRegion"),
                 ]
@@ -79,27 +89,43 @@ LOGS = {
         [cloudtrail.envelope(record(federated("fred"))), FORGED, {**FORGED, "detail": None}]
     ),
 }
-NOT = ("not-delivered", None)
-MANAGED = ("revoked", "managed")
+READS = ("not-delivered", None, "reads alone")
+NOT_JUDGED = ("not-delivered", None, "roles are not judged yet")
+MANAGED = ("revoked", "managed", "in no admin group")
+MEANT = ("let-pass", None, "in admin group admins")
+NO_OBJECT = "unreadable: detail.userIdentity is no JSON object but"
+NO_ARN = "unreadable: detail.userIdentity.arn is not the ARN of an IAM user"
+GUEST = f"unreadable: the caller is of account {OTHER}, and the call was made in {ACCOUNT}"
 ROWS = {
-    "an admin, named in another case": (ACCOUNT, "alice", "IAMUser", 1, 1, "let-pass", None),
+    "an admin, named in another case": (ACCOUNT, "alice", "IAMUser", 1, 1, *MEANT),
     "writes and a failed call, not the read": (ACCOUNT, "bob", "IAMUser", 3, 2, *MANAGED),
     "a user with a path, a call of any name": (ACCOUNT, "paul", "IAMUser", 1, 1, *MANAGED),
     "a federated session of a user": (ACCOUNT, "fred", "FederatedUser", 1, 1, *MANAGED),
     "a record of an early version": (ACCOUNT, "old", "IAMUser", 1, 1, *MANAGED),
     "a call of long ago, without the user's id": (ACCOUNT, "past", "IAMUser", 1, 1, *MANAGED),
-    "a user who only reads, by the calls' names": (ACCOUNT, "reader", "IAMUser", 2, 0, *NOT),
+    "a user whose id is masked": (ACCOUNT, "grey", "IAMUser", 1, 1, *MANAGED),
+    "a user whose account is masked": (ACCOUNT, "nowhere", "IAMUser", 1, 1, *MANAGED),
+    "an event in another account's envelope": (ACCOUNT, "sent", "IAMUser", 1, 1, *MANAGED),
+    "a user who only reads, by the calls' names": (ACCOUNT, "reader", "IAMUser", 2, 0, *READS),
     "a call that reads, by another name": (ACCOUNT, "simon", "IAMUser", 1, 1, *MANAGED),
-    "a role": (ACCOUNT, "deployer/ci", "AssumedRole", 1, 0, *NOT),
-    "root": (ACCOUNT, "root", "Root", 1, 0, *NOT),
-    "a service": (ACCOUNT, "autoscaling.amazonaws.com", "AWSService", 1, 0, *NOT),
-    "an event of another source": (ACCOUNT, "forged", "IAMUser", 1, 0, *NOT),
-    "what says of nobody": (ACCOUNT, "?", "?", 7, 0, *NOT),
-    "a user without an ARN": (ACCOUNT, "half-known", "IAMUser", 1, 1, "let-pass", None),
-    "the admin's namesake in another account": (OTHER, "alice", "IAMUser", 1, 1, "let-pass", None),
+    "a role": (ACCOUNT, "deployer/ci", "AssumedRole", 1, 0, *NOT_JUDGED),
+    "a role whose id is masked": (ACCOUNT, "veiled/ci", "AssumedRole", 1, 0, *NOT_JUDGED),
+    "a role whose id is masked in part": (ACCOUNT, "half-veiled/ci", "AssumedRole", 1, 0, *NOT_JUDGED),
+    "root": (ACCOUNT, "root", "Root", 1, 0, "not-delivered", None, "Root is no user or role"),
+    "a service": (
+        ACCOUNT, "autoscaling.amazonaws.com", "AWSService", 1, 0,
+        "not-delivered", None, "AWSService is no user or role",
+    ),
+    "an event of another source": (
+        ACCOUNT, "forged", "IAMUser", 1, 0, "not-delivered", None, "no event of AWS, but of my.application",
+    ),
+    "what says of nobody": (ACCOUNT, "?", "?", 2, 0, "unreadable", None, f"{NO_OBJECT} null"),
+    "a user without an ARN": (ACCOUNT, "half-known", "IAMUser", 1, 0, "unreadable", None, NO_ARN),
+    "a user of elsewhere, who also reads": (ACCOUNT, "guest", "IAMUser", 2, 0, "unreadable", None, GUEST),
+    "the admin's namesake in another account": (OTHER, "alice", "IAMUser", 1, 1, *MEANT),
     "a user of another account": (OTHER, "bob", "IAMUser", 1, 1, *MANAGED),
     "a user of another partition": (CHINA, "li", "IAMUser", 1, 1, *MANAGED),
-}
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -123,109 +149,28 @@ def test_json_is_all_that_is_on_stdout(replayed):
     rows = [json.loads(line) for line in replayed.stdout.splitlines()]
     assert [list(row) for row in rows] == [COLUMNS] * len(ROWS)
     assert ACCOUNT in replayed.stderr
-    assert replayed.returncode == 0
+
+
+def test_what_cannot_be_judged_is_no_success(replayed):
+    """If a record does not say who called, the exit status is 1: nobody is let pass for that."""
+    assert replayed.returncode == 1
+
+
+def test_accounts_of_a_partition_share_a_deployment(replayed):
+    """The guard is deployed once for all accounts in which the policies say the same."""
+    assert replayed.stderr.count("deploying the guard") == 2
 
 
 def test_an_admin_whom_the_logs_do_not_know_is_warned_of(replayed):
     """A name after ``--admin`` that appears nowhere gets a warning on stderr, one that does gets none."""
     warnings = [line for line in replayed.stderr.splitlines() if "warning" in line]
-    assert warnings == ["replay: warning: no user named zoe appears in these files"]
+    assert warnings == ["replay: warning: no user named zoe calls IAM in these files"]
 
 
 def test_a_name_with_a_comma_is_one_where_the_logs_know_it():
     """``alice,bob`` is two names; IAM's names may have commas, so it is one if a user is called that."""
-    assert list(replay.names_in(["alice,bob", "carol, dave,"], set())) == ["alice", "bob", "carol", "dave"]
-    assert list(replay.names_in(["Alice,Bob"], {"alice,bob"})) == ["Alice,Bob"]
-
-
-def account_of(*records):
-    """What the logs tell of the account of these records."""
-    calls = replay.Calls()
-    for found in records:
-        calls.add(found)
-    calls.settle()
-    (account,) = calls.accounts.values()
-    return account
-
-
-@pytest.mark.parametrize(
-    ("changes", "region"),
-    [
-        ({"arn": f"arn:aws-cn:iam::{ACCOUNT}:user/li"}, "cn-north-1"),
-        ({"arn": f"arn:aws-us-gov:iam::{ACCOUNT}:user/sam"}, "us-gov-west-1"),
-        ({"arn": f"arn:aws:iam::{ACCOUNT}:user/bob"}, "us-east-1"),
-    ],
-)
-def test_the_sandbox_runs_where_the_partition_gets_iams_events(changes, region):
-    """The callers' ARNs tell the partition, and with it the region that the guard is deployed in."""
-    assert account_of(record({"type": "IAMUser", "accountId": ACCOUNT, **changes})).region == region
-
-
-def test_calls_of_root_alone_tell_the_region_too():
-    """The records' own region tells the partition if no user and no role called."""
-    assert account_of({**record(ROOT_USER), "awsRegion": "cn-northwest-1"}).region == "cn-north-1"
-
-
-def test_a_user_of_another_account_is_not_made_in_this_one():
-    """A caller is a user of the log's account only where the ARN says so."""
-    assert callers.call_of(record(user("guest", OTHER))).principal is None
-    assert callers.call_of(record(user("bob"))).principal.name == "bob"
-
-
-def test_calls_that_name_no_account_are_laid_to_the_first_that_is_named():
-    """A broken record is shown, in the first account of the logs."""
-    calls = replay.Calls()
-    for entry in (None, record(user("bob")), record(user("bob", OTHER), account=OTHER)):
-        calls.add(entry)
-    calls.settle()
-    assert [call.caller for call in calls.of(ACCOUNT)] == ["?", "bob"]
-    assert calls.accounts[ACCOUNT].calls == 2
-
-
-def test_the_account_holds_the_users_and_roles_of_the_log():
-    """Users and roles keep their paths, one of each name is made, and admins are in each admin group."""
-    account = "510987654321"  # the test's own, for users are made in moto without a sandbox
-    found = replay.Account(account)
-    for caller in (user("paul", path="/team/data/"), user("Alice"), user("alice"), role("ci", path="/a/b/")):
-        call = callers.call_of(record(caller))
-        found.add(call)
-    made = replay.create_principals(found, {"alice", "zoe"}, ["admins", "security"])
-    paths = {("user", "paul"): "/team/data/", ("user", "alice"): "/", ("role", "ci"): "/a/b/"}
-    assert {key: one.path for key, one in made.items()} == paths
-    for group in ("admins", "security"):
-        members = [member.name for member in iam_backends[account]["aws"].get_group(group).users]
-        assert members[1:] == ["Alice"]
-
-
-@pytest.mark.parametrize(("caller", "account"), [(user, "610987654321"), (role, "710987654321")])
-def test_an_event_finds_its_caller_under_the_id_that_it_names(caller, account):
-    """A name that changes hands in the log has, at each event, the unique id of whoever called."""
-    backend, found, seen = iam_backends[account]["aws"], replay.Account(account), []
-    found.add(callers.call_of(record(caller("bob"))))
-    made = replay.create_principals(found, set(), [])
-
-    class Events:
-        def deliver(self, event, region):
-            ids = {one.id for one in backend.users.values()} | set(backend.roles)
-            seen.append(ids & {"FIRST", "SECOND"})
-            return []
-
-    for unique_id in ("FIRST", "SECOND"):
-        call = callers.call_of(record(caller("bob")))
-        call.event["account"], call.principal.id = account, unique_id
-        replay.deliver(Events(), call, made, replay.Row(ACCOUNT, "bob", "IAMUser"), "us-east-1")
-    assert seen == [{"FIRST"}, {"SECOND"}]
-
-
-def test_a_caller_who_is_revoked_is_counted_and_not_asked_about_again(monkeypatch):
-    """Further events of a revoked caller count as delivered where a rule takes them, and invoke nothing."""
-    row = replay.Row(ACCOUNT, "bob", "IAMUser", 1, 1)
-    row.decide("revoked", "managed")
-    taken = {"CreateUser": [("rule", "function")], "GetUser": []}
-    monkeypatch.setattr(eventbridge, "targets", lambda event, *_: taken[event["detail"]["eventName"]])
-    for action in taken:
-        replay.deliver(None, callers.call_of(record(user("bob"), action)), {}, row, "us-east-1")
-    assert (row.calls, row.delivered, row.decision) == (3, 2, "revoked")
+    assert replay.names_in(["alice,bob", "carol, dave,"], set()) == ["alice", "bob", "carol", "dave"]
+    assert replay.names_in(["Alice,Bob"], {"alice,bob"}) == ["Alice,Bob"]
 
 
 def test_a_replay_keeps_nothing_of_the_guards_own_calls(monkeypatch):
@@ -234,16 +179,16 @@ def test_a_replay_keeps_nothing_of_the_guards_own_calls(monkeypatch):
 
     class Noting:
         def __init__(self, *_):
-            self.account, self.region, self.endpoint = ACCOUNT, "us-east-1", ""
-            self.calls, self.pending = [], []
+            self.account, self.region, self.endpoint = "810987654321", "us-east-1", ""
+            self.calls, self.pending, self.history = [], [], []
 
         def deploy(self):
             pass
 
         def deliver(self, event, region):
-            notes.append((len(self.calls), len(self.pending)))
-            self.calls.append("a call")
-            self.pending.append(event)
+            notes.append((len(self.calls), len(self.pending), len(self.history)))
+            for kept in (self.calls, self.pending, self.history):
+                kept.append(event)
             return []
 
         def __enter__(self):
@@ -254,25 +199,51 @@ def test_a_replay_keeps_nothing_of_the_guards_own_calls(monkeypatch):
 
     monkeypatch.setattr(replay, "Sandbox", Noting)
     monkeypatch.setattr(guard, "deploy_policies", lambda *_: None)
-    calls = replay.Calls()
+    calls = Calls()
     for _ in range(3):
         calls.add(record(user("bob", "810987654321"), account="810987654321"))
-    (account,) = calls.accounts.values()
-    replay.replay(account, calls, {"user": set(), "role": set()}, [])
-    assert notes == [(0, 0)] * 3
+    replay.replay(list(calls.accounts.values()), calls, (), replay.Meant(set(), []), [])
+    assert notes == [(0, 0, 0)] * 3
+
+
+SSO = "AWSReservedSSO_Operators_0123456789abcdef"
+SSO_PATH = "/aws-reserved/sso.amazonaws.com/eu-west-1/"
 
 
 def test_roles_are_judged_where_somebody_says_which_are_meant_to_use_iam(tmp_path):
-    """With ``--admin-role``, the policy of roles is deployed: those named are let pass, others are not."""
+    """With ``--admin-role``, roles are judged; it takes names, ARNs and patterns of Identity Center's."""
     log = written(
         tmp_path / "log",
-        lines(record(role(name, path="/a/", unique_id=f"AROA{name}")) for name in ("ci", "app")),
+        lines(
+            record(role(name, path=path, unique_id=f"AROA{name}"))
+            for name, path in (("ci", "/a/"), ("app", "/a/"), ("pipeline", "/b/"), (SSO, SSO_PATH))
+        )
+        + lines([record(elsewhere(role("pipeline", path="/b/", unique_id="AROAOTHER")), account=OTHER)])
+        + lines([record(elsewhere(role("ci", unique_id="AROAOTHERCI")), account=OTHER)])
+        + lines([record(masked(role("veiled")))]),
     )
     command = [sys.executable, "-m", "sandbox", "replay", "--json", log, "--admin-role", "CI,gone"]
+    command += ["AWSReservedSSO_Operators_*", f"arn:aws:iam::{ACCOUNT}:role/b/pipeline"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {row["caller"]: row["decision"] for row in rows} == {"ci/ci": "let-pass", "app/ci": "would-revoke"}
-    assert "no role named gone appears" in done.stderr
+    assert {(row["account"], row["caller"]): row["decision"] for row in rows} == {
+        (ACCOUNT, "ci/ci"): "let-pass",
+        (ACCOUNT, "app/ci"): "would-revoke",
+        (ACCOUNT, "veiled/ci"): "would-revoke",
+        (ACCOUNT, "pipeline/ci"): "let-pass",
+        (ACCOUNT, f"{SSO}/ci"): "let-pass",
+        (OTHER, "pipeline/ci"): "would-revoke",
+        (OTHER, "ci/ci"): "let-pass",
+    }, done.stderr
+    assert {row["why"] for row in rows if row["decision"] == "let-pass"} == {
+        "admin role ci", "admin role pipeline", f"admin role {SSO}",
+    }  # fmt: skip
+    assert "no role named gone calls IAM" in done.stderr
+
+
+def elsewhere(identity):
+    """The same of another account."""
+    return json.loads(json.dumps(identity).replace(ACCOUNT, OTHER))
 
 
 def test_roles_whose_ids_are_masked_are_known_by_their_names(tmp_path):
@@ -287,16 +258,6 @@ def test_roles_whose_ids_are_masked_are_known_by_their_names(tmp_path):
     )
     (warning,) = [line for line in done.stderr.splitlines() if "warning" in line]
     assert "several roles have the id AROAEXAMPLE" in warning
-
-
-def test_who_names_no_role_is_told_how_roles_are_judged(capsys):
-    """The last line names ROLES if roles called and their policy was not deployed, and only then."""
-    rows = [replay.Row(ACCOUNT, "bob", "IAMUser", 1), replay.Row(ACCOUNT, "ci/ci", "AssumedRole", 1)]
-    told = []
-    for shown, judged in ((rows, False), (rows, True), (rows[:1], False)):
-        replay.print_table(shown, judged)
-        told.append("ROLES=" in capsys.readouterr().out.splitlines()[-1])
-    assert told == [True, False, False]
 
 
 # Other policies

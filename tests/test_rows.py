@@ -7,7 +7,7 @@ import pytest
 from records import ACCOUNT, record, user, written
 from test_replay import COLUMNS
 
-from sandbox import replay
+from sandbox import replay, rows
 from sandbox.__main__ import main
 
 
@@ -18,17 +18,18 @@ def invocation(succeeded=True, *decisions):
 
 def test_one_revocation_decides_for_all_events_of_a_caller():
     """A caller is revoked if any event led to it, whatever the others led to."""
-    row = replay.Row(ACCOUNT, "bob", "IAMUser")
+    row = rows.Row(ACCOUNT, "bob", "IAMUser")
     row.add([invocation(True, {"decision": "revoked", "how": "inline"})])
     row.add([invocation(True, {"decision": "let-pass"})])
-    row.add([])
-    assert (row.calls, row.delivered, row.decision, row.how) == (3, 2, "revoked", "inline")
+    row.decide("not-delivered", why="reads alone")
+    assert (row.delivered, row.decision, row.how, row.why) == (2, "revoked", "inline", "in no admin group")
 
 
 @pytest.mark.parametrize(
     ("decisions", "strongest"),
     [
         (["let-pass", "failed"], "failed"),
+        (["let-pass", "unreadable"], "unreadable"),
         (["failed", "left"], "left"),
         (["contained", "left"], "contained"),
         (["contained", "revoked", "left"], "revoked"),
@@ -40,7 +41,7 @@ def test_one_revocation_decides_for_all_events_of_a_caller():
 def test_the_strongest_of_all_decisions_is_the_callers(decisions, strongest):
     """The strongest decision counts, in any order, and also beside one that is not known."""
     for order in (decisions, decisions[::-1]):
-        row = replay.Row(ACCOUNT, "bob", "IAMUser")
+        row = rows.Row(ACCOUNT, "bob", "IAMUser")
         for decision in order:
             row.add([invocation(decision != "failed", {"decision": decision})])
         assert row.decision == strongest
@@ -48,7 +49,7 @@ def test_the_strongest_of_all_decisions_is_the_callers(decisions, strongest):
 
 def test_a_failed_invocation_is_no_decision(tmp_path, capsys, monkeypatch):
     """If the function failed, the row says so, and the exit status is 1."""
-    row = replay.Row(ACCOUNT, "bob", "IAMUser")
+    row = rows.Row(ACCOUNT, "bob", "IAMUser")
     row.add([invocation(True, {"decision": "let-pass"})])
     row.add([invocation(False)])
     monkeypatch.setattr(replay, "replay", lambda *_: [row])
@@ -60,33 +61,67 @@ def test_a_failed_invocation_is_no_decision(tmp_path, capsys, monkeypatch):
 
 
 def row_of(decision, *, failed=False, **facts):
-    row = replay.Row(ACCOUNT, **{"caller": "bob", "type": "IAMUser", "calls": 2, "delivered": 1, **facts})
-    row.decide(decision, "managed" if decision == "revoked" else None, failed)
+    row = rows.Row(ACCOUNT, **{"caller": "bob", "type": "IAMUser", "calls": 2, "delivered": 1, **facts})
+    row.decide(decision, "managed" if decision == "revoked" else None, failed=failed)
     return row
 
 
 def test_people_get_a_table(capsys):
     """Without ``--json`` there is a line per caller, and no log can write to the terminal as it likes."""
-    session = replay.Row(ACCOUNT, "role/\x1b[31m", "AssumedRole", 1)
-    replay.print_table([row_of("revoked"), session])
-    head, _, *rows, _, verdict, _ = capsys.readouterr().out.splitlines()
+    session = rows.Row(ACCOUNT, "role/\x1b[31m", "AssumedRole", 1, why="reads alone")
+    rows.print_table([row_of("revoked"), session])
+    head, _, *found, _, verdict = capsys.readouterr().out.splitlines()
     assert head.split() == COLUMNS
-    assert [row.split() for row in rows] == [
-        [ACCOUNT, "bob", "IAMUser", "2", "1", "revoked", "managed"],
-        [ACCOUNT, "role/?[31m", "AssumedRole", "1", "0", "not-delivered", "-"],
+    assert [row.split() for row in found] == [
+        [ACCOUNT, "bob", "IAMUser", "2", "1", "revoked", "managed", "-"],
+        [ACCOUNT, "role/?[31m", "AssumedRole", "1", "0", "not-delivered", "-", "reads", "alone"],
     ]
     assert verdict == "The guard would have revoked IAM access of 1 of these 2 callers."
+
+
+def decided(name, decision, why=None):
+    return rows.Decided("2026-11-20T09:01:00Z", name, decision, why)
+
+
+def test_the_calls_that_led_to_a_decision_are_printed_on_demand(capsys):
+    """With ``calls``, people and programs get those calls, and no others."""
+    row = row_of("revoked")
+    row.decided = [
+        decided("GetUser", "not-delivered"),
+        decided("CreateUser\x1b", "revoked", "in no admin group"),
+    ]
+    rows.print_table([row], calls=True)
+    out = capsys.readouterr().out
+    assert f"bob in {ACCOUNT}: revoked\n  2026-11-20T09:01:00Z  CreateUser?  in no admin group\n" in out
+    assert "GetUser" not in out
+    rows.print_json([row], calls=True)
+    (event,) = json.loads(capsys.readouterr().out)["events"]
+    assert (event["name"], event["decision"]) == ("CreateUser\x1b", "revoked")
+
+
+def with_calls(*decisions, why=None):
+    row = rows.Row(ACCOUNT, "bob", "IAMUser")
+    for decision in decisions:
+        row.decide(decision, why=why)
+        row.decided.append(decided("CreateUser", decision))
+    return row
 
 
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        (row_of("revoked", failed=True), "revoked IAM access of 1 of these 1 callers"),
+        (row_of("revoked", failed=True), "revoked IAM access of 1 of these 1 caller"),
         (row_of("would-revoke"), "would-revoke for 1"),
         (row_of("cannot-revoke"), "could not have revoked 1"),
+        (
+            with_calls("contained", "left", "left"),
+            "taken back calls of 1 caller, and left calls of 1 to a person",
+        ),
+        (with_calls("let-pass", "unreadable", "unreadable"), "could not judge 2 calls of 1 caller:"),
+        (with_calls("not-delivered", why="roles are not judged yet"), "Roles are judged once you say"),
     ],
 )
-def test_the_verdict_counts_every_kind_of_revocation(capsys, row, says):
-    """A caller counts whom the guard revoked before something failed, only observed, or could not revoke."""
-    replay.print_table([row])
+def test_the_verdict_counts_every_kind_of_decision(capsys, row, says):
+    """The lines below the table count callers by what became of them."""
+    rows.print_table([row])
     assert says in capsys.readouterr().out
