@@ -4,9 +4,10 @@
     python deploy/ci.py preview FILE ...    who would be revoked, and which functions would change
     python deploy/ci.py deploy FILE ...     deploy, except to accounts whose guard was stopped
 
-The accounts are those of accounts.yml, or with --this-account the one whose credentials CI has. The summary goes to
-the job's page, where there is one. The exit status is 1 if anything failed in any account, and 2 if nothing was
-started. c7n-org's own exit status does not always say so, and it says nothing of the accounts that went well.
+The accounts are those of accounts.yml, which deploy/accounts.py writes, or with --this-account the one whose
+credentials CI has, with the settings of iam-guard.yml. The summary goes to the job's page, if it has one. The exit
+status is 1 if anything failed in any account, and 2 if nothing was started. c7n-org's own exit status does not always
+say so, and it says nothing of the accounts that went well.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from c7n import mu
 from c7n_org import cli
 
-ACCOUNTS = "accounts.yml"
+ACCOUNTS, SETTINGS = "accounts.yml", "iam-guard.yml"
 REVOKE = "revoke-iam-access"
 VERSION_TAG = "iam-guard-version"
 SHOWN = 20  # names in a cell
@@ -56,12 +57,16 @@ class Notes(logging.Handler):
     """
 
     def __init__(self, folder, deploying):
-        super().__init__(logging.WARNING)
+        super().__init__(logging.INFO)
         self.folder, self.deploying = Path(folder), deploying
 
     def emit(self, record):
-        if record.getMessage() not in self.found["said"]:
-            self.found["said"].append(record.getMessage())
+        text = record.getMessage()
+        name, _, does = text.partition(": ")
+        if record.levelno >= logging.WARNING:
+            self.found["said"] += [] if text in self.found["said"] else [text]
+        elif name in self.found["functions"]:  # the plugin's line about a function that it deploys
+            self.found["functions"][name]["does"] = does
 
     def run_account(self, account, *options):
         """c7n-org's function of this name, with what came of it written down."""
@@ -85,7 +90,8 @@ class Notes(logging.Handler):
             refuse_if_stopped(manager.session_factory())
         changes = changes_of(manager, function)
         result = PUBLISH(manager, function, *options, **more) if self.deploying else None
-        self.found["functions"][function.name] = ", ".join(changes) or "nothing"
+        done = {"policy": function.policy.name, "changes": ", ".join(changes) or "nothing", "does": ""}
+        self.found["functions"][function.name] = done
         return result
 
 
@@ -194,7 +200,8 @@ def this_account():
         raise Problem("AWS_REGION is not set: name the region that gets IAM's events, such as us-east-1")
     account = boto3.client("sts", region_name=region).get_caller_identity()["Account"]
     # Without a role, c7n-org takes the credentials that there are.
-    return {"name": account, "account_id": account, "role": [], "regions": [region]}
+    who = {"name": account, "account_id": account, "role": [], "regions": [region]}
+    return {**who, "vars": read(SETTINGS)}
 
 
 def accounts_in(path, role=None):
@@ -223,6 +230,8 @@ def accounts_in(path, role=None):
         jsonschema.validate(found, cli.CONFIG_SCHEMA)
     except jsonschema.ValidationError as error:
         raise Problem(": ".join([place, *map(str, error.absolute_path), error.message])) from None
+    if found.get("vars") != read(SETTINGS):
+        raise Problem(f"{path} has other settings than {SETTINGS}: run python deploy/accounts.py again")
     return list(cli.accounts_iterator(found))
 
 
@@ -297,10 +306,9 @@ class Run:
         rows = []
         for name, note in noted.items():
             done = note.get("functions", {})
-            rows += [(name, function, change) for function, change in done.items()]
-            wanted = {p["mode"].get("function-prefix", "custodian-") + p["name"]: p["name"] for p in policies}
-            ran = note.get("policies", ())
-            self.check(name, note, [w for w, policy in wanted.items() if w not in done or policy not in ran])
+            rows += [(name, function, what["changes"], what["does"]) for function, what in done.items()]
+            ran = {what["policy"] for what in done.values()} & set(note.get("policies", ()))
+            self.check(name, note, [p["name"] for p in policies if p["name"] not in ran])
         return rows
 
 
@@ -391,7 +399,7 @@ def main(arguments=None):
             head = "Who would be revoked at their next call to IAM"
             table(head, ("account", "policy", "who"), who, "Nobody.")
         head = "Functions" if deploying else "Which functions would change"
-        table(head, ("account", "function", "what changes"), rows, "None.")
+        table(head, ("account", "function", "what changes", "what it does"), rows, "None.")
         return summary(run, rows)
 
 

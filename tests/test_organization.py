@@ -98,7 +98,7 @@ def organization(sandbox, shell, workplace):
         sandbox.create_user("bob", account=account)
         role = f"arn:aws:iam::{account}:role/{DEPLOYER}"
         entry = {"name": name, "account_id": account, "role": role, "regions": ["us-east-1"]}
-        accounts.append(entry | ({"vars": {"admin_group": 7}} if name == "mistaken" else {}))
+        accounts.append(entry | ({"vars": {"admin_groups": [7]}} if name == "mistaken" else {}))
     (workplace / "accounts.yml").write_text(yaml.safe_dump({"accounts": accounts}))
     shell(PREVIEW_ALL)
     preview = shell(REPORT_PREVIEW)
