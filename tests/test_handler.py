@@ -142,9 +142,8 @@ def test_an_action_of_all_resources_still_works(fresh, custodian):
     """A policy whose action c7n loads with other services' resources starts, too: the function loads them."""
     put_back = kept.functions(fresh.account, fresh.region)
     policy = shipped(REVOKE)
-    policy["name"] = "with-a-state-machine"
     policy["actions"] += [{"type": "invoke-sfn", "state-machine": "evidence"}]
     custodian(policy)
-    attempt = fresh.functions.attempt("iam-guard-with-a-state-machine", case("let-pass-admin"))
+    attempt = fresh.functions.attempt(FUNCTION, case("let-pass-admin"))
     put_back()
     assert attempt.outcome == "succeeded", attempt.log
