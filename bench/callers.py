@@ -133,7 +133,8 @@ class Roles(Kind):
 
     @classmethod
     def prepare(cls, box, account):
-        """Make the role that is meant to use IAM."""
+        """Make the role that is meant to use IAM, and the admin group, without which nothing is deployed."""
+        Users.prepare(box, account)
         cls.add(account, ADMIN, {"AWS": account})
 
     @classmethod

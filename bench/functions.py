@@ -20,6 +20,7 @@ from moto.awslambda.models import lambda_backends
 from bench.callers import ADMIN, CaughtUsers, CreatedUsers, Roles, Users
 from bench.common import ROOT, command
 from c7n_iamguard.aws_names import SINCE_TAG
+from sandbox.guard import settings_with
 
 HERE = Path(__file__).parent
 REVOKE, REVOKE_ROLES = "revoke-unintended-iam-access", "revoke-unintended-iam-access-of-roles"
@@ -101,7 +102,9 @@ def deploy_policy(text, box, account):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "policy.json"
         path.write_text(text)
-        command(box, "custodian", "run", path, "-r", box.region, AWS_ACCESS_KEY_ID=key)
+        settings = settings_with(folder, [ADMIN], observe_roles=False, observe_containment=False)
+        arguments = ("--vars-file", settings, path, "-r", box.region)
+        command(box, "custodian", "run", *arguments, AWS_ACCESS_KEY_ID=key)
 
 
 def catch_up(**how):
@@ -143,32 +146,17 @@ def deploy_module(path, name, box, account, original=None, environment=None):
     )
 
 
-def acts(policy):
-    """Take ``observe`` out of a policy's actions, and put the role that may use IAM on its list."""
-    policy["metadata"]["admin-roles"] = [ADMIN]
-    for action in policy["actions"]:
-        if isinstance(action, dict):
-            action.pop("observe", None)
-
-
 def tells_nobody(policy):
     """Take the action ``put-event`` out of a policy."""
     policy["actions"].remove("put-event")
 
 
-def acts_and_tells_nobody(policy):
-    acts(policy)
-    tells_nobody(policy)
-
-
 FUNCTIONS = {
     "ours": Function(f"iam-guard-{REVOKE}", policy(REVOKE)),
     "ours, without bytecode": Function(f"iam-guard-{REVOKE}", policy(REVOKE, runtime=OTHER), parts=(STARTS,)),
-    "ours, for roles": Function(
-        f"iam-guard-{REVOKE_ROLES}", policy(REVOKE_ROLES, edit=acts), Roles, (STARTS, EVENTS)
-    ),
+    "ours, for roles": Function(f"iam-guard-{REVOKE_ROLES}", policy(REVOKE_ROLES), Roles, (STARTS, EVENTS)),
     "ours, for roles, without put-event": Function(
-        f"iam-guard-{REVOKE_ROLES}", policy(REVOKE_ROLES, edit=acts_and_tells_nobody), Roles, (STARTS,)
+        f"iam-guard-{REVOKE_ROLES}", policy(REVOKE_ROLES, edit=tells_nobody), Roles, (STARTS,)
     ),
     "ours, without put-event": Function(
         f"iam-guard-{REVOKE}", policy(REVOKE, edit=tells_nobody), parts=(STARTS, EVENTS)

@@ -4,6 +4,7 @@ import json
 import tempfile
 from pathlib import Path
 
+import yaml
 from moto.awslambda.models import lambda_backends
 
 from bench import functions
@@ -11,6 +12,7 @@ from bench.callers import Users, backend
 from bench.common import command, sandbox, say
 from bench.functions import FUNCTIONS, REVOKE, policy_text
 from bench.report import markdown, ratio
+from sandbox.guard import SETTINGS
 
 TITLE = "An organization"
 SIZES = (10, 30, 100)
@@ -30,7 +32,8 @@ def run(size):
         for account in ids:
             prepare(box, account)
         accounts, policy = Path(folder) / "accounts.json", Path(folder) / "policy.json"
-        accounts.write_text(json.dumps({"accounts": [entry(box, account) for account in ids]}))
+        settings = yaml.safe_load(SETTINGS.read_bytes())
+        accounts.write_text(json.dumps({"vars": settings, "accounts": [entry(box, a) for a in ids]}))
         policy.write_text(policy_text(REVOKE))
         del box.calls[:]
         done = command(box, "c7n-org", "run", "-c", accounts, "-u", policy, "-r", box.region)

@@ -4,9 +4,10 @@
     python deploy/ci.py preview FILE ...    who would be revoked, and which functions would change
     python deploy/ci.py deploy FILE ...     deploy, except to accounts whose guard was stopped
 
-The accounts are those of accounts.yml, or with --this-account the one whose credentials CI has. The summary goes to
-the job's page, where there is one. The exit status is 1 if anything failed in any account, and 2 if nothing was
-started. c7n-org's own exit status does not always say so, and it says nothing of the accounts that went well.
+The accounts are those of accounts.yml, which deploy/accounts.py writes, or with --this-account the one whose
+credentials CI has, with the settings of iam-guard.yml. The summary goes to the job's page, if it has one. The
+exit status is 1 if anything failed in any account, and 2 if nothing was started. c7n-org's own exit status does
+not always say so, and it says nothing of the accounts that went well.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from c7n import mu
 from c7n_org import cli
 
-ACCOUNTS = "accounts.yml"
+ACCOUNTS, SETTINGS = "accounts.yml", "iam-guard.yml"
 REVOKE = "revoke-iam-access"
 VERSION_TAG = "iam-guard-version"
 SHOWN = 20  # names in a cell
@@ -56,12 +57,16 @@ class Notes(logging.Handler):
     """
 
     def __init__(self, folder, deploying):
-        super().__init__(logging.WARNING)
+        super().__init__(logging.INFO)
         self.folder, self.deploying = Path(folder), deploying
 
     def emit(self, record):
-        if record.getMessage() not in self.found["said"]:
-            self.found["said"].append(record.getMessage())
+        text = record.getMessage()
+        name, _, does = text.partition(": ")
+        if record.levelno >= logging.WARNING:
+            self.found["said"] += [] if text in self.found["said"] else [text]
+        elif name in self.found["functions"]:  # the plugin's line about a function that it deploys
+            self.found["functions"][name]["does"] = does
 
     def run_account(self, account, *options):
         """c7n-org's function of this name, with what came of it written down."""
@@ -85,7 +90,8 @@ class Notes(logging.Handler):
             refuse_if_stopped(manager.session_factory())
         changes = changes_of(manager, function)
         result = PUBLISH(manager, function, *options, **more) if self.deploying else None
-        self.found["functions"][function.name] = ", ".join(changes) or "nothing"
+        done = {"policy": function.policy.name, "changes": ", ".join(changes) or "nothing", "does": ""}
+        self.found["functions"][function.name] = done
         return result
 
 
@@ -155,9 +161,10 @@ def refuse_if_stopped(session):
 
 
 def read(path):
-    """The data of a YAML file."""
+    """The mapping of a YAML file; an empty one if the file holds something else."""
     try:
-        return yaml.safe_load(Path(path).read_bytes())
+        found = yaml.safe_load(Path(path).read_bytes())
+        return found if isinstance(found, dict) else {}
     except OSError as error:
         raise Problem(f"{path}: {error.strerror}") from None
     except yaml.YAMLError as error:
@@ -166,9 +173,8 @@ def read(path):
 
 def functions_in(path):
     """The policies of a file that are deployed as functions."""
-    found = read(path)
-    policies = found.get("policies") if isinstance(found, dict) else None
-    policies = [p for p in policies or () if isinstance(p, dict) and isinstance(p.get("mode"), dict)]
+    found = read(path).get("policies") or ()
+    policies = [p for p in found if isinstance(p, dict) and isinstance(p.get("mode"), dict)]
     if not policies:
         raise Problem(f"{path} has no policy that is deployed as a function")
     return policies
@@ -192,9 +198,10 @@ def this_account():
     region = os.environ.get("AWS_REGION") or boto3.Session().region_name
     if not region:
         raise Problem("AWS_REGION is not set: name the region that gets IAM's events, such as us-east-1")
-    account = boto3.client("sts", region_name=region).get_caller_identity()["Account"]
+    number = boto3.client("sts", region_name=region).get_caller_identity()["Account"]
     # Without a role, c7n-org takes the credentials that there are.
-    return {"name": account, "account_id": account, "role": [], "regions": [region]}
+    own = {"name": number, "account_id": number, "role": [], "regions": [region]}
+    return own | {"vars": read(SETTINGS)}
 
 
 def accounts_in(path, role=None):
@@ -203,7 +210,7 @@ def accounts_in(path, role=None):
     :param role: the name of the role to take instead of those that the file names
     """
     found = read(path)
-    if not (found.get("accounts") if isinstance(found, dict) else None):
+    if not found.get("accounts"):
         raise Problem(f"{path} names no account")
     try:
         for number, account in enumerate(found["accounts"], 1):
@@ -223,6 +230,8 @@ def accounts_in(path, role=None):
         jsonschema.validate(found, cli.CONFIG_SCHEMA)
     except jsonschema.ValidationError as error:
         raise Problem(": ".join([place, *map(str, error.absolute_path), error.message])) from None
+    if found.get("vars") != read(SETTINGS):
+        raise Problem(f"{path} has other settings than {SETTINGS}: run python deploy/accounts.py again")
     return list(cli.accounts_iterator(found))
 
 
@@ -248,10 +257,7 @@ class Run:
         self.running = [name for name, result in self.results.items() if result == "ok"]
 
     def c7n_org(self, names, file, policies, dry=False):
-        """Run policies of a file over accounts.
-
-        :returns: the notes on each account, by its name; and the folder of c7n-org's output
-        """
+        """Run policies of a file over accounts; the notes on each, by its name, and the folder of the output."""
         global notes
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         output, config, notes = folder / "output", folder / ACCOUNTS, Notes(folder, self.deploying)
@@ -259,8 +265,7 @@ class Run:
         config.write_text(yaml.safe_dump({"accounts": [self.accounts[name] for name in names]}))
         arguments = ["run", "-c", str(config), "-u", file, "-s", str(output), "--cache-period", "0"]
         arguments += ["--dryrun"] if dry else []
-        for policy in policies:
-            arguments += ["-p", policy["name"]]
+        arguments += [word for policy in policies for word in ("-p", policy["name"])]
         with contextlib.suppress(SystemExit):  # of 1 where it has noticed a failure; the notes know of all
             cli.cli.main(arguments, standalone_mode=False)
         files = {name: folder / self.accounts[name]["account_id"] for name in names}
@@ -293,14 +298,12 @@ class Run:
 
     def functions(self, file, policies):
         """Deploy a file's policies, or only compare; the changes, as rows of a table."""
-        noted, _ = self.c7n_org(self.running, file, policies)
         rows = []
-        for name, note in noted.items():
+        for name, note in self.c7n_org(self.running, file, policies)[0].items():
             done = note.get("functions", {})
-            rows += [(name, function, change) for function, change in done.items()]
-            wanted = {p["mode"].get("function-prefix", "custodian-") + p["name"]: p["name"] for p in policies}
-            ran = note.get("policies", ())
-            self.check(name, note, [w for w, policy in wanted.items() if w not in done or policy not in ran])
+            rows += [(name, function, what["changes"], what["does"]) for function, what in done.items()]
+            ran = {what["policy"] for what in done.values()} & set(note.get("policies", ()))
+            self.check(name, note, [p["name"] for p in policies if p["name"] not in ran])
         return rows
 
 
@@ -364,9 +367,7 @@ def main(arguments=None):
     parser.add_argument("files", nargs="+", metavar="FILE", help="policy files")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("-c", "--config", default=ACCOUNTS, help="c7n-org's accounts file")
-    where.add_argument(
-        "--this-account", action="store_true", help="deploy with the credentials that there are"
-    )
+    where.add_argument("--this-account", action="store_true", help="use the credentials that there are")
     parser.add_argument("--role", help="take this role in each account, not the one in the accounts file")
     options = parser.parse_args(arguments)
     deploying = options.what == "deploy"
@@ -388,10 +389,10 @@ def main(arguments=None):
             say(f"**{problem}**")
             return 2
         if not deploying:
-            head = "Who would be revoked at their next call to IAM"
-            table(head, ("account", "policy", "who"), who, "Nobody.")
+            title = "Who would be revoked at their next call to IAM"
+            table(title, ("account", "policy", "who"), who, "Nobody.")
         head = "Functions" if deploying else "Which functions would change"
-        table(head, ("account", "function", "what changes"), rows, "None.")
+        table(head, ("account", "function", "what changes", "what it does"), rows, "None.")
         return summary(run, rows)
 
 

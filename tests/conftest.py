@@ -215,7 +215,7 @@ def attacker(fresh, user):
 def workplace(tmp_path_factory):
     """A folder such as the documentation's commands run in, with ``aws`` in front of PATH."""
     folder = tmp_path_factory.mktemp("workplace")
-    for name in ("policies", "deploy"):
+    for name in ("policies", "deploy", "iam-guard.yml"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "bin").mkdir()
     aws_cli.stand_in(folder / "bin")

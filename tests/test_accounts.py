@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import jsonschema
 import pytest
 import yaml
-from helpers import HARMLESS, ROOT, ok, stock
+from helpers import HARMLESS, ROOT, ok
 from test_scp import STRANGERS, lets
 
 from sandbox.server import DEPLOY
@@ -262,8 +262,6 @@ def organizations(sandbox):
 
 def test_c7n_org_runs_policies_with_the_settings_of_each_account(organizations, shell, folder):
     """By the page's commands: a policy's placeholders become lists and booleans, and an account's own win."""
-    if "aws-accounts" not in stock("c7n-org", "--help", environ=organizations.environ).stdout:
-        pytest.skip("this c7n-org cannot make an accounts file")
     ok(shell(LIST, organizations.environ, folder))
     ok(shell(WRITE, organizations.environ, folder))
     blog = {"account_id": organizations.ids["blog"], "vars": {"observe_roles": False}}
@@ -284,8 +282,6 @@ def test_c7n_org_runs_policies_with_the_settings_of_each_account(organizations, 
 
 def test_the_list_of_accounts_has_the_roles_that_the_stacks_make(organizations, shell, folder):
     """The page's command names each account's role and the one region, and an account can be left out."""
-    if "aws-accounts" not in stock("c7n-org", "--help", environ=organizations.environ).stdout:
-        pytest.skip("this c7n-org cannot make an accounts file")
     ok(shell(f"{LIST} --ignore {organizations.ids['blog']}", organizations.environ, folder))
     accounts = yaml.safe_load((folder / "organization.yml").read_text())["accounts"]
     (shop,) = (account for account in accounts if account["name"] == "shop")

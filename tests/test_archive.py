@@ -17,7 +17,7 @@ from c7n import mu
 from c7n.config import Config
 from c7n.policy import PolicyCollection
 from c7n.resources import load_resources
-from helpers import FUNCTION, POLICIES, REVOKE, ROOT
+from helpers import FUNCTION, POLICIES, REVOKE, ROOT, SETTINGS, function_mode, policies_of
 from moto.awslambda.models import lambda_backends
 from moto.iam.models import iam_backends
 
@@ -32,10 +32,7 @@ GARBAGE = b"this is no Python ("
 #: What c7n adds to the packages. Nothing imports it.
 MADE = {"config.json", "custodian_policy.py"}
 WITH_FUNCTIONS = [
-    policy
-    for file in sorted(POLICIES.glob("*.yml"))
-    for policy in yaml.safe_load(file.read_text())["policies"]
-    if "mode" in policy
+    policy for file in sorted(POLICIES.glob("*.yml")) for policy in policies_of(file) if "mode" in policy
 ]
 PACK = """
 import sys, c7n
@@ -63,8 +60,10 @@ print(json.dumps(seen))
 
 def policy_file(folder, runtime):
     """The main policy's file, for functions of another runtime."""
-    text = re.sub(r"runtime: python[\d.]+", f"runtime: {runtime}", (POLICIES / f"{REVOKE}.yml").read_text())
-    (folder / "policy.yml").write_text(text)
+    policies = policies_of(POLICIES / f"{REVOKE}.yml")
+    for policy in policies:
+        policy["mode"]["runtime"] = runtime
+    (folder / "policy.yml").write_text(yaml.safe_dump({"policies": policies}))
     return folder / "policy.yml"
 
 
@@ -77,8 +76,8 @@ def run(*command, environ, cwd=ROOT):
 
 def custodian(sandbox, account, file, folder, python=sys.executable):
     """Deploy a policy file with stock custodian."""
-    command = [Path(python).parent / "custodian", "run", "-s", folder / "out", "-r", sandbox.region, file]
-    return run(*command, environ=sandbox.environ(account=account))
+    command = [Path(python).parent / "custodian", "run", "--vars-file", SETTINGS, "-s", folder / "out"]
+    return run(*command, "-r", sandbox.region, file, environ=sandbox.environ(account=account))
 
 
 def prepare(sandbox, account):
@@ -248,7 +247,8 @@ def test_deploying_again_changes_nothing(sandbox, compiled, tmp_path):
     allowed = document({"Effect": "Allow", "Action": "*", "Resource": "*"})
     iam.put_role_policy(RoleName="anything", PolicyName="anything", PolicyDocument=allowed)
     account = {"name": "a", "account_id": ACCOUNT, "role": role, "regions": [sandbox.region]}
-    (tmp_path / "accounts.yml").write_text(yaml.safe_dump({"accounts": [account]}))
+    accounts = {"vars": yaml.safe_load(SETTINGS.read_text()), "accounts": [account]}
+    (tmp_path / "accounts.yml").write_text(yaml.safe_dump(accounts))
     sandbox.calls.clear()
     custodian(sandbox, ACCOUNT, file, tmp_path)
     c7n_org = Path(sys.executable).parent / "c7n-org"
@@ -340,7 +340,7 @@ def test_botocore_does_not_look_into_the_folder_of_every_service(seen):
 @pytest.fixture(scope="module")
 def newer(tmp_path_factory):
     """A Python of the runtime that the pack names, with the plugin installed as its users do it."""
-    (runtime,) = {policy["mode"]["runtime"] for policy in WITH_FUNCTIONS}
+    (runtime,) = {function_mode(policy)["runtime"] for policy in WITH_FUNCTIONS}
     if runtime == OWN:
         pytest.skip(f"the tests run on {runtime} already")
     versions = Path("~/.pyenv/versions").expanduser().glob(f"{runtime.removeprefix('python')}.*/bin/python")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from types import SimpleNamespace
 import kept
 import pytest
 import yaml
-from helpers import FUNCTION, PROTECT_FUNCTION, ROOT
+from helpers import FUNCTION, PROTECT_FUNCTION, ROOT, ok
 from test_workflow import JOBS, WORKFLOW, ci
 
 from c7n_iamguard import __version__
@@ -21,18 +22,19 @@ BIN, SWITCH = str(Path(sys.executable).parent), str(ROOT / "deploy" / "switch")
 CATCH_UP_FUNCTION = "iam-guard-catch-up-unintended-iam-access"
 #: What the workflow deploys.
 FUNCTIONS = sorted(
-    policy["mode"]["function-prefix"] + policy["name"]
+    f"iam-guard-{policy['name']}"
     for file in WORKFLOW["env"]["POLICIES"].split()
     for policy in yaml.safe_load((ROOT / file).read_text())["policies"]
 )
 ALL_OF_THEM = f"{len(FUNCTIONS)} functions"
+SETTINGS = yaml.safe_load((ROOT / "iam-guard.yml").read_text())
 #: Accounts in which something is wrong, and what the summary has to say of them.
 FAILING = {
     "no-role": ("262626262620", "CI may not take arn:aws:iam::262626262620:role/"),
     "no-admins": ("262626262621", "the admin group 'admins' does not exist in account 262626262621"),
     "mistaken": ("262626262622", "is no group's name"),
 }
-MISSPELT = {"admin_group": 7}
+MISSPELT = {"admin_groups": [7]}
 
 
 def account_of(name, account, **more):
@@ -42,7 +44,7 @@ def account_of(name, account, **more):
 
 SOUND = [
     account_of("production", PRODUCTION),
-    account_of("staging", STAGING, vars={"admin_group": "platform-admins"}),
+    account_of("staging", STAGING, vars={"admin_groups": ["platform-admins"]}),
 ]
 ALL = SOUND + [
     account_of(name, account, **({"vars": MISSPELT} if name == "mistaken" else {}))
@@ -89,10 +91,12 @@ def repository(tmp_path_factory, shell, workplace):
 
     def checkout(accounts=None):
         folder = tmp_path_factory.mktemp("repository")
-        for link in ("policies", "deploy"):
+        for link in ("policies", "iam-guard.yml"):
             (folder / link).symlink_to(ROOT / link)
+        shutil.copytree(DEPLOY, folder / "deploy")
         if accounts is not None:
-            (folder / "accounts.yml").write_text(yaml.safe_dump({"accounts": accounts}))
+            (folder / "organization.yml").write_text(yaml.safe_dump({"accounts": accounts}))
+            ok(run([sys.executable, "deploy/accounts.py", "organization.yml"], {"PATH": ""}, folder))
         return folder
 
     return checkout
@@ -188,7 +192,10 @@ def test_a_pull_request_says_of_every_account_who_would_be_revoked_and_what_woul
     for account in SOUND:
         assert row(done.summary, place(account), "revoke-unintended-iam-access") == "bob", done.said
         for function in FUNCTIONS:
-            assert row(done.summary, place(account), function) == f"new, version {__version__}"
+            new, does = row(done.summary, place(account), function).split(" | ")
+            assert new == f"new, version {__version__}"
+            (group,) = account.get("vars", SETTINGS)["admin_groups"]
+            assert does == f"acts; meant: 1 users of {group}, 1 roles"
         assert row(done.summary, place(account), "ok").startswith(ALL_OF_THEM)
     assert "ada" not in done.summary
     assert organization.undeployed == [[]] * len(ALL)
@@ -227,9 +234,12 @@ def test_a_pull_request_says_what_differs_from_what_is_deployed(organization):
     """Of a function only what changes is named, and a rule that somebody has changed is named, too."""
     done, staging = organization.second, place(SOUND[1])
     assert done.returncode == 0, done.said
-    assert row(done.summary, staging, FUNCTION) == "MemorySize"
-    assert row(done.summary, staging, CATCH_UP_FUNCTION) == "rule"
-    assert row(done.summary, staging, PROTECT_FUNCTION) == "nothing"
+    for function, change in (
+        (FUNCTION, "MemorySize"),
+        (CATCH_UP_FUNCTION, "rule"),
+        (PROTECT_FUNCTION, "nothing"),
+    ):
+        assert row(done.summary, staging, function).split(" | ")[0] == change
 
 
 def test_a_stop_reaches_all_accounts(organization):

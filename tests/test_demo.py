@@ -58,8 +58,8 @@ def test_the_demo_ends_with_the_decision_on_every_caller():
 
 def test_the_demo_fails_where_a_claim_does_not_hold(edited):
     """With a rule that misses failed calls, the demo names what did not hold for dave, and exits 1."""
-    pattern = "eventName: [{exists: true}]"
-    shown = run("--policy", edited(pattern, pattern + "\n          errorCode: [{exists: false}]"))
+    pattern = "        detail:\n"
+    shown = run("--policy", edited(pattern, f"{pattern}          errorCode: [{{exists: false}}]\n"))
     assert shown.returncode == 1, shown.stdout + shown.stderr
     _, _, verdict = shown.stdout.partition("These did not hold:\n")
     assert verdict.splitlines() == [
@@ -71,10 +71,10 @@ def test_the_demo_fails_where_a_claim_does_not_hold(edited):
 
 def test_the_demo_says_why_custodian_refuses_a_policy(edited):
     """A failing ``custodian run`` ends the demo with status 1, its reason in the first line and its words below."""
-    shown = run("--policy", edited("- type: revoke-iam-access", "- type: no-such-action"))
+    shown = run("--policy", edited("{type: revoke-iam-access,", "{type: no-such-action,"))
     assert shown.returncode == 1
     first, second, *_ = shown.stderr.splitlines()
-    assert first.startswith("demo: the guard was not deployed: {'type': 'no-such-action'} is not valid")
+    assert first.startswith("demo: the guard was not deployed: {'type': 'no-such-action', ")
     assert second == "custodian run ended with status 1, and said:"
     assert "invalid policy file" in shown.stderr
 

@@ -138,7 +138,7 @@ def test_changed_requirements_are_installed_into_the_same_environment(venv, tmp_
     (tmp_path / ".venv" / "leftover").touch()
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'other'\n")
     venv()
-    venv("c7n==0.9.47")
+    venv("c7n==0.9.53")
     assert (tmp_path / ".venv" / "leftover").exists()
     assert installations() == 3
 

@@ -5,7 +5,6 @@ The commands are the documentation's own, and run in a shell, ``aws`` being ``aw
 
 import io
 import json
-import re
 import shutil
 import zipfile
 from types import SimpleNamespace
@@ -13,11 +12,12 @@ from types import SimpleNamespace
 import kept
 import pytest
 import yaml
-from helpers import FUNCTION, PROTECT_FUNCTION, REVOKE, ROOT, attached, call_iam, function_names, ok
+from helpers import FUNCTION, PROTECT_FUNCTION, REVOKE, ROOT, SETTINGS, attached, call_iam, function_names, ok
 from moto.awslambda.models import lambda_backends
 from moto.iam.models import iam_backends
 
 from c7n_iamguard import __version__
+from c7n_iamguard.settings import PINS
 from sandbox import iam_usage
 from sandbox.server import DEPLOY
 
@@ -34,13 +34,6 @@ FAILING = {
 
 #: One account of its own kind, and one that is like most.
 OTHER, PLAIN = "999900001111", "999900002222"
-#: What docs/deploy.md has somebody write for them, by what stands there.
-EDITS = {
-    r"( +)admin-group: admins\b.*": r"\1admin-group: admins\n\1allow-missing-group: false\n\1observe: false",
-    r"(admin-group-member\n( +)groups: .*)": r'\1\n\2allow-missing-group: "{allow_missing_group}"',
-    r"# observe: true": 'observe: "{observe}"',
-}
-
 DEPLOYED = "policies/revoke-unintended-iam-access.yml policies/protect-admin-group.yml"
 #: The pages' own commands over an organization. Each is run here.
 COMMANDS = [
@@ -67,6 +60,17 @@ def stacks(sandbox, account, AdminGroups, **access):
     sandbox.deploy(account=account, AdminGroups=AdminGroups)
     access |= {"AdminGroups": AdminGroups}
     sandbox.deploy(DEPLOY / "access.yml", "iam-guard-access", account=account, **access)
+
+
+def entry(name, account):
+    """An account in c7n-org's accounts file."""
+    role = f"arn:aws:iam::{account}:role/{DEPLOYER}"
+    return {"name": name, "account_id": account, "role": role, "regions": ["us-east-1"]}
+
+
+def write(path, accounts):
+    """Write c7n-org's accounts file, with the settings of all accounts, as deploy/accounts.py does."""
+    path.write_text(yaml.safe_dump({"vars": yaml.safe_load(SETTINGS.read_text()), "accounts": accounts}))
 
 
 # Many accounts
@@ -96,10 +100,10 @@ def organization(sandbox, shell, workplace):
             iam = sandbox.client("iam", account=account)
             iam.delete_role_policy(RoleName=DEPLOYER, PolicyName=DEPLOYER)
         sandbox.create_user("bob", account=account)
-        role = f"arn:aws:iam::{account}:role/{DEPLOYER}"
-        entry = {"name": name, "account_id": account, "role": role, "regions": ["us-east-1"]}
-        accounts.append(entry | ({"vars": {"admin_group": 7}} if name == "mistaken" else {}))
-    (workplace / "accounts.yml").write_text(yaml.safe_dump({"accounts": accounts}))
+        accounts.append(
+            entry(name, account) | ({"vars": {"admin_groups": [7]}} if name == "mistaken" else {})
+        )
+    write(workplace / "accounts.yml", accounts)
     shell(PREVIEW_ALL)
     preview = shell(REPORT_PREVIEW)
     dry = shell(DRY_RUN_ALL)
@@ -149,13 +153,13 @@ def test_an_account_that_is_in_order_is_not_named_in_the_end(organization):
     assert not any(account["name"] in summary for account in EXAMPLE)
 
 
-def test_vars_of_an_account_win_over_the_policys_own_admin_group(organization):
-    """The function of an account with ``vars`` carries their admin group, the others the policy's default."""
-    groups = {account: config_in(account, FUNCTION)["filters"][1]["not"][0]["groups"] for account in MEMBERS}
-    assert groups[STAGING] == ["platform-admins"]
-    assert config_in(STAGING, PROTECT_FUNCTION)["actions"][0]["groups"] == ["platform-admins"]
-    assert config_in(PRODUCTION, PROTECT_FUNCTION)["actions"][0]["groups"] == ["{admin_group}"]
-    assert config_in(PRODUCTION, FUNCTION)["metadata"]["admin-group"] == "admins"
+def test_vars_of_an_account_win_over_the_settings(organization):
+    """The functions of an account with ``vars`` carry its admin group, the others that of the settings."""
+    for account in MEMBERS:
+        groups = ["platform-admins"] if account == STAGING else ["admins"]
+        (judge,) = config_in(account, FUNCTION)["filters"][0]["not"]
+        assert judge["groups"] == groups
+        assert config_in(account, PROTECT_FUNCTION)["actions"][0]["groups"] == groups
 
 
 def test_the_admin_group_of_another_account_makes_no_admin(sandbox, organization):
@@ -243,29 +247,25 @@ def test_deployments_run_as_the_deployer_role(organization):
 
 @pytest.fixture(scope="module")
 def different(sandbox, organization, shell, workplace):
-    """Two accounts after a deployment of files with the edits of docs/deploy.md: one has ``vars``, one has none."""
+    """Two accounts after a deployment: one has the ``vars`` of docs/deploy.md, one has none."""
     entries = []
-    given = {"allow_missing_group": True, "observe": True, "admin_roles": ["pipeline"]}
+    given = {"admin_groups": [], "observe_users": True, "admin_roles": ["pipeline"]}
     for name, account, variables in (("other", OTHER, given), ("plain", PLAIN, {})):
-        stacks(sandbox, account, CentralAccount=sandbox.account, AdminGroups="admins")
-        role = f"arn:aws:iam::{account}:role/{DEPLOYER}"
-        entry = {"name": name, "account_id": account, "role": role, "regions": ["us-east-1"]}
-        entries.append(entry | {"vars": variables})
+        stacks(
+            sandbox,
+            account,
+            CentralAccount=sandbox.account,
+            AdminGroups=",".join(variables.get("admin_groups", ["admins"])),
+        )
+        entries.append({**entry(name, account), "vars": variables})
     trust = {"Version": "2012-10-17", "Statement": []}
     pipeline = {"RoleName": "pipeline", "AssumeRolePolicyDocument": json.dumps(trust)}
     sandbox.client("iam", account=OTHER).create_role(**pipeline)
     sandbox.client("iam", account=PLAIN).create_group(GroupName="admins")
     sandbox.create_user("ada", groups=["admins"], account=PLAIN)
-    (workplace / "different.yml").write_text(yaml.safe_dump({"accounts": entries}))
-    (workplace / "edited").mkdir()
-    files = [*DEPLOYED.split(), f"policies/{REVOKE}-of-roles.yml"]
-    for file in files:
-        text = (workplace / file).read_text()
-        for wanted, edited in EDITS.items():
-            text = re.sub(wanted, edited, text)
-        (workplace / file.replace("policies", "edited")).write_text(text)
-    command = RUN_ALL.replace("accounts.yml", "different.yml")
-    ok(shell(command.replace(DEPLOYED, " ".join(files).replace("policies", "edited"))))
+    write(workplace / "different.yml", entries)
+    files = f"{DEPLOYED} policies/{REVOKE}-of-roles.yml"
+    ok(shell(RUN_ALL.replace("accounts.yml", "different.yml").replace(DEPLOYED, files)))
 
 
 @pytest.mark.parametrize("account", [OTHER, PLAIN])
@@ -287,10 +287,10 @@ def test_vars_let_one_account_observe(sandbox, different, account, decision):
 
 def test_vars_name_the_roles_of_one_account(different):
     """The roles' function of that account has pinned its own list, the other one no role of that name."""
-    pinned = {
-        account: "pipeline" in config_in(account, f"{FUNCTION}-of-roles")["metadata"]["iam-guard"]["roles"]
-        for account in (OTHER, PLAIN)
-    }
+    pinned = {}
+    for account in (OTHER, PLAIN):
+        variables = config_in(account, f"{FUNCTION}-of-roles")["mode"]["environment"]["Variables"]
+        pinned[account] = "pipeline" in json.loads(variables[PINS])["roles"]
     assert pinned == {OTHER: True, PLAIN: False}
 
 
@@ -368,8 +368,8 @@ def test_a_changed_policy_updates_its_own_function_alone(sandbox, run_production
     """Editing one policy updates that one's function, and the other keeps its code."""
     before = state(sandbox, PRODUCTION)
     policy = (workplace / "policies/revoke-unintended-iam-access.yml").read_text()
-    action = "- type: revoke-iam-access"
-    (workplace / "changed.yml").write_text(policy.replace(action, f'{action}\n        deny: ["iam:*"]', 1))
+    action = "{type: revoke-iam-access,"
+    (workplace / "changed.yml").write_text(policy.replace(action, f'{action} deny: ["iam:*"],', 1))
     after = run_production("changed.yml")
     assert after[FUNCTION]["code"] != before[FUNCTION]["code"]
     assert after[FUNCTION]["delivery"] == before[FUNCTION]["delivery"]
@@ -380,7 +380,7 @@ def test_uninstalling_functions_over_all_accounts_is_one_command(sandbox, organi
     """c7n-org's run-script removes functions and rules of every account, as the deployer."""
     accounts = yaml.safe_load((workplace / "accounts.yml").read_text())["accounts"]
     two = [account for account in accounts if account["account_id"] in (PRODUCTION, STAGING)]
-    (workplace / "two.yml").write_text(yaml.safe_dump({"accounts": two}))
+    write(workplace / "two.yml", two)
     ok(shell(REMOVE_ALL.replace("accounts.yml", "two.yml")))
     for account in (PRODUCTION, STAGING):
         assert function_names(sandbox, account) == []

@@ -17,7 +17,9 @@ from c7n.policy import Policy, execution
 from c7n.query import QueryResourceManager, sources
 from c7n.resources import load_resources
 from c7n.resources.iam import Role, User
-from helpers import POLICIES, ROOT, ours, policies_of, stock
+from helpers import POLICIES, ROOT, ours, policies_of, shipped, stock
+
+from c7n_iamguard.iam.actions import observes
 
 load_resources(("aws.iam-user", "aws.iam-role"))
 SCHEMA = schema.generate()
@@ -164,20 +166,25 @@ def test_custodian_validates_the_pack_offline():
     assert run.returncode == 0, run.stderr
 
 
-def test_every_policy_that_acts_by_itself_has_the_line_that_makes_it_observe():
-    """Without the ``#`` before ``observe: true``, every policy of the pack that has a function observes."""
-    texts = [file.read_text().replace("# observe: true", "observe: true") for file in POLICIES.glob("*.yml")]
-    acting = [policy for text in texts for policy in yaml.safe_load(text)["policies"] if "mode" in policy]
-    assert len(acting) == 8
-    for policy in acting:
-        assert [action["observe"] for action in policy["actions"] if isinstance(action, dict)] == [True]
+@pytest.mark.parametrize("observed", [("users", "roles"), ("users",), ("roles",), ()])
+def test_the_settings_say_which_policies_observe(observed):
+    """Each policy that has a function observes or acts by the setting of its callers' kind."""
+    values = {f"observe_{kind}": kind in observed for kind in ("users", "roles")} | {
+        "observe_containment": False
+    }
+    policies = [policy for file in POLICIES.glob("*.yml") for policy in policies_of(file) if "mode" in policy]
+    assert len(policies) == 8
+    for data in (shipped(policy["name"], **values) for policy in policies):
+        policy = Policy(data, Config.empty(account_id="111122223333", region="us-east-1"))
+        kind = {"aws.iam-user": "users", "aws.iam-role": "roles"}[data["resource"]]
+        assert observes(policy.resource_manager) == (kind in observed), policy.name
 
 
 @pytest.mark.parametrize("file", sorted(POLICIES.glob("*.yml")), ids=lambda file: file.stem)
 def test_a_policy_file_holds_what_its_name_says(file):
-    """A file's first policy has the file's name; the keys of each are in the house's order."""
+    """A file's first policy has the file's name, if need be with its kind; keys are in the house's order."""
     policies = policies_of(file)
-    assert policies[0]["name"] == file.stem
+    assert policies[0]["name"].removesuffix("-users") == file.stem
     order = ["name", "resource", "description", "metadata", "conditions", "mode", "source", "query"]
     order += ["max-resources", "filters", "actions"]
     for policy in policies:

@@ -8,6 +8,19 @@ from contained import ACCOUNT, ANYTHING, QUARANTINE, TRUST, once
 from helpers import CONTAIN, POLICIES, policies_of, policy, shipped, stock
 
 from c7n_iamguard import settings
+from c7n_iamguard.errors import Refusal
+
+
+def pin(data, **pins):
+    """Let a policy know what a deployment would have found out."""
+    pins = {"groups": {}, "roles": {}, "exempt": {}, "self_service": {}, "off": {}} | pins
+    data["mode"]["environment"] = {"Variables": {settings.PINS: json.dumps(pins)}}
+
+
+def admins_id(contained):
+    """The id of the admin group."""
+    (group,) = [group for group in contained.backend.groups.values() if group.name == "admins"]
+    return group.id
 
 
 @pytest.fixture
@@ -17,8 +30,7 @@ def by_hand(contained, monkeypatch, tmp_path):
     def make(**action):
         data = shipped(CONTAIN)
         data["actions"] = [{"type": "undo-iam-call", "groups": ["admins"], **action}]
-        (group,) = [g.id for g in contained.backend.groups.values() if g.name == "admins"]
-        data["metadata"]["iam-guard"] = {"groups": {"admins": group}, "never-quarantine": {"admins": group}}
+        pin(data, groups={"admins": admins_id(contained)})
         environ = contained.sandbox.environ(account=ACCOUNT)
         return policy(data, environ, monkeypatch, output_dir=str(tmp_path), log_group="null")
 
@@ -63,29 +75,28 @@ def test_a_function_that_does_not_know_the_admin_groups_ids_fails(contained, by_
     mallory.iam.create_user(UserName=f"eve-{mallory.name}")
     (event,) = contained.events()
     unpinned = by_hand()
-    del unpinned.data["metadata"]["iam-guard"]["never-quarantine"]
+    del unpinned.data["mode"]["environment"]["Variables"][settings.PINS]
     with pytest.raises(PolicyExecutionError, match="deploy the policy again"):
         unpinned.get_execution_mode().run(event, None)
 
 
 @pytest.mark.parametrize(
-    ("options", "pinned"),
-    [({}, ["admins"]), ({"groups": ["nobody"]}, []), ({"groups": ["nobody", "Admins"]}, ["admins"])],
+    ("groups", "problem"),
+    [(["nobody"], "the admin group 'nobody' does not exist"), (["{admin_groups}"], "nothing has filled in")],
 )
-def test_the_groups_that_exist_are_pinned(contained, by_hand, options, pinned):
-    """Without names it is the group admins; that a group does not exist keeps nobody from deploying."""
-    (action,) = by_hand().resource_manager.actions
-    action.data = options
-    assert list(action.pin()["never-quarantine"]) == pinned
+def test_an_action_without_its_admin_groups_is_not_deployed(by_hand, groups, problem):
+    """A group that does not exist here would let admins be quarantined, and so would a missing setting."""
+    (action,) = by_hand(groups=groups).resource_manager.actions
+    with pytest.raises(Refusal, match=problem):
+        action.pin()
 
 
-def test_where_there_was_no_admin_group_every_new_user_is_quarantined(contained, by_hand):
-    """A function that was deployed without any group's id spares nobody, and does not fail."""
+def test_without_admin_groups_every_new_user_is_quarantined(contained, by_hand):
+    """Where nobody comes in as a user, the action spares nobody, and does not fail."""
     mallory = contained.person()
     mallory.iam.create_user(UserName=f"eve-{mallory.name}")
     (event,) = contained.events()
-    alone = by_hand()
-    alone.data["metadata"]["iam-guard"]["never-quarantine"] = {}
+    alone = by_hand(groups=[])
     alone.get_execution_mode().run(event, None)
     assert contained.quarantined("user", f"eve-{mallory.name}")
 
@@ -171,7 +182,7 @@ def test_giving_iam_back_lifts_no_quarantine(contained, quarantined, run):
         ({"filters": [{"not": ["admin-group-member", {"UserName": "x"}]}]}, "calls of admins would be taken back"),
         ({"mode": {"type": "pull"}}, "mode pull does not tell which calls to take back"),
         ({"actions": [{"type": "undo-iam-call", "groups": ["a*"]}]}, "'a\\*' is no group's name"),
-        ({"actions": [{"type": "undo-iam-call", "groups": []}]}, "is no list of groups"),
+        ({"actions": [{"type": "undo-iam-call", "groups": 7}]}, "7 is no list"),
     ],
 )  # fmt: skip
 def test_a_policy_that_would_hit_the_wrong_calls_is_refused(contained, monkeypatch, changes, message):
@@ -181,19 +192,20 @@ def test_a_policy_that_would_hit_the_wrong_calls_is_refused(contained, monkeypat
         policy(data, contained.sandbox.environ(account=ACCOUNT), monkeypatch)
 
 
-def test_exemptions_stand_once():
-    """Both policies of the file take them from its vars."""
+def test_who_is_meant_stands_once():
+    """Both policies of the file take it from the same settings."""
     users, roles = policies_of(POLICIES / f"{CONTAIN}.yml")
-    assert users["filters"][0]["value"] is roles["filters"][0]["value"]
-    assert users["metadata"]["admin-group"] is roles["metadata"]["admin-group"]
+    (of_users,), (of_roles,) = users["filters"][0]["not"], roles["filters"][0]["not"]
+    for key in ("groups", "roles", "exempt"):
+        assert of_users[key] == of_roles[key]
+    assert users["actions"][0]["groups"] == roles["actions"][0]["groups"]
 
 
 def test_the_groups_are_pinned_for_both_kinds_of_callers(contained):
     """Roles may quarantine users, too, so their function knows the admin group's id as well."""
-    (group,) = [g.id for g in contained.backend.groups.values() if g.name == "admins"]
     for name in (CONTAIN, f"{CONTAIN}-of-roles"):
-        config = function_config(contained, f"iam-guard-{name}")
-        assert config["metadata"][settings.PINS]["never-quarantine"] == {"admins": group}
+        variables = function_config(contained, f"iam-guard-{name}")["mode"]["environment"]["Variables"]
+        assert json.loads(variables[settings.PINS])["groups"] == {"admins": admins_id(contained)}
 
 
 def function_config(contained, name):

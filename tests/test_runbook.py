@@ -10,6 +10,7 @@ import pytest
 from contained import ACCOUNT, ANYTHING, PASSWORD, allowed, document
 from helpers import CONTAIN, REVOKE, policy, shipped
 
+from c7n_iamguard import settings
 from sandbox.server import DEPLOY
 
 RUNBOOK = "ContainIAMPrincipal"
@@ -112,11 +113,10 @@ def test_the_guard_lets_the_runbook_pass_if_its_role_is_listed(
 ):
     """Neither is it denied IAM, nor is what it does taken back."""
     events = play(contained, runbook)
-    data = shipped(name)
-    data["metadata"]["admin-roles"] = [RUNBOOK]
+    data = shipped(name, admin_roles=[RUNBOOK])
     (role_id,) = [role.id for role in contained.backend.roles.values() if role.name == RUNBOOK]
-    pins = {"roles": {RUNBOOK: role_id}, "never-quarantine": {}}
-    data["metadata"]["iam-guard"] = pins
+    pins = {"groups": {}, "roles": {RUNBOOK: role_id}}
+    data["mode"]["environment"] = {"Variables": {settings.PINS: json.dumps(pins)}}
     environ = contained.sandbox.environ(account=ACCOUNT)
     made = policy(data, environ, monkeypatch, output_dir=str(tmp_path), log_group="null")
     contained.sandbox.calls.clear()

@@ -16,6 +16,7 @@ import pytest
 from helpers import PREVIEW, REVOKE, ROOT, ok
 
 COMMAND = [sys.executable, "-m", "sandbox", "serve"]
+RUN = "custodian run --vars-file iam-guard.yml"
 LAST_LINE = "Ctrl-C ends the account"
 #: What a person's shell may hold before: it would lead elsewhere.
 BEFORE = {"AWS_PROFILE": "production", "AWS_ENDPOINT_URL_IAM": "http://192.0.2.1:9", "AWS_SESSION_TOKEN": "t"}
@@ -63,7 +64,7 @@ def guarded(account):
     """The account with the guard, deployed by the commands of README."""
     stack = "aws cloudformation deploy --stack-name iam-guard --template-file deploy/account.yml"
     ok(account.run(f"{stack} --capabilities CAPABILITY_NAMED_IAM --parameter-overrides AdminGroups=admins"))
-    ok(account.run(f"custodian run -s {account.folder} -r us-east-1 policies/{REVOKE}.yml"))
+    ok(account.run(f"{RUN} -s {account.folder} -r us-east-1 policies/{REVOKE}.yml"))
     return account
 
 
@@ -82,7 +83,7 @@ def test_a_command_is_the_operators_unless_a_persons_name_stands_before_it(accou
 
 def test_the_preview_names_who_has_called_iam(account):
     """It says bob and carol, with their groups, and not the admin."""
-    ok(account.run(f"custodian run -s {account.folder} -r us-east-1 policies/{PREVIEW}.yml"))
+    ok(account.run(f"{RUN} -s {account.folder} -r us-east-1 -p {PREVIEW} policies/{PREVIEW}.yml"))
     found = json.loads((account.folder / PREVIEW / "resources.json").read_text())
     assert {one["UserName"]: one["GroupList"] for one in found} == {
         "bob": ["developers", "data"],

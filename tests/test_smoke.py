@@ -8,8 +8,7 @@ import sys
 import threading
 
 import pytest
-import yaml
-from helpers import FUNCTION, HARMLESS, POLICIES, REVOKE, ROOT, stock
+from helpers import FUNCTION, HARMLESS, POLICIES, REVOKE, ROOT, policies_of, settings_file, stock
 from moto.events.models import events_backends
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.models import AWSManagedPolicy, iam_backends
@@ -24,7 +23,7 @@ RIGHT = "IAMSelfManageServiceSpecificCredentials"
 SCPS = [HARMLESS, *(json.loads((DEPLOY / name).read_text()) for name in ("scp.json", "scp-parts.json"))]
 
 
-def prepare(sandbox, account, folder, *policies):
+def prepare(sandbox, account, folder, *policies, **settings):
     """An account with the guard: the stacks, an admin, and these policy files as functions.
 
     :returns: the admin's access key
@@ -39,7 +38,9 @@ def prepare(sandbox, account, folder, *policies):
         )
     sandbox.client("iam", account=account).create_group(GroupName="admins")
     key = sandbox.create_user("ada", groups=["admins"], account=account)
-    done = stock("custodian", "run", "-s", folder, *policies, environ=sandbox.environ(account=account))
+    settings = settings_file(folder, **{"observe_containment": False, **settings})
+    environ = sandbox.environ(account=account)
+    done = stock("custodian", "run", "-s", folder, *policies, environ=environ, settings=settings)
     assert done.returncode == 0, done.stderr
     provide_right(account)
     return key
@@ -202,10 +203,7 @@ def test_under_the_scp_without_the_response_role_it_says_what_is_left(sandbox, s
 
 def test_a_guard_that_observes_is_told_apart(sandbox, smoke_test, events, tmp_path):
     """If the guard tells would-revoke, the test says so and does not pass. It says if nobody is mailed."""
-    (tmp_path / "policy.yml").write_text(
-        (POLICIES / f"{REVOKE}.yml").read_text().replace("# observe: true", "observe: true #")
-    )
-    key = prepare(sandbox, OBSERVED, tmp_path, tmp_path / "policy.yml")
+    key = prepare(sandbox, OBSERVED, tmp_path, POLICIES / f"{REVOKE}.yml", observe_users=True)
     events()
     process = smoke_test("--yes", key=key, account=OBSERVED)
     out = finished(process)
@@ -256,5 +254,4 @@ def test_its_rule_names_are_those_of_the_pack():
     """The functions that it waits for are the shipped policies'."""
     text = (ROOT / "deploy" / "smoke-test").read_text()
     for name in (REVOKE, CONTAIN):
-        policy = yaml.safe_load((POLICIES / f"{name}.yml").read_text())["policies"][0]
-        assert f'"{policy["mode"]["function-prefix"]}{policy["name"]}"' in text
+        assert f'"iam-guard-{policies_of(POLICIES / f"{name}.yml")[0]["name"]}"' in text

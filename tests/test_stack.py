@@ -40,7 +40,8 @@ ANYBODY, TAKES_ROLES = (
     for whom in ({"Principal": {"AWS": CENTRAL}}, {"Resource": "*"})
 )
 DEPLOY_ONE = (
-    "custodian run -s output policies/revoke-unintended-iam-access.yml policies/protect-admin-group.yml"
+    "custodian run --vars-file iam-guard.yml -s output"
+    " policies/revoke-unintended-iam-access.yml policies/protect-admin-group.yml"
 )
 
 

@@ -90,6 +90,12 @@ def account(sandbox, hook, tmp_path_factory):
     policy = shipped("revoke-unintended-iam-access-of-roles")
     actions = ["revoke-iam-access", action("post-finding", hook.url)]
     policies.append({**policy, "name": "post-finding-of-roles", "source": "describe", "actions": actions})
+    for policy in policies:  # their functions have other names than those of the stack's queues
+        queue = f"iam-guard-{policy['name']}"
+        client("sqs").create_queue(QueueName=queue)
+        allow = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": f"arn:aws:sqs:*:*:{queue}"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+        iam.put_role_policy(RoleName=GUARD, PolicyName=queue, PolicyDocument=document)
     file = tmp_path_factory.mktemp("channels") / "policies.yml"
     file.write_text(yaml.safe_dump({"policies": policies}))
     done = stock("custodian", "run", "-s", file.parent, file, environ=sandbox.environ(account=ACCOUNT))

@@ -80,12 +80,12 @@ def test_a_cold_start_makes_no_call_to_tell(fresh, told):
 
 
 def test_warm_telling_is_one_call_over_one_connection(fresh, told):
-    """After the first revocation, the next one is told by one call, over the connection that is there."""
+    """After the first revocation, the next one is told by one more call, over the connection that is there."""
     fresh.deliver(case("revoked-create-user"))
     fresh.calls.clear()
     connections = len(fresh.connections)
     fresh.deliver(case("revoked-user-with-a-path"))
-    assert guards_calls(fresh) == ["ListGroupsForUser", "AttachUserPolicy", "PutEvents"]
+    assert guards_calls(fresh) == ["ListGroupsForUser", "GetGroup", "AttachUserPolicy", "PutEvents"]
     assert len(fresh.connections) == connections
 
 
@@ -135,7 +135,6 @@ def test_the_catch_up_tells_of_what_it_finds_as_late(fresh, told, attacker, in_p
     catch_up = shipped(CATCH_UP)
     since = {SINCE_TAG: event_time(timedelta(days=1))}
     catch_up["mode"] |= {"role": f"arn:aws:iam::{fresh.account}:role/iam-guard", "tags": since}
-    catch_up["metadata"]["admin-group"] = "Admins"
     manager = in_process(**catch_up).resource_manager
     found = manager.resources()
     for action in manager.actions:

@@ -62,7 +62,7 @@ def test_a_deployment_is_started_by_a_push_or_by_hand_and_on_main_alone():
 
 
 @pytest.mark.parametrize("name", JOBS)
-@pytest.mark.parametrize("constraints", ["c7n==0.9.47\n", None])
+@pytest.mark.parametrize("constraints", ["c7n==0.9.53\n", None])
 def test_versions_are_those_of_the_repositorys_constraints_if_it_has_any(tmp_path, name, constraints):
     """A new release of c7n does not change the functions by itself. The file may be missing."""
     python, file = tmp_path / "bin" / "python", tmp_path / "constraints.txt"
@@ -100,6 +100,7 @@ def test_the_workflow_follows_its_schema():
 
 # What ci.py refuses before it starts anything
 
+SETTINGS = {"admin_groups": ["admins"], "observe_users": False}
 PRODUCTION = {
     "name": "production",
     "account_id": "222233334444",
@@ -119,6 +120,7 @@ def refused(tmp_path, monkeypatch, capsys):
         "empty.yml": "",
         "main.yml": "policies: [{name: a, mode: {type: cloudtrail}}]",
         "pull.yml": "policies: [{name: a}]",
+        "iam-guard.yml": yaml.safe_dump(SETTINGS),
     }.items():
         Path(name).write_text(text)
 
@@ -197,16 +199,34 @@ def test_an_accounts_file_without_accounts_is_refused(refused, text, problem):
 )
 def test_an_account_that_c7n_org_would_misread_is_refused(refused, change, problem):
     """One line names the account, and says what is wrong."""
-    Path("accounts.yml").write_text(yaml.safe_dump({"accounts": [PRODUCTION | change]}))
+    Path("accounts.yml").write_text(yaml.safe_dump({"vars": SETTINGS, "accounts": [PRODUCTION | change]}))
     said = refused("preview", "--role", "iam-guard-reader", "main.yml")
     assert said == f"accounts.yml: production{problem}"
 
 
+@pytest.mark.parametrize("other", [{}, SETTINGS | {"observe_users": True}])
+def test_accounts_with_other_settings_than_the_settings_file_are_refused(refused, other):
+    """Who edits iam-guard.yml and forgets to write accounts.yml anew is told so, and nothing is deployed."""
+    Path("accounts.yml").write_text(yaml.safe_dump({"vars": other, "accounts": [PRODUCTION]}))
+    said = "accounts.yml has other settings than iam-guard.yml: run python deploy/accounts.py again"
+    assert refused("deploy", "main.yml") == said
+
+
+def test_without_the_settings_file_nothing_is_started(refused):
+    """The sentence names the file."""
+    Path("iam-guard.yml").unlink()
+    Path("accounts.yml").write_text(yaml.safe_dump({"vars": SETTINGS, "accounts": [PRODUCTION]}))
+    assert refused("deploy", "main.yml") == "iam-guard.yml: No such file or directory"
+
+
 @pytest.mark.parametrize("role", ["iam-guard-deployer", PRODUCTION["role"]])
-def test_a_preview_takes_another_role_than_a_plain_name_or_an_arn(tmp_path, role):
+def test_a_preview_takes_another_role_than_a_plain_name_or_an_arn(tmp_path, monkeypatch, role):
     """The reader's role is the account's, however the accounts file names the deployer's."""
-    (tmp_path / "accounts.yml").write_text(yaml.safe_dump({"accounts": [PRODUCTION | {"role": role}]}))
-    (account,) = ci.accounts_in(tmp_path / "accounts.yml", "iam-guard-reader")
+    monkeypatch.chdir(tmp_path)
+    Path("iam-guard.yml").write_text(yaml.safe_dump(SETTINGS))
+    found = {"vars": SETTINGS, "accounts": [PRODUCTION | {"role": role}]}
+    Path("accounts.yml").write_text(yaml.safe_dump(found))
+    (account,) = ci.accounts_in("accounts.yml", "iam-guard-reader")
     assert account["role"] == f"arn:aws:iam::{PRODUCTION['account_id']}:role/iam-guard-reader"
 
 
