@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -215,8 +216,9 @@ def attacker(fresh, user):
 def workplace(tmp_path_factory):
     """A folder such as the documentation's commands run in, with ``aws`` in front of PATH."""
     folder = tmp_path_factory.mktemp("workplace")
-    for name in ("policies", "deploy", "iam-guard.yml"):
-        (folder / name).symlink_to(ROOT / name)
+    (folder / "policies").symlink_to(POLICIES)
+    shutil.copytree(DEPLOY, folder / "deploy")  # deploy/accounts.py edits the SCP
+    shutil.copy(SETTINGS, folder)
     (folder / "bin").mkdir()
     aws_cli.stand_in(folder / "bin")
     return folder
