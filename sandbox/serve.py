@@ -4,8 +4,11 @@ The operator is root: the guard does not look at root's calls. Everybody else is
 """
 
 import json
+import re
 import shlex
+import shutil
 import signal
+import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -17,6 +20,8 @@ from sandbox.server import Sandbox
 PAUSE = 1  # seconds between two looks for events
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 BIN = Path(sys.executable).parent
+#: From which minor version on the AWS CLI knows AWS_ENDPOINT_URL, by its major version.
+OLDEST_CLI = {1: (1, 29), 2: (2, 13)}
 #: What a shell keeps of its own; the command line of AWS gets no pager, so that commands can be pasted.
 OWN = ("PATH", "LANG", "TMPDIR", "VIRTUAL_ENV")
 MORE = {"AWS_PAGER": "", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
@@ -26,7 +31,7 @@ def run(port=0):
     """Keep an account running, and deliver its events, until a signal comes.
 
     :param port: the port to listen on; a free one by default
-    :returns: the exit status, 0
+    :returns: the exit status: 0, or 1 if the AWS CLI on the PATH would call AWS itself
     :raises OSError: if the port is taken
     """
     signals = []
@@ -35,6 +40,10 @@ def run(port=0):
         signals.append(number)  # libraries swallow an exception here and there
         raise KeyboardInterrupt
 
+    problem = deaf(aws_version())
+    if problem:
+        demo.say(problem)
+        return 1
     with Sandbox(port=port) as sandbox:
         for number in SIGNALS:
             signal.signal(number, stop)
@@ -81,10 +90,33 @@ def welcome(sandbox, keys):
     )
 
 
+def aws_version():
+    """What the AWS CLI on the PATH says of its version; empty if there is none."""
+    aws = shutil.which("aws")
+    if aws is None:
+        return ""
+    done = subprocess.run([aws, "--version"], capture_output=True, text=True)
+    return done.stdout + done.stderr  # old ones write to stderr
+
+
+def deaf(said):
+    """What is wrong with an AWS CLI that does not know AWS_ENDPOINT_URL; None if it knows it, or there is none.
+
+    :param said: what ``aws --version`` printed
+    """
+    version = re.match(r"aws-cli/(\d+)\.(\d+)\.", said)
+    if not version or tuple(map(int, version.groups())) >= OLDEST_CLI[int(version[1])]:
+        return None
+    return (
+        f"The AWS CLI on your PATH is {said.split()[0]}, which would send the commands to AWS itself. "
+        "Install version 2.13 or newer."
+    )
+
+
 def exports(sandbox):
     """Lines for bash and zsh that bind a shell to the account, and to nothing else."""
     yield "unset AWS_PROFILE $(env | grep -o '^AWS_[A-Z0-9_]*')"
-    yield f'export PATH="$PATH":{shlex.quote(str(BIN))}'
+    yield f'export PATH={shlex.quote(str(BIN))}:"$PATH"'
     environ = sandbox.environ() | MORE
     yield from (f"export {name}={shlex.quote(environ[name])}" for name in environ if name not in OWN)
 

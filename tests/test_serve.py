@@ -120,6 +120,7 @@ def test_nothing_listens_on_another_address_than_the_loopback_one(guarded):
 SWALLOWED = """
 import os, signal
 from sandbox import serve
+from sandbox import serve
 def work(sandbox):
     try:
         os.kill(os.getpid(), signal.SIGINT)
@@ -145,3 +146,21 @@ def test_a_port_that_is_taken_is_said_in_one_line():
         done = subprocess.run([*COMMAND, "--port", str(port)], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"serve: port {port}: Address already in use\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "is_deaf"),
+    [
+        ("aws-cli/2.9.19 Python/3.11.2 Linux/6.1 source/x86_64.debian.12 prompt/off", True),
+        ("aws-cli/1.28.9 Python/3.11", True),
+        ("aws-cli/1.29.0 Python/3.11", False),
+        ("aws-cli/2.13.0 Python/3.11", False),
+        ("aws-cli/2.31.3 Python/3.13", False),
+        ("", False),
+    ],
+)
+def test_a_command_line_that_would_call_aws_itself_is_refused(said, is_deaf):
+    """An AWS CLI that does not know AWS_ENDPOINT_URL gets no lines to paste; it is named, with the fix."""
+    problem = serve.deaf(said)
+    assert bool(problem) is is_deaf
+    assert not is_deaf or (said.split()[0] in problem and "Install version 2.13 or newer" in problem)
