@@ -119,7 +119,7 @@ def call_of(entry, account=None):
     event = {**envelope, "account": stand_in, "detail": record}
     identity = dict_in(record, "userIdentity")
     try:
-        who, problem = plugin.caller(event), None
+        who, problem = plugin.caller(record), None
         if who.account not in (None, stand_in):
             who, problem = (
                 None,

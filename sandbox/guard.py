@@ -29,6 +29,17 @@ def admin_groups(settings=SETTINGS):
     return [name for name in names if not GROUP_ID.fullmatch(name)]
 
 
+def admin_roles(settings=SETTINGS):
+    """The roles that a settings file names, without permission sets."""
+    roles = yaml.safe_load(Path(settings).read_bytes()).get("admin_roles")
+    return [role for role in roles if not role.endswith("*")]
+
+
+def exempts(settings=SETTINGS):
+    """Whether a settings file exempts anybody."""
+    return bool(yaml.safe_load(Path(settings).read_bytes()).get("exempt"))
+
+
 def settings_with(folder, roles=(), **changes):
     """A copy of the settings file in a folder, with more roles that are meant to use IAM, and with other values.
 

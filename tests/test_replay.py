@@ -93,8 +93,8 @@ READS = ("not-delivered", None, "reads alone")
 NOT_JUDGED = ("not-delivered", None, "roles are not judged yet")
 MANAGED = ("revoked", "managed", "in no admin group")
 MEANT = ("let-pass", None, "in admin group admins")
-NO_OBJECT = "unreadable: detail.userIdentity is no JSON object but"
-NO_ARN = "unreadable: detail.userIdentity.arn is not the ARN of an IAM user"
+NO_OBJECT = "unreadable: userIdentity is no JSON object but"
+NO_ARN = "unreadable: userIdentity.arn is not the ARN of an IAM user"
 GUEST = f"unreadable: the caller is of account {OTHER}, and the call was made in {ACCOUNT}"
 ROWS = {
     "an admin, named in another case": (ACCOUNT, "alice", "IAMUser", 1, 1, *MEANT),

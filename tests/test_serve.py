@@ -15,6 +15,8 @@ import aws_cli
 import pytest
 from helpers import PREVIEW, REVOKE, ROOT, ok
 
+from sandbox import serve
+
 COMMAND = [sys.executable, "-m", "sandbox", "serve"]
 RUN = "custodian run --vars-file iam-guard.yml"
 LAST_LINE = "Ctrl-C ends the account"
