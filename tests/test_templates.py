@@ -101,6 +101,20 @@ def test_a_key_of_ones_own_encrypts_the_queues(sandbox):
     assert actions("191919191905") >= KEY_RIGHTS
 
 
+@pytest.mark.parametrize(
+    ("account", "groups", "named"),
+    [("191919191911", "admins,team/x", ["admins", "team/x"]), ("191919191912", "", None)],
+)
+def test_the_functions_take_members_out_of_the_named_groups_alone(sandbox, account, groups, named):
+    """Each of AdminGroups is in the role's right and in its tag, for deployments to compare; none is no right."""
+    sandbox.deploy(account=account, AdminGroups=groups)
+    role = iam_backends[account]["aws"].get_role(GUARD)
+    statements = [s for document in documents(role) for s in document["Statement"]]
+    found = [s["Resource"] for s in statements if s["Action"] == "iam:RemoveUserFromGroup"]
+    assert found == ([[f"arn:*:iam::*:group/{name}" for name in named]] if named else [])
+    assert role.tags == [{"Key": "iam-guard-admin-groups", "Value": " ".join(named or [])}]
+
+
 def test_stock_actions_get_their_rights_by_managed_policies():
     """The policies that ActionPolicies names hang on the functions' role; moto does not attach them."""
     assert resources("account.yml")["Role"]["Properties"]["ManagedPolicyArns"] == "!Ref ActionPolicies"
