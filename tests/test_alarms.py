@@ -108,3 +108,14 @@ def test_a_catch_up_that_does_not_run_is_an_alarm():
         assert alarm["TreatMissingData"] == "missing"
         assert alarm["InsufficientDataActions"] == alarm["AlarmActions"]
         assert alarm["Period"] * alarm["EvaluationPeriods"] == 3 * 3600
+
+
+def test_many_decisions_at_once_are_an_alarm_that_says_how_to_stop():
+    """More than twenty within 15 minutes may be a list that lacks somebody: the alarm names the command."""
+    (alarm,) = [alarm for alarm in ALARMS if alarm["AlarmName"] == "iam-guard-runaway"]
+    limit = {key: alarm[key] for key in ("Statistic", "Period", "EvaluationPeriods", "Threshold")}
+    assert limit == {"Statistic": "Sum", "Period": 900, "EvaluationPeriods": 1, "Threshold": 20}
+    assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
+    assert "deploy/switch off" in alarm["AlarmDescription"]
+    told = {"EventBusName": "iam-guard", "RuleName": "iam-guard-tell"}
+    assert {d["Name"]: d["Value"] for d in alarm["Dimensions"]} == told
