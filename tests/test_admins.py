@@ -68,3 +68,16 @@ def test_a_user_who_is_gone_is_no_match_and_no_error(in_process, fresh):
     """The filter passes over a user who no longer exists."""
     policy = in_process(filters=[{"type": "admin-group-member", "groups": ["Admins"]}])
     assert policy.resource_manager.filters[0].process([{"UserName": "long-gone"}]) == []
+
+
+def test_a_preview_names_roles_that_organizations_usually_need(sandbox, unchanged, custodian):
+    """Roles of Organizations, Control Tower and the CDK are not trusted by default; the line to add is said."""
+    usual = "cdk-hnb659fds-cfn-exec-role-111122223333-us-east-1"
+    for name in (usual, "OrganizationAccountAccessRole", "team"):
+        sandbox.create_role(name)
+    filters = [{"not": [{"type": "admin-role", "roles": ["OrganizationAccountAccessRole"]}]}]
+    policy = {"name": "preview", "resource": "aws.iam-role", "source": "authorization-details"}
+    done = custodian({**policy, "filters": filters})
+    assert done.stderr.count("is usual in organizations") == 1
+    assert f"if it is, add {usual} to admin_roles in iam-guard.yml" in done.stderr
+    assert {usual, "team"} <= set(done.users)

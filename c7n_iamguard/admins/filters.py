@@ -10,7 +10,7 @@ from c7n.filters import Filter
 from c7n.resources.iam import Role, User
 from c7n.utils import type_schema
 
-from c7n_iamguard.admins import groups
+from c7n_iamguard.admins import groups, roles
 from c7n_iamguard.admins.judge import Verdict, judge
 from c7n_iamguard.admins.options import OPTIONS, MeantOptions, check_meant
 from c7n_iamguard.decisions import log_line
@@ -204,4 +204,15 @@ class AdminRole(MeantFilter):
                 )
             if verdict.meant is not False:
                 matched.append(role)
+        if self.options.pins is None:
+            self.name_usual_roles([role["RoleName"] for role in resources if role not in matched])
         return matched
+
+    def name_usual_roles(self, names):
+        """Say which roles an organization usually needs, and a preview would see denied."""
+        for name in filter(roles.USUAL.fullmatch, names):
+            log.warning(
+                "the role %s is usual in organizations, and is not meant to use IAM; if it is, add %s to "
+                "admin_roles in iam-guard.yml",
+                *(name, name),
+            )

@@ -1,8 +1,18 @@
 """The roles that are meant to use IAM: listed by name, ARN or permission set, and pinned by id."""
 
+import re
+
 from c7n_iamguard.aws_names import OWN_ROLES, STACK_SETS_ROLES
 from c7n_iamguard.iam.client import iam
 from c7n_iamguard.iam.principals import ROLE
+
+#: Roles that Organizations, Control Tower, Account Factory for Terraform and the CDK make, and that use IAM. Nobody
+#: trusts them by default, because whoever may create roles may take such a name.
+USUAL = re.compile(
+    r"OrganizationAccountAccessRole|AWSControlTowerExecution|AWSAFT(Execution|Service)"
+    r"|cdk-\w{1,10}-(cfn-exec|deploy)-role-\d{12}-[a-z0-9-]+",
+    re.ASCII,
+)
 
 
 def pin(element, listed):
