@@ -85,7 +85,8 @@ class Sandbox:
     def __exit__(self, *exc):
         self.functions.close()
         self.server.task_dispatcher.shutdown()
-        wasyncore.close_all(self.server._map, ignore_all=True)
+        # By its own thread, which would otherwise wait for sockets that are closed, and end with a traceback.
+        self.server.trigger.pull_trigger(lambda: wasyncore.close_all(self.server._map, ignore_all=True))
         self.thread.join(timeout=5)
         self.stack.close()
         reset()
