@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,6 +27,7 @@ from helpers import (  # noqa: F401  some test modules import these from here
 )
 from hypothesis import HealthCheck, settings
 
+from c7n_iamguard.aws_names import SINCE_TAG
 from sandbox import Sandbox, iam
 from sandbox.server import DEPLOY
 
@@ -134,6 +136,41 @@ def logged(caplog):
         return [json.loads(text) for text in texts if text.startswith("{")]
 
     return decisions
+
+
+@pytest.fixture
+def history(deployed, unchanged):
+    """The event history, empty at first, and ``history.pass_by(minutes)``: what has happened was so long ago."""
+    deployed.history.clear()
+
+    def pass_by(minutes=45):
+        for record in deployed.history.records:
+            then = time.mktime(time.strptime(record["eventTime"], "%Y-%m-%dT%H:%M:%SZ")) - minutes * 60
+            record["eventTime"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.localtime(then))
+
+    deployed.history.pass_by = pass_by
+    yield deployed.history
+    deployed.history.clear()
+
+
+@pytest.fixture
+def caught(history, in_process):
+    """``caught(filters)``: those whom a catch-up finds, by their names."""
+
+    from c7n_iamguard.settings import PINS
+
+    def find(filters, resource="aws.iam-user", mark=None, pins=None, **data):
+        if mark is not None or pins is not None:
+            variables = {} if pins is None else {PINS: json.dumps(pins)}
+            data["mode"] = {
+                "type": "periodic", "schedule": "rate(1 hour)", "role": "arn:aws:iam::1:role/x",
+                "tags": {SINCE_TAG: mark or ""}, "environment": {"Variables": variables},
+            }  # fmt: skip
+        policy = in_process(resource=resource, source="authorization-details", filters=filters, **data)
+        name = "UserName" if resource == "aws.iam-user" else "RoleName"
+        return {one[name]: one for one in policy.resource_manager.resources()}
+
+    return find
 
 
 @pytest.fixture

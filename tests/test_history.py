@@ -43,15 +43,15 @@ def calls(number):
 def test_all_pages_are_read_newest_first(trail):
     """Every record of the span comes out, in CloudTrail's order, and 50 of them take one request."""
     history = trail(calls(120))
-    assert list(reading(history)) == lookup_events.records
-    assert [request["MaxResults"] for request in lookup_events.requests] == [50, 50, 50]
+    assert list(reading(history)) == history.records
+    assert [request["MaxResults"] for request in history.requests] == [50, 50, 50]
 
 
 def test_every_page_is_of_one_span_of_iams_events(trail):
     """All requests select by IAM's event source alone, within the same span."""
     history = trail(calls(120))
     list(reading(history, hours=7))
-    first, *others = lookup_events.requests
+    first, *others = history.requests
     assert first["LookupAttributes"] == [
         {"AttributeKey": "EventSource", "AttributeValue": "iam.amazonaws.com"}
     ]
@@ -66,10 +66,8 @@ def test_two_requests_a_second_are_made_and_no_more(trail):
     """Requests are half a second apart, and 200 of them take no longer than the limit dictates."""
     history = trail(calls(10_000), latency=0.1)
     assert len(list(reading(history))) == 10_000
-    gaps = [
-        later - earlier for earlier, later in zip(lookup_events.times, lookup_events.times[1:], strict=False)
-    ]
-    assert len(lookup_events.requests) == 200
+    gaps = [later - earlier for earlier, later in zip(history.times, history.times[1:], strict=False)]
+    assert len(history.requests) == 200
     assert min(gaps) == pytest.approx(0.5)
     assert sum(gaps) == pytest.approx(199 * 0.5)
 
@@ -86,14 +84,14 @@ def test_an_empty_history_is_complete(trail):
     read = reading(history, partial=True)
     assert list(read) == []
     assert read.complete
-    assert len(lookup_events.requests) == 1
+    assert len(history.requests) == 1
 
 
 def test_an_empty_page_is_not_the_end(trail, monkeypatch):
     """AWS may return a page without events and a token for the next one."""
     history = trail()
     answers = iter([{"Events": [], "NextToken": "1"}, {"Events": []}])
-    monkeypatch.setattr(lookup_events.client, "lookup_events", lambda **_: next(answers))
+    monkeypatch.setattr(history.client, "lookup_events", lambda **_: next(answers))
     assert list(reading(history)) == []
     assert next(answers, None) is None
 
@@ -112,8 +110,8 @@ def test_an_empty_page_is_not_the_end(trail, monkeypatch):
 def test_what_goes_away_is_tried_again(trail, fault):
     """After throttles, AWS's own errors and a broken network, the same page is asked for again."""
     history = trail(calls(120), {1: fault, 2: fault, 3: fault})
-    assert list(reading(history)) == lookup_events.records
-    assert [request.get("NextToken") for request in lookup_events.requests] == [None, *["50"] * 4, "100"]
+    assert list(reading(history)) == history.records
+    assert [request.get("NextToken") for request in history.requests] == [None, *["50"] * 4, "100"]
 
 
 def test_pauses_between_tries_grow_up_to_a_limit(trail, clock):
@@ -159,7 +157,7 @@ def test_what_does_not_go_away_fails_at_once(trail, code):
     history = trail(calls(120), {1: code})
     with pytest.raises(IncompleteHistory, match=code):
         list(reading(history))
-    assert len(lookup_events.requests) == 2
+    assert len(history.requests) == 2
 
 
 def test_a_partial_reading_keeps_what_it_has_when_access_is_denied(trail):

@@ -11,6 +11,7 @@ from sandbox import iam as sandbox_iam
 from sandbox.server import Fault
 
 DETAILS = "GetAccountAuthorizationDetails"
+ADMINS = {"type": "admin-group-member", "groups": ["Admins"]}
 
 
 def operations(sandbox):
@@ -40,8 +41,8 @@ def test_a_user_of_the_source_is_what_stock_filters_expect(fresh, user, source, 
 
 def test_lists_that_an_answer_leaves_out_are_empty(source, monkeypatch):
     """A user of whom IAM tells no tags, groups or policies has none, and is no match of either filter."""
-    admins = {"type": "admin-group-member", "allow-missing-group": True}
-    policy = source(filters=[admins, "iam-access-revoked"])
+    nobody = {"type": "admin-group-member", "groups": []}
+    policy = source(filters=[nobody, "iam-access-revoked"])
     iam = client.iam(policy.resource_manager)
     with Stubber(iam) as stub:
         page = {"UserDetailList": [PAT], "GroupDetailList": [], "IsTruncated": False}
@@ -64,7 +65,7 @@ def test_all_pages_are_read(fresh, user, custodian, monkeypatch):
         "name": "pages",
         "resource": "aws.iam-user",
         "source": "authorization-details",
-        "filters": ["admin-group-member", "iam-access-revoked"],
+        "filters": [ADMINS, "iam-access-revoked"],
     }
     assert set(custodian(policy).users) == {"page-5", "page-7"}
     assert operations(fresh)[DETAILS] == 4
@@ -81,7 +82,7 @@ def test_fifty_users_cost_one_call(fresh, user, custodian):
         "name": "many",
         "resource": "aws.iam-user",
         "source": "authorization-details",
-        "filters": [{"not": ["admin-group-member"]}, "iam-access-revoked"],
+        "filters": [{"not": [ADMINS]}, "iam-access-revoked"],
     }
     fresh.calls.clear()
     assert set(custodian(policy).users) == {"many-7"}
@@ -106,7 +107,7 @@ def test_throttles_without_end_between_pages_fail_the_run(fresh, user, custodian
         "name": "part-of-the-users",
         "resource": "aws.iam-user",
         "source": "authorization-details",
-        "filters": [{"not": ["admin-group-member"]}],
+        "filters": [{"not": [ADMINS]}],
         "actions": [{"type": "revoke-iam-access", "bulk": True}],
     }
     fresh.faults.append(Fault(f"iam:{DETAILS}", "Throttling", skip=1))
@@ -122,7 +123,7 @@ def test_membership_is_of_now_and_never_from_custodians_cache(fresh, user, custo
         "name": "of-now",
         "resource": "aws.iam-user",
         "source": "authorization-details",
-        "filters": [{"UserName": "nia"}, {"not": [{"type": "admin-group-member", "groups": ["Admins"]}]}],
+        "filters": [{"UserName": "nia"}, {"not": [ADMINS]}],
     }
     assert set(custodian(policy).users) == {"nia"}
     fresh.client("iam").add_user_to_group(GroupName="Admins", UserName="nia")
@@ -135,13 +136,11 @@ def test_an_events_user_is_read_by_name(fresh, user, source):
     """Asked for one user by name, the source reads that user alone, and the filters ask for the rest."""
     user("evi", groups=["Admins"])
     deny_user(fresh, "evi", "inline")
-    policy = source(filters=["admin-group-member", "iam-access-revoked"])
+    policy = source(filters=[ADMINS, "iam-access-revoked"])
     fresh.calls.clear()
     found = policy.resource_manager.source.get_resources(["evi", "nobody"])
     found = policy.resource_manager.filter_resources(found)
-    assert [(u["UserName"], u["c7n:AdminGroups"], u[REVOKED]) for u in found] == [
-        ("evi", ["Admins"], ["inline"])
-    ]
+    assert [(u["UserName"], u[REVOKED]) for u in found] == [("evi", ["inline"])]
     assert operations(fresh)[DETAILS] == 0
     assert operations(fresh)["ListGroupsForUser"] == 1
 
@@ -149,7 +148,7 @@ def test_an_events_user_is_read_by_name(fresh, user, source):
 def test_groups_that_aws_config_tells_of_are_not_trusted(fresh, user, in_process):
     """Groups in a user from another source are of some time ago; IAM is asked."""
     user("kay")
-    policy = in_process(source="config", filters=["admin-group-member", "iam-access-revoked"])
+    policy = in_process(source="config", filters=[ADMINS, "iam-access-revoked"])
     of_config = {
         "UserName": "kay",
         "GroupList": ["Admins"],

@@ -75,8 +75,9 @@ def check_groups(policy, before, pins):
 
     :raises Refusal: naming both ids
     """
+    known_ids = {name.lower(): group_id for name, group_id in before.get("groups", {}).items()}
     for name, group_id in pins["groups"].items():
-        known = before.get("groups", {}).get(name, group_id)
+        known = known_ids.get(name.lower(), group_id)
         if known != group_id and not GROUP_ID.fullmatch(name):
             raise Refusal(
                 f"policy:{policy.name}: the admin group {name!r} is {group_id}, and the deployed function knows it "

@@ -1,0 +1,168 @@
+"""A deployment compares the settings with the account, and with what was deployed before."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from helpers import (
+    FUNCTION,
+    POLICIES,
+    REVOKE,
+    case,
+    event_time,
+    made,
+    moto_group,
+    moto_user,
+    ok,
+    policy,
+    revoked,
+    settings_file,
+    shipped,
+    stock,
+)
+from kept import functions as kept_functions
+
+from c7n_iamguard.errors import Refusal
+from c7n_iamguard.function import changes
+
+CATCH_UP = "catch-up-unintended-iam-access"
+
+
+@pytest.fixture
+def pins(deployed, unchanged, monkeypatch):
+    """``pins(before, **settings)``: what a deployment of the main policy would pin."""
+
+    def pin(before=None, **settings):
+        main = policy(shipped(REVOKE, **settings), deployed.environ(), monkeypatch)
+        return changes.pins_for(main, before)[0]
+
+    return pin
+
+
+# Groups
+
+
+def test_all_of_several_admin_groups_have_to_exist(pins, fresh):
+    """If one of two groups is missing, nothing is deployed; if both are there, both are known by their ids."""
+    with pytest.raises(Refusal, match="the admin group 'ops' does not exist"):
+        pins(admin_groups=["Admins", "ops"])
+    fresh.client("iam").create_group(GroupName="ops")
+    ids = {name: moto_group(fresh, name).id for name in ("Admins", "ops")}
+    assert pins(admin_groups=["Admins", "ops"])["groups"] == ids
+
+
+def test_one_of_several_admin_groups_may_be_empty(pins, fresh):
+    """Two groups without any member are refused: everybody would be denied."""
+    fresh.client("iam").create_group(GroupName="ops")
+    assert pins(admin_groups=["ops", "Admins"])
+    fresh.client("iam").remove_user_from_group(GroupName="Admins", UserName="alice")
+    with pytest.raises(Refusal, match="no user is a member of the admin group 'ops', 'Admins'"):
+        pins(admin_groups=["ops", "Admins"])
+
+
+@pytest.mark.parametrize("spelling", ["Admins", "ADMINS"])
+def test_a_group_that_took_the_name_of_the_deployed_one_is_refused(pins, fresh, user, spelling):
+    """Names were swapped: the deployment names both ids, and goes on if the settings name the new one."""
+    before = pins(admin_groups=["Admins"])
+    iam, old = fresh.client("iam"), moto_group(fresh, "Admins").id
+    iam.update_group(GroupName="Admins", NewGroupName="x")
+    iam.create_group(GroupName="Admins")
+    user("mallory", groups=["Admins"])
+    new = moto_group(fresh, "Admins").id
+    with pytest.raises(Refusal, match=f"is {new}, and the deployed function knows it as {old}"):
+        pins(before, admin_groups=[spelling])
+    assert pins(before, admin_groups=[new])["groups"] == {new: new}
+
+
+def test_nobody_meant_at_all_is_refused(pins):
+    """Without any group, role or exempt id, everybody would be denied."""
+    with pytest.raises(Refusal, match="nobody would be meant to use IAM; name somebody under admin_groups"):
+        pins(admin_groups=[], admin_roles=[], exempt=[])
+    assert pins(admin_groups=[], admin_roles=["Terraform"])
+
+
+# The mark since when a catch-up judges
+
+
+@pytest.mark.parametrize("observing", [True, False])
+def test_no_deployment_keeps_a_mark_in_the_future(deployed, unchanged, monkeypatch, observing):
+    """Somebody set the tag to a day to come: the catch-up judges from this deployment on, at the latest."""
+    settings = {"admin_groups": ["Admins"], "observe_users": observing}
+    mode = policy(shipped(CATCH_UP, **settings), deployed.environ(), monkeypatch).get_execution_mode()
+    mark = mode.judged_since(event_time(-timedelta(days=30)) + " observed" * observing)
+    assert mark.removesuffix(" observed") <= event_time()
+    assert mark.endswith(" observed") is observing
+
+
+# Deployed once more
+
+
+@pytest.fixture
+def deploy(fresh, tmp_path):
+    """``deploy(**settings)``: the main policy's functions, deployed once more until the test is over."""
+    put_back = kept_functions(fresh.account, fresh.region)
+
+    def run(*options, **settings):
+        output = () if "-s" in options else ("-s", tmp_path)
+        said = ok(
+            stock(
+                "custodian", "run", *output, *options, "-r", fresh.region, POLICIES / f"{REVOKE}.yml",
+                environ=fresh.environ(), settings=settings_file(tmp_path, **settings),
+            )
+        )  # fmt: skip
+        fresh.pending.clear()
+        fresh.functions.cool()
+        return said
+
+    yield run
+    put_back()
+    fresh.functions.cool()
+
+
+def reason(invocation):
+    return invocation.decisions[-1].get("reason")
+
+
+def test_calls_from_before_an_exemption_ended_are_not_held_against_its_owner(fresh, deploy):
+    """bob is exempt, and is taken off the list: a call from before lets him pass, and one since then does not."""
+    bob = moto_user(fresh, "bob").id
+    said = deploy(exempt=[bob])
+    assert f"{FUNCTION}: acts; meant: 1 users of admins, 1 roles; exempt: {bob}" in said
+    assert reason(fresh.functions.invoke(FUNCTION, case("revoked-create-user"))) == f"exempt: {bob}"
+    deploy()
+    deploy()  # what was taken off stays known
+    before = made(case("revoked-create-user"), timedelta(minutes=5))
+    assert reason(fresh.functions.invoke(FUNCTION, before)) == f"exempt: {bob}"
+    assert revoked(fresh, "bob") == []
+    fresh.functions.invoke(FUNCTION, case("revoked-create-user"))
+    assert revoked(fresh, "bob") == ["managed"]
+
+
+def test_people_may_change_their_own_password_and_nobody_elses(fresh, deploy):
+    """With self-service, ChangePassword is let pass; a login profile of somebody else's is not."""
+    deploy(self_service=["ChangePassword", "UpdateLoginProfile"])
+    event = case("revoked-create-user")
+    event["detail"] |= {"eventName": "ChangePassword", "requestParameters": None}
+    invocation = fresh.functions.invoke(FUNCTION, event)
+    assert reason(invocation) == "self-service: ChangePassword"
+    parameters = {"userName": "BOB", "passwordResetRequired": False}
+    event["detail"] |= {"eventName": "UpdateLoginProfile", "requestParameters": parameters}
+    assert reason(fresh.functions.invoke(FUNCTION, event)) == "self-service: UpdateLoginProfile"
+    assert revoked(fresh, "bob") == []
+    parameters["userName"] = "alice"
+    fresh.functions.invoke(FUNCTION, event)
+    assert revoked(fresh, "bob") == ["managed"]
+
+
+def test_options_of_the_command_stay_with_the_command(fresh, deploy):
+    """Deployed with metrics, logs and output to S3, for which it has no rights, the function denies people."""
+    fresh.client("s3").create_bucket(Bucket="custodian-output")
+    said = deploy("-m", "aws", "-l", "/custodian", "-s", "s3://custodian-output/logs?region=us-east-1")
+    assert (
+        f"{FUNCTION} runs without --metrics, --log-group, --output-dir, which stay with this command" in said
+    )
+    (invocation,) = fresh.deliver(case("revoked-create-user"))
+    assert [decision["decision"] for decision in invocation.decisions] == ["revoked"]
+    assert revoked(fresh, "bob") == ["managed"]
+    config = fresh.client("lambda").get_function_configuration(FunctionName=FUNCTION)
+    assert "s3://" not in json.dumps(config["Environment"])
