@@ -127,7 +127,7 @@ def test_calls_from_before_an_exemption_ended_are_not_held_against_its_owner(fre
     """bob is exempt, and is taken off the list: a call from before lets him pass, and one since then does not."""
     bob = moto_user(fresh, "bob").id
     said = deploy(exempt=[bob])
-    assert f"{FUNCTION}: acts; meant: 1 users of admins, 1 roles; exempt: {bob}" in said
+    assert f"{FUNCTION}: acts; meant: 1 user of admins, 1 role; exempt: {bob}" in said
     assert reason(fresh.functions.invoke(FUNCTION, case("revoked-create-user"))) == f"exempt: {bob}"
     deploy()
     deploy()  # what was taken off stays known

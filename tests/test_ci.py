@@ -195,7 +195,7 @@ def test_a_pull_request_says_of_every_account_who_would_be_revoked_and_what_woul
             new, does = row(done.summary, place(account), function).split(" | ")
             assert new == f"new, version {__version__}"
             (group,) = account.get("vars", SETTINGS)["admin_groups"]
-            assert does == f"acts; meant: 1 users of {group}, 1 roles"
+            assert does == f"acts; meant: 1 user of {group}, 1 role"
         assert row(done.summary, place(account), "ok").startswith(ALL_OF_THEM)
     assert "ada" not in done.summary
     assert organization.undeployed == [[]] * len(ALL)

@@ -166,12 +166,17 @@ def summary(policy, name, observes, observed, pins):
         f" (it {'observed' if observed else 'acted'} before)" if observed not in (None, observes) else ""
     )
     client = iam(policy.resource_manager)
-    meant = [f"{members(client, group_id)} users of {name}" for name, group_id in pins["groups"].items()]
+    meant = [f"{count(members(client, id_), 'user')} of {name}" for name, id_ in pins["groups"].items()]
     elements = elements_of(policy)
     listed = {role for element in elements for role in setting(element, "roles", [])}
-    meant += [f"{len(listed)} roles"] if listed else []
+    meant += [count(len(listed), "role")] if listed else []
     exempt = f"; exempt: {', '.join(sorted(pins['exempt']))}" if pins["exempt"] else ""
     return f"{name}: {does}{changed}; meant: {', '.join(meant) or 'nobody but the exempt'}{exempt}"
+
+
+def count(number, noun):
+    """A number and a noun."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def members(client, group_id):
