@@ -107,7 +107,7 @@ class AdminGroupMember(MeantFilter):
     """
 
     schema = meant_schema("admin-group-member")
-    permissions = ("iam:ListGroupsForUser", "iam:GetGroup", "iam:ListGroups")
+    permissions = ("iam:ListGroupsForUser", "iam:GetGroup", "iam:ListGroups", "iam:ListRoles")
     spares_admins = True
 
     @cached_property
@@ -178,7 +178,7 @@ class AdminRole(MeantFilter):
     """
 
     schema = meant_schema("admin-role")
-    permissions = ("iam:GetRole", "iam:ListRoles")
+    permissions = ("iam:GetRole", "iam:ListRoles", "iam:GetGroup", "iam:ListGroups")
     spares_admins, required = True, "roles"
 
     def process(self, resources, event=None):
