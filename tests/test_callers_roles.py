@@ -14,6 +14,7 @@ from helpers import (
     ok,
     outcomes,
     policy,
+    settings_file,
     stock,
 )
 from kept import functions as kept_functions
@@ -28,19 +29,16 @@ LISTED = "/teams/platform/"
 
 @pytest.fixture(scope="module")
 def acting(deployed, tmp_path_factory):
-    """The roles' policy with three roles on its list, and without its two lines ``observe: true``."""
+    """The roles' policy with two roles more on its list, and without observing."""
     put_back = kept_functions(deployed.account, deployed.region), kept_iam(backend(deployed))
     deployed.create_role("Terraform")
     deployed.create_role("platform", path=LISTED)
-    text = (POLICIES / f"{ROLES}.yml").read_text()
     arn = f"arn:aws:iam::{deployed.account}:role{LISTED}platform"
-    text = text.replace('["AWSReservedSSO_', f'[Terraform, "{arn}", "AWSReservedSSO_').replace(
-        "observe: true", "observe: false"
-    )
     folder = tmp_path_factory.mktemp("roles")
-    (folder / "roles.yml").write_text(text.replace("admin-group: admins", "admin-group: Admins"))
-    ok(stock("custodian", "run", "-s", folder, "-r", deployed.region, folder / "roles.yml",
-             environ=deployed.environ()))  # fmt: skip
+    roles = ["Terraform", arn, "AWSReservedSSO_AdministratorAccess_*"]
+    settings = settings_file(folder, admin_roles=roles, observe_roles=False)
+    ok(stock("custodian", "run", "-s", folder, "-r", deployed.region, POLICIES / f"{ROLES}.yml",
+             environ=deployed.environ(), settings=settings))  # fmt: skip
     deployed.pending.clear()
     yield deployed
     for put in put_back:
@@ -238,12 +236,11 @@ def test_a_hundred_events_of_fifty_roles_are_all_accounted_for(account):
     [
         (["Admin*"], "'Admin*' is no role's name"),
         (["arn:aws:iam::444455556666:role/x"], "is of another account than"),
-        ([], "is no list of roles"),
         ([7], "7 is no role's name"),
     ],
 )
 def test_a_list_that_somebody_could_slip_into_is_refused(sandbox, monkeypatch, roles, problem):
-    """Wildcards outside of AWS's own names, roles of other accounts and empty lists: one sentence each."""
+    """Wildcards outside of AWS's own names, roles of other accounts and numbers: one sentence each."""
     data = {"name": "roles", "resource": "aws.iam-role", "filters": [{"type": "admin-role", "roles": roles}]}
     with pytest.raises(Exception, match="policy:roles filter:admin-role") as error:
         policy(data, sandbox.environ(), monkeypatch)

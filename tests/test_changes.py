@@ -1,6 +1,7 @@
 """A deployment compares the settings with the account, and with what was deployed before."""
 
 import json
+import time
 from datetime import timedelta
 
 import pytest
@@ -79,6 +80,26 @@ def test_nobody_meant_at_all_is_refused(pins):
     with pytest.raises(Refusal, match="nobody would be meant to use IAM; name somebody under admin_groups"):
         pins(admin_groups=[], admin_roles=[], exempt=[])
     assert pins(admin_groups=[], admin_roles=["Terraform"])
+
+
+def test_what_is_taken_off_any_list_is_remembered_until_it_is_listed_again(pins, fresh):
+    """The pins say by id which group, role or call was taken off, and when; a third deployment still knows it."""
+    fresh.client("iam").create_group(GroupName="ops")
+    role_id = fresh.create_role("Terraform")["RoleId"]
+    longer = {
+        "admin_groups": ["Admins", "ops"],
+        "admin_roles": ["Terraform"],
+        "self_service": ["ChangePassword"],
+    }
+    shorter = {"admin_groups": ["Admins"], "admin_roles": []}
+    before = pins(**longer)
+    assert before["off"] == {}
+    off = (after := pins(before, **shorter))["off"]
+    ids = {"groups": [moto_group(fresh, "ops").id], "roles": [role_id], "self_service": ["ChangePassword"]}
+    assert {name: list(entries) for name, entries in off.items()} == ids
+    assert all(0 <= time.time() - end < 600 for entries in off.values() for end in entries.values())
+    assert pins(after, **shorter)["off"] == off
+    assert pins(after, **longer)["off"] == {}
 
 
 # The mark since when a catch-up judges

@@ -35,6 +35,7 @@ def with_mode(**keys):
 
 
 EVENT = SHIPPED["mode"]["events"][0]
+ADMINS = {"type": "admin-group-member", "groups": ["admins"]}
 BY_HAND = {"name": REVOKE, "resource": "aws.iam-user"}
 #   what the operator wrote, and what the error has to say
 MISTAKES = {
@@ -86,10 +87,10 @@ MISTAKES = {
     "looking for a policy that is none": ({**BY_HAND, "filters": [{"type": "iam-access-revoked", "policy": "arn:aws:iam::1:policy/x"}]}, "filter:iam-access-revoked policy", "write DenyIAMAccess"),
     "another resource's details": ({**BY_HAND, "resource": "aws.iam-group", "source": "authorization-details"}, "source", "use resource: aws.iam-user or aws.iam-role"),
     "no filter for admins": (edited(filters=[]), "filters", "add - not: [admin-group-member]"),
-    "admins revoked, and nobody else": (edited(filters=["admin-group-member"]), "filters", "add - not: [admin-group-member]"),
-    "admins let pass only if they have a certain name": (edited(filters=[{"not": ["admin-group-member", {"UserName": "break-glass"}]}]), "filters", "with nothing else in that not"),
+    "admins revoked, and nobody else": (edited(filters=[ADMINS]), "filters", "add - not: [admin-group-member]"),
+    "admins let pass only if they have a certain name": (edited(filters=[{"not": [ADMINS, {"UserName": "break-glass"}]}]), "filters", "with nothing else in that not"),
     "somebody else let pass, and no admins": (edited(filters=[{"not": [{"UserName": "break-glass"}]}]), "filters", "add - not: [admin-group-member]"),
-    "admins revoked by another word": (edited(filters=[{"or": ["admin-group-member"]}]), "filters", "add - not: [admin-group-member]"),
+    "admins revoked by another word": (edited(filters=[{"or": [ADMINS]}]), "filters", "add - not: [admin-group-member]"),
     "a role of another account assumed": (with_mode(**{"execution-options": {"assume_role": "arn:aws:iam::222222222222:role/r"}}), "mode.execution-options", "leave it out"),
     "bulk by accident": ({k: v for k, v in SHIPPED.items() if k not in ("mode", "conditions")}, "revoke-iam-access bulk", "add bulk: true"),
     "bulk on a schedule by accident": ({**SHIPPED, "mode": {"type": "periodic", "schedule": "rate(1 day)", "role": "iam-guard"}}, "revoke-iam-access bulk", "add bulk: true"),

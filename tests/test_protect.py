@@ -65,7 +65,7 @@ def test_a_friend_who_is_renamed_at_once_is_not_taken_for_removed(fresh, attacke
     fresh.client("iam").update_user(UserName="friend", NewUserName="friend-2")
     invocation = fresh.functions.invoke(f"iam-guard-{PROTECT}", event)
     assert outcomes(invocation) == "failed failed failed dead-lettered"
-    assert "is gone or renamed: look at the admin group" in invocation.log
+    assert "is gone or renamed: review the admin group's members" in invocation.log
 
 
 def test_who_adds_and_renames_themselves_is_out_of_the_group(fresh, attacker):

@@ -165,7 +165,9 @@ def test_a_cold_function_prepares_itself_before_the_event(fresh):
     (invocation,) = fresh.deliver(event)
     assert invocation.attempts[0].cold
     calls = [call for call in guards_calls(fresh) if call not in IN_THE_BACKGROUND]
-    assert calls == ["GetPolicy", "GetPolicyVersion", *WARM_REVOCATION]
+    looking_for_the_group = ["GetGroup", "ListGroups"]  # it is Admins, and the settings write admins
+    user_groups, *rest = WARM_REVOCATION
+    assert calls == ["GetPolicy", "GetPolicyVersion", user_groups, *looking_for_the_group, *rest]
     iam, events = 1, 1
     own_session = 1  # the sandbox's own call to STS for the role's credentials
     assert len(fresh.connections - connections) == iam + events + own_session

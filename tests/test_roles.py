@@ -1,14 +1,13 @@
 """The functions' role of ``deploy/account.yml``: it is enough, and every single action of it is needed."""
 
 import json
-import re
 
 import pytest
 from botocore.exceptions import ClientError
 from c7n.config import Config
 from c7n.policy import Policy
 from c7n.resources import load_resources
-from helpers import FUNCTION, POLICIES, PROTECT_FUNCTION, policies_of, stock
+from helpers import FUNCTION, POLICIES, PROTECT_FUNCTION, policies_of, settings_file, stock
 from moto.events.models import events_backends
 from moto.iam.models import iam_backends
 from moto.logs.models import logs_backends
@@ -33,19 +32,17 @@ load_resources(("aws.iam-role", "aws.iam-user"))
 
 @pytest.fixture(scope="module")
 def guarded(sandbox, tmp_path_factory):
-    """An account with all functions of the role deployed, the one of roles without its observe: true."""
+    """An account with all functions of the role deployed, all of them acting."""
     name = "131313131313"
     sandbox.deploy(account=name, AdminGroups="admins")
     iam = sandbox.client("iam", account=name)
     iam.create_group(GroupName="admins")
     sandbox.create_user("ada", groups=["admins"], account=name)
     folder = tmp_path_factory.mktemp("out")
-    acting = folder / "roles.yml"
-    shipped_file = POLICIES / "revoke-unintended-iam-access-of-roles.yml"
-    acting.write_text(re.sub(r"^ +observe: true.*$", "", shipped_file.read_text(), flags=re.M))
+    files = ("protect-admin-group", "revoke-unintended-iam-access", "revoke-unintended-iam-access-of-roles")
     run = stock(
-        "custodian", "run", "-s", folder, POLICIES / "protect-admin-group.yml",
-        POLICIES / "revoke-unintended-iam-access.yml", acting, environ=sandbox.environ(account=name),
+        "custodian", "run", "-s", folder, *(POLICIES / f"{file}.yml" for file in files),
+        environ=sandbox.environ(account=name), settings=settings_file(folder, observe_roles=False),
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     queue = f"arn:aws:sqs:us-east-1:{name}:{FUNCTION}"

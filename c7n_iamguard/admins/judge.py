@@ -76,7 +76,7 @@ def judge_role(role_id: str | None, name: str, path: str, moment: float, meant: 
         return Verdict(True, f"admin role {name}")
     if is_reserved(name, path, meant.patterns):
         return Verdict(True, f"admin role {name}")
-    if name.lower() in meant.role_names or name in OWN_ROLES:
+    if name.lower() in (*meant.role_names, *OWN_ROLES):
         reason = f"the role {name!r} ({role_id}) is not the one that was listed under this name"
         return Verdict(None, f"{reason}; deploy the policies again if this role is meant, or rename it")
     return NOT_LISTED
