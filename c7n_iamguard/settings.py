@@ -94,6 +94,16 @@ def is_template(policy):
     return policy.options.account_id in (None, "na")
 
 
+def check_execution_mode(policy):
+    """Refuse a mode whose function would not know the plugin.
+
+    :raises PolicyValidationError: naming the policy and the modes that there are
+    """
+    if policy.execution_mode not in ("pull", "cloudtrail", "periodic"):
+        problem = f"the function of a policy in mode {policy.execution_mode} would not know the plugin"
+        refuse(policy, "mode.type", problem, "use cloudtrail or periodic")
+
+
 def check_boolean(policy, where, value):
     """Refuse what is neither true nor false."""
     if not isinstance(value, bool) and not is_placeholder(value):

@@ -132,6 +132,7 @@ def merged(lists, ignored):
 def update_scp(settings, accounts):
     """Write the names of all admin groups into the SCP: a group's ARN has its name, not its id."""
     lists = [one.get("admin_groups") for one in (settings, *(account["vars"] for account in accounts))]
+    lists = [[groups] if isinstance(groups, str) else groups for groups in lists]  # a text is a list of one
     groups = dict.fromkeys(str(group) for groups in lists if isinstance(groups, list) for group in groups)
     names = list(filter(NAME.fullmatch, groups))
     if ids := list(filter(ID.fullmatch, names)):

@@ -88,7 +88,7 @@ def answers(calls, members):
     return answer
 
 
-def is_trusted(who):
+def is_trusted(who, second):
     """Whether a caller who is no user may make admins."""
     return {ROOT: True, DOUBTED: None}.get(who.name or who.type.lower(), False)
 

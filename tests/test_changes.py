@@ -187,3 +187,37 @@ def test_options_of_the_command_stay_with_the_command(fresh, deploy):
     assert revoked(fresh, "bob") == ["managed"]
     config = fresh.client("lambda").get_function_configuration(FunctionName=FUNCTION)
     assert "s3://" not in json.dumps(config["Environment"])
+
+
+def test_an_exemption_that_is_ended_by_a_day_that_has_passed_forgives_what_came_before(pins, fresh):
+    """An operator may end an exemption by ``until``: calls from before are not held against anybody."""
+    bob = moto_user(fresh, "bob").id
+    before = pins(exempt=[bob])
+    after = pins(before, exempt=[{"id": bob, "until": "2026-01-01"}])
+    assert time.time() - 60 < after["off"]["exempt"][bob] <= time.time()
+    assert "off" not in after or "exempt" not in pins(after, exempt=[bob])["off"]
+
+
+def test_a_permission_set_that_was_taken_off_is_remembered(pins):
+    """Its sessions' earlier calls are not held against anybody, like those of any other entry."""
+    before = pins(admin_roles=["AWSReservedSSO_Old_*"])
+    off = pins(before, admin_roles=["AWSReservedSSO_New_*"])["off"]
+    assert list(off["patterns"]) == ["AWSReservedSSO_Old_*"]
+
+
+def test_a_policy_that_names_no_groups_is_not_compared_with_the_stacks(deployed, unchanged, monkeypatch):
+    """A policy on roles may name roles alone, whatever groups the stack was given."""
+    data = shipped(f"{REVOKE}-of-roles")
+    data["filters"] = [{"not": [{"type": "admin-role", "roles": ["AWSReservedSSO_Admin_*"]}]}]
+    pins, _ = changes.pins_for(policy(data, deployed.environ(), monkeypatch), None)
+    assert pins["groups"] == {}
+
+
+def test_a_stack_of_other_groups_is_refused(pins, fresh):
+    """The functions' role may change only the groups of its stack: others are refused, and both are named."""
+    fresh.client("iam").create_group(GroupName="ops")
+    fresh.client("iam").add_user_to_group(GroupName="ops", UserName="alice")
+    with pytest.raises(
+        Refusal, match=r"admin_groups names ops, and the stack of the role iam-guard was given .*Admins"
+    ):
+        pins(admin_groups=["ops"])

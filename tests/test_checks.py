@@ -92,6 +92,11 @@ MISTAKES = {
     "somebody else let pass, and no admins": (edited(filters=[{"not": [{"UserName": "break-glass"}]}]), "filters", "add - not: [admin-group-member]"),
     "admins revoked by another word": (edited(filters=[{"or": [ADMINS]}]), "filters", "add - not: [admin-group-member]"),
     "a role of another account assumed": (with_mode(**{"execution-options": {"assume_role": "arn:aws:iam::222222222222:role/r"}}), "mode.execution-options", "leave it out"),
+    "a mode that would not know the plugin": ({**SHIPPED, "mode": {"type": "schedule", "schedule": "rate(1 hour)", "role": "r", "scheduler-role": "s"}}, "mode.type", "use cloudtrail or periodic"),
+    "an empty list instead of yes or no": (with_action(observe=[]), "revoke-iam-access observe", "write true or false"),
+    "a filter on the event, with the full user": (edited(source="describe", filters=[{"type": "event", "key": "detail.eventName", "value": "x"}, *SHIPPED["filters"]]), "filter:event", "self_service and exempt"),
+    "a condition on the event": ({**SHIPPED, "conditions": [{"type": "event", "key": "detail.eventName", "value": "x"}]}, "filter:event", "self_service and exempt"),
+    "a catch-up that reads no account": ({"name": REVOKE, "resource": "aws.iam-user", "filters": [{"type": "unintended-iam-calls", "groups": ["a"]}]}, "source", "add source: authorization-details"),
     "bulk by accident": ({k: v for k, v in SHIPPED.items() if k not in ("mode", "conditions")}, "revoke-iam-access bulk", "add bulk: true"),
     "bulk on a schedule by accident": ({**SHIPPED, "mode": {"type": "periodic", "schedule": "rate(1 day)", "role": "iam-guard"}}, "revoke-iam-access bulk", "add bulk: true"),
 }  # fmt: skip

@@ -57,11 +57,14 @@ CASES = {
     "a session that is exempt": (role(session="ada"), Meant(exempt={f"{ROLE}:ada": FOREVER}), NO, YES),
     "another session of that role": (role(session="eve"), Meant(exempt={f"{ROLE}:ada": FOREVER}), NO, NO),
     "a role in an admin group's place": (role(GROUP), Meant(groups={GROUP: FOREVER}), YES, NO),
-    "of a listed permission set": (reserved(f"AWSReservedSSO_AdministratorAccess_{HEX}"), Meant(patterns=[ADMINISTRATORS]), NO, YES),
-    "of one in another region": (reserved(f"AWSReservedSSO_AdministratorAccess_{HEX}", f"{SSO}eu-west-1/"), Meant(patterns=[ADMINISTRATORS]), NO, YES),
-    "of a permission set whose name goes on": (reserved(f"AWSReservedSSO_AdministratorAccess_Audit_{HEX}"), Meant(patterns=[ADMINISTRATORS]), NO, NO),
-    "of its name elsewhere": (reserved(f"AWSReservedSSO_AdministratorAccess_{HEX}", "/"), Meant(patterns=[ADMINISTRATORS]), NO, NO),
-    "of its name below another path": (reserved(f"AWSReservedSSO_AdministratorAccess_{HEX}", f"/x{SSO}"), Meant(patterns=[ADMINISTRATORS]), NO, NO),
+    "of a listed permission set": (reserved(f"AWSReservedSSO_AdministratorAccess_{HEX}"), Meant(patterns={ADMINISTRATORS: FOREVER}), NO, YES),
+    "of a permission set that was taken off the list later": (reserved(f"AWSReservedSSO_AdministratorAccess_{HEX}"), Meant(patterns={ADMINISTRATORS: NOW + 1}), NO, YES),
+    "of one that was taken off before": (reserved(f"AWSReservedSSO_AdministratorAccess_{HEX}"), Meant(patterns={ADMINISTRATORS: NOW}), NO, NO),
+    "of a listed name, without a path in the record": (reserved(f"AWSReservedSSO_AdministratorAccess_{HEX}", None), Meant(patterns={ADMINISTRATORS: FOREVER}), NO, UNKNOWN),
+    "of one in another region": (reserved(f"AWSReservedSSO_AdministratorAccess_{HEX}", f"{SSO}eu-west-1/"), Meant(patterns={ADMINISTRATORS: FOREVER}), NO, YES),
+    "of a permission set whose name goes on": (reserved(f"AWSReservedSSO_AdministratorAccess_Audit_{HEX}"), Meant(patterns={ADMINISTRATORS: FOREVER}), NO, NO),
+    "of its name elsewhere": (reserved(f"AWSReservedSSO_AdministratorAccess_{HEX}", "/"), Meant(patterns={ADMINISTRATORS: FOREVER}), NO, NO),
+    "of its name below another path": (reserved(f"AWSReservedSSO_AdministratorAccess_{HEX}", f"/x{SSO}"), Meant(patterns={ADMINISTRATORS: FOREVER}), NO, NO),
     "root": (Caller("Root", "111122223333"), Meant(groups={GROUP: FOREVER}), YES, NO),
 }  # fmt: skip
 
@@ -87,3 +90,10 @@ def test_whoever_is_exempt_costs_no_question_about_groups():
     """The admin groups are asked about those alone whom nothing else makes meant."""
     meant = Meant(groups={GROUP: FOREVER}, exempt={BOB: FOREVER})
     assert judge(None, user(), NOW, meant, None).meant
+
+
+@pytest.mark.parametrize("who", [user(None), role(None)])
+def test_a_record_that_does_not_say_by_id_who_called_is_unknown(who):
+    """A name may be somebody else's, so that a call without an id is held against nobody."""
+    meant = Meant(groups={GROUP: FOREVER}, roles={ROLE: FOREVER})
+    assert judge(record({}, "CreateUser"), who, NOW, meant, in_group(NO)).meant is UNKNOWN

@@ -3,6 +3,7 @@
 import logging
 import time
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 
 from c7n.exceptions import PolicyExecutionError
@@ -17,8 +18,8 @@ from c7n_iamguard.decisions import log_line
 from c7n_iamguard.event import IAMEvent, seconds_of, str_or_none
 from c7n_iamguard.iam import authorization_details
 from c7n_iamguard.iam.client import iam, map_threaded
-from c7n_iamguard.iam.principals import ROLE, USER
-from c7n_iamguard.settings import refuse, where_is
+from c7n_iamguard.iam.principals import USER, kind_of
+from c7n_iamguard.settings import check_execution_mode, refuse, where_is
 
 log = logging.getLogger("c7n_iamguard")
 
@@ -60,6 +61,7 @@ class MeantFilter(Filter):
             where, fix = where_is(self, self.required), f"add {self.required}: {OPTIONS[self.required][1]}"
             refuse(policy, where, "nobody is named", fix)
         check_meant(self)
+        check_execution_mode(policy)
 
     def pin(self):
         """What the options stand for, for the function; see :meth:`.MeantOptions.pin`."""
@@ -74,6 +76,25 @@ class MeantFilter(Filter):
         if verdict.meant and event is not None:
             event.meant = verdict.reason
         return verdict
+
+    def judge_principal(self, principal, event, meant, in_admin_group=None):
+        """The judge's answer about a user or role: about the event's call if they made it, else about any call."""
+        kind = kind_of(self.manager)
+        if event is not None and is_caller(kind, principal, event.who):
+            who = replace(event.who, path=principal.get("Path") or event.who.path)
+            return self.judge_call(event, who, meant, in_admin_group)
+        if not principal.get(kind.id_key):  # a listed event names its target
+            principal = kind.by_name(iam(self.manager), principal[kind.name_key]) or principal
+        return self.judge_call(None, kind.as_caller(principal), meant, in_admin_group)
+
+
+def is_caller(kind, principal, who):
+    """Whether a user or role made an event's call, whatever their name is now."""
+    if who.kind != kind.name:
+        return False
+    if principal.get(kind.id_key):
+        return principal[kind.id_key] == who.id
+    return principal[kind.name_key].lower() == who.name.lower()
 
 
 @User.filter_registry.register("admin-group-member")
@@ -133,8 +154,9 @@ class AdminGroupMember(MeantFilter):
 
     def judge_user(self, user, event, meant):
         """The judge's answer about a user."""
-        who = USER.as_caller(user) if event is None else event.who
-        return self.judge_call(event, who, meant, lambda ids: self.membership(user, ids, event))
+        if event is not None and not is_caller(USER, user, event.who):
+            return self.judge_principal(user, event, meant, lambda ids: self.membership(user, ids, None))
+        return self.judge_principal(user, event, meant, lambda ids: self.membership(user, ids, event))
 
     def membership(self, user, admin_ids, event):
         """Whether a user is in an admin group now; see :func:`.groups.membership`."""
@@ -192,8 +214,7 @@ class AdminRole(MeantFilter):
         event = IAMEvent.of(event)
         meant, matched = self.options.known(event), []
         for role in resources:
-            who = ROLE.as_caller(role, event and event.who.session)
-            verdict = self.judge_call(event, who, meant, None)
+            verdict = self.judge_principal(role, event, meant)
             if verdict.meant is None and event is not None:
                 raise PolicyExecutionError(verdict.reason)
             if verdict.meant is None:

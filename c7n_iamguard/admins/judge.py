@@ -42,7 +42,7 @@ class Meant:
     groups: Mapping[str, float] = field(default_factory=dict)  #: ids of admin groups
     roles: Mapping[str, float] = field(default_factory=dict)  #: ids of roles
     role_names: Collection[str] = ()  #: the names under which these roles were listed, in lower case
-    patterns: Collection[str] = ()  #: ``AWSReservedSSO_NAME_*``
+    patterns: Mapping[str, float] = field(default_factory=dict)  #: ``AWSReservedSSO_NAME_*``
     exempt: Mapping[str, float] = field(default_factory=dict)  #: ids of users, roles and sessions
     self_service: Mapping[str, float] = field(default_factory=dict)  #: calls about oneself
 
@@ -57,12 +57,14 @@ def judge(
     :param moment: when, in seconds since 1970
     :param in_admin_group: is asked about users who are not exempt
     """
+    if call is not None and who.kind and who.id is None:
+        return Verdict(None, f"the record does not say by id which {who.kind} called")
     session = f"{who.id}:{who.session}" if who.session else ""
     for entry in (who.id, session):
         if entry and moment < meant.exempt.get(entry, 0):
             return Verdict(True, f"exempt: {entry}")
     if who.kind == "role":
-        return judge_role(who.id, str(who.name), who.path or "/", moment, meant)
+        return judge_role(who.id, str(who.name), who.path, moment, meant)
     if who.kind != "user":
         return NOT_LISTED
     if call is not None and self_service.about_themselves(call, who, valid(meant.self_service, moment)):
@@ -70,11 +72,13 @@ def judge(
     return in_admin_group(valid(meant.groups, moment))
 
 
-def judge_role(role_id: str | None, name: str, path: str, moment: float, meant: Meant) -> Verdict:
+def judge_role(role_id: str | None, name: str, path: str | None, moment: float, meant: Meant) -> Verdict:
     """Whether a role was meant to use IAM. Another role of a listed name is unknown until the next deployment."""
     if role_id and moment < meant.roles.get(role_id, 0):
         return Verdict(True, f"admin role {name}")
-    if is_reserved(name, path, meant.patterns):
+    if is_reserved(name, path or IDENTITY_CENTER_PATH, valid(meant.patterns, moment)):
+        if path is None:
+            return Verdict(None, f"the record does not say whether the role {name!r} is Identity Center's")
         return Verdict(True, f"admin role {name}")
     if name.lower() in (*meant.role_names, *OWN_ROLES):
         reason = f"the role {name!r} ({role_id}) is not the one that was listed under this name"

@@ -51,6 +51,7 @@ class GroupCall(NamedTuple):
     :param is_certain: whether nobody else can be meant
     """
 
+    second: int
     caller: Caller | None
     pairs: set[Pair]
     is_certain: bool
@@ -64,7 +65,7 @@ class Membership:
     :param users: the names that all users have now, by id
     :param members: who is a member now, as a set of (group's id, user's id)
     :param is_trusted: whether a :class:`~c7n_iamguard.event.Caller` may change the admin groups without being an
-        admin; None if nobody can tell
+        admin, in a second; None if nobody can tell
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Membership:
         groups: Mapping[str, str],
         users: Mapping[str, str],
         members: Collection[Pair],
-        is_trusted: Callable[[Caller], bool | None],
+        is_trusted: Callable[[Caller, int], bool | None],
     ) -> None:
         self._is_trusted, self._group_ids, self._members = is_trusted, set(groups), set(members)
         changes = sorted(filter(None, map(_change, records)), key=lambda change: change.second)
@@ -152,7 +153,9 @@ class Membership:
                 users = self._user_names.within(change.second, change.names["userName"])
                 pairs = {(group, user) for group in groups for user in users if group and user}
                 if pairs:
-                    calls.append(GroupCall(change.caller, pairs, len(groups) == len(users) == 1))
+                    calls.append(
+                        GroupCall(change.second, change.caller, pairs, len(groups) == len(users) == 1)
+                    )
         return calls
 
     def _play(self, second: int, additions: list[GroupCall], removals: list[GroupCall]) -> None:
@@ -160,10 +163,8 @@ class Membership:
         added, maybe_removed = _pairs(additions), _pairs(removals)
         removed = _pairs(call for call in removals if call.is_certain)
         lasting = self._admins - maybe_removed
-        by_admins = _pairs(
-            call for call in additions if call.is_certain and self._is_admin(call.caller, lasting)
-        )
-        by_others = _pairs(call for call in additions if self._is_admin(call.caller, lasting) is not True)
+        by_admins = _pairs(call for call in additions if call.is_certain and self._is_admin(call, lasting))
+        by_others = _pairs(call for call in additions if self._is_admin(call, lasting) is not True)
         possible_during, made_admins = self._possible_additions(additions, removed)
         admins_during = self._admins | by_admins
         # What they are now tells which call came last, if nothing came after this second.
@@ -189,7 +190,7 @@ class Membership:
         """
         possible = self._possible
         while True:
-            may_count = [call for call in additions if self._is_admin(call.caller, possible) is not False]
+            may_count = [call for call in additions if self._is_admin(call, possible) is not False]
             if _pairs(may_count) <= possible:
                 break
             possible = possible | _pairs(may_count)
@@ -197,17 +198,18 @@ class Membership:
             pair
             for call in may_count
             for pair in call.pairs
-            if self._is_admin(call.caller, possible - (removed & {pair})) is not False
+            if self._is_admin(call, possible - (removed & {pair})) is not False
         }
         return possible, left
 
-    def _is_admin(self, who: Caller | None, pairs: set[Pair]) -> bool | None:
-        """Whether a caller is one of these admins, or trusted without being one; None if nobody can tell."""
+    def _is_admin(self, call: GroupCall, pairs: set[Pair]) -> bool | None:
+        """Whether a call's caller is one of these admins, or trusted without being one; None if nobody can tell."""
+        who = call.caller
         if who is None or (who.kind == "user" and who.id is None):
             return None
         if who.kind == "user" and any((group, who.id) in pairs for group in self._group_ids):
             return True
-        return self._is_trusted(who)
+        return self._is_trusted(who, call.second)
 
 
 def _pairs(calls: Iterable[GroupCall]) -> set[Pair]:

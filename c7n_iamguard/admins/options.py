@@ -58,6 +58,7 @@ class MeantOptions:
         return {
             "groups": groups.pin(element, setting(element, "groups", [])),
             "roles": roles.pin(element, listed) if wanted else {},
+            "patterns": {role: None for role in listed if roles.is_pattern(role)},
         }
 
     def known(self, event):
@@ -93,8 +94,9 @@ class MeantOptions:
             roles=off.get("roles", {}) | dict.fromkeys(pins["roles"].values(), FOREVER),
             role_names={name.lower() for name in pins["roles"]}
             | {roles.name_of(role) for role in listed if not roles.is_pattern(role)},
-            patterns=[role for role in listed if roles.is_pattern(role)],
-            exempt=off.get("exempt", {}) | self.exempt,
+            patterns=off.get("patterns", {}) | {role: FOREVER for role in listed if roles.is_pattern(role)},
+            exempt=self.exempt
+            | {e: max(end, self.exempt.get(e, 0)) for e, end in off.get("exempt", {}).items()},
             self_service=off.get("self_service", {}) | dict.fromkeys(calls, FOREVER),
         )
 
@@ -162,12 +164,8 @@ def check_exempt(policy, where, entry):
     unique_id = entry
     if isinstance(entry, dict):
         if entry.keys() != {"id", "until"}:
-            refuse(
-                policy,
-                where,
-                f"{entry!r} has other keys than id and until",
-                "write {id: …, until: 2026-12-31}",
-            )
+            problem = f"{entry!r} has not the keys id and until alone"
+            refuse(policy, where, problem, "write {id: …, until: 2026-12-31}")
         unique_id = entry["id"]
         try:
             date.fromisoformat(str(entry["until"]))

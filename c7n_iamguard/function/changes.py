@@ -19,7 +19,7 @@ REMEMBERED_SECONDS = 90 * 24 * 3600
 #: Lambda's limit for all environment variables of a function together is 4 KB.
 MOST_CHARACTERS = 3500
 #: The lists of the settings, as the pins name them.
-LISTS = ("groups", "roles", "exempt", "self_service")
+LISTS = ("groups", "roles", "patterns", "exempt", "self_service")
 
 
 def pins_for(policy, before):
@@ -90,10 +90,12 @@ def check_stack(policy, elements, pins):
 
     :raises Refusal: naming both
     """
+    if not any("groups" in element.data for element in elements):
+        return
     client, role = iam(policy.resource_manager), policy.data["mode"]["role"].rpartition("/")[2]
     tags = (ROLE.by_name(client, role) or {}).get("Tags", ())
     given = next((tag["Value"].split() for tag in tags if tag["Key"] == GROUPS_TAG), None)
-    if given is None or not elements:
+    if given is None:
         return  # a role of somebody's own, or of an older stack
     named = {groups.find(elements[0], name).name for name in pins["groups"]}
     if {name.lower() for name in named} != {name.lower() for name in given}:
@@ -123,12 +125,15 @@ def taken_off(before, pins, now):
     """Who was taken off the lists, and when, in seconds since 1970. Earlier calls are not held against them."""
     off = {}
     for name in LISTS:
-        ids = set(ids_in(pins[name]))
+        listed = set(ids_in(pins[name]))
         ended = dict(before.get("off", {}).get(name, {}))
         for entry in ids_in(before.get(name, {})):
             end = before["exempt"].get(entry) if name == "exempt" else None
             ended[entry] = min(now, end or now)
-        off[name] = {e: end for e, end in ended.items() if e not in ids and end > now - REMEMBERED_SECONDS}
+        # An exemption may also be ended by a day that has passed.
+        back = {e for e in listed if name == "exempt" and (pins["exempt"][e] or now) < ended.get(e, 0)}
+        gone = {entry: end for entry, end in ended.items() if entry not in listed or entry in back}
+        off[name] = {entry: end for entry, end in gone.items() if end > now - REMEMBERED_SECONDS}
     return {name: entries for name, entries in off.items() if entries}
 
 

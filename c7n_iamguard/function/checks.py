@@ -101,20 +101,25 @@ def check_mode(policy, *tables):
         refuse(policy, "mode.dead_letter_config", problem, "leave it out")
 
 
+def check_no_event_filter(policy):
+    """Refuse a filter or condition on the event, which the catch-up does not get.
+
+    :raises PolicyValidationError: naming the policy and the fix
+    """
+    for item in (*policy.resource_manager.iter_filters(), *policy.conditions.iter_filters()):
+        if item.type == "event":
+            problem = "the catch-up gets no event, and would deny an hour later whom this lets pass"
+            refuse(
+                policy, "filter:event", problem, "use the settings self_service and exempt of iam-guard.yml"
+            )
+
+
 def check_filters(policy):
     """Refuse a filter that would look for something in a principal that an event does not tell.
 
     :raises PolicyValidationError: naming the policy, the filter and the fix
     """
     kind = kind_of(policy.resource_manager)
-    for item in policy.resource_manager.iter_filters():
-        if item.type == "event":
-            refuse(
-                policy,
-                "filter:event",
-                "the catch-up gets no event, and would deny an hour later whom this lets pass",
-                "use the settings self_service and exempt of iam-guard.yml",
-            )
     told = (kind.name_key, kind.id_key, "Arn", "Path")
     for item in policy.resource_manager.iter_filters():
         key = item.data.get("key") or next(iter(item.data), None)  # short form: {key: value}

@@ -144,7 +144,15 @@ class GuardedFunction:
             answer = client.get_function(FunctionName=function_name(self.policy))
         except client.exceptions.ResourceNotFoundException:
             return {}, None
-        variables = answer["Configuration"].get("Environment", {}).get("Variables", {})
+        environment = answer["Configuration"].get("Environment", {})
+        for part, right in (
+            (environment.get("Error"), "kms:Decrypt"),
+            (answer.get("TagsError"), "lambda:ListTags"),
+        ):
+            if part:  # what the deployed function knows would be forgotten
+                problem = f"Lambda does not show all of the deployed function: {part.get('Message', part)}"
+                raise Refusal(f"policy:{self.policy.name}: {problem}; whoever deploys needs {right}")
+        variables = environment.get("Variables", {})
         return answer.get("Tags", {}), json.loads(variables.get(settings.PINS, "null"))
 
     def judged_since(self, mark):

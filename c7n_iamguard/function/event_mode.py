@@ -29,6 +29,7 @@ from c7n_iamguard.function.checks import (
     check_admins_pass,
     check_filters,
     check_mode,
+    check_no_event_filter,
 )
 from c7n_iamguard.function.defaults import listens_to_any_call
 from c7n_iamguard.function.deployment import GuardedFunction
@@ -87,6 +88,8 @@ class GuardedCloudTrailMode(GuardedFunction, CloudTrailMode):
         check_mode(self.policy, *((ANY_CALL,) if self.any_call else ()), BY_EVENT, FUNCTION)
         if self.source_type == EVENT:
             check_filters(self.policy)
+        if self.any_call:
+            check_no_event_filter(self.policy)
         check_admins_pass(self.policy)
 
     def run(self, event, lambda_context=None):

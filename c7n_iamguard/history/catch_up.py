@@ -15,8 +15,9 @@ from c7n_iamguard.history.iam_calls import Calls, IAMCalls, summary
 from c7n_iamguard.history.past import Past
 from c7n_iamguard.iam import principals
 from c7n_iamguard.iam.actions import observes
-from c7n_iamguard.iam.authorization_details import GROUPS
+from c7n_iamguard.iam.authorization_details import GROUPS, AuthorizationDetails
 from c7n_iamguard.iam.principals import USER, kind_of
+from c7n_iamguard.settings import refuse
 
 #: The event path has half an hour for a call: CloudTrail's delay, three tries, and the history's own delay.
 SETTLED_SECONDS = 30 * 60
@@ -28,8 +29,22 @@ FULL = 10
 HOURS_OPTION = {"hours": {"type": "integer", "minimum": 1, "maximum": 2160}}
 
 
+class CatchUpFilter(MeantFilter):
+    """A filter that asks the past, and needs all principals of the account with their groups and policies."""
+
+    def validate(self):
+        """Check the options and the source.
+
+        :raises PolicyValidationError: naming the policy, the key and the fix
+        """
+        super().validate()
+        if not isinstance(self.manager.source, AuthorizationDetails):
+            problem = f"{self.type} needs all users or roles of the account with their groups and policies"
+            refuse(self.manager.ctx.policy, "source", problem, "add source: authorization-details")
+
+
 @principals.register("filter_registry", "unintended-iam-calls")
-class UnintendedIAMCalls(MeantFilter):
+class UnintendedIAMCalls(CatchUpFilter):
     """Users or roles that called IAM within the last ``hours``, 6 by default, without being meant to.
 
     These are the calls that ``revoke-unintended-iam-access`` should have acted on. ``groups``, ``roles``,
@@ -139,8 +154,8 @@ class UnintendedIAMCalls(MeantFilter):
                 past.report(
                     "failed", reason=f"nobody can tell who made the call {record.get('eventID')}: {problem}"
                 )
-        existing, gone = getattr(self.manager.source, "ids", None), {}
-        for record, who in calls.of_others if existing is not None else ():
+        existing, gone = self.manager.source.ids, {}
+        for record, who in calls.of_others:
             recent = since < seconds_of(record["eventTime"]) <= until
             if recent and who.id not in existing and past.judge(record, who).meant is not True:
                 gone.setdefault(who.id, who.name)
@@ -165,7 +180,7 @@ class UnintendedIAMCalls(MeantFilter):
 
 
 @User.filter_registry.register("unlawful-admin-group-member")
-class UnlawfulAdminGroupMember(MeantFilter):
+class UnlawfulAdminGroupMember(CatchUpFilter):
     """Members of the admin groups whom a non-admin added within the last ``hours``, 6 by default.
 
     CloudTrail's event history tells who was an admin when, in whatever order the events came, and under whatever

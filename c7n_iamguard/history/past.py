@@ -71,6 +71,9 @@ class Past:
         if membership.may_have_been_admin(user_id, moment):
             reason = "nobody can tell whether they were an admin when they called"
             return Verdict(None, f"{reason}: review the admin group's members")
+        existing = {group.id for group in (self.manager.source.groups or {}).values()}
+        if set(admin_ids) - existing:
+            return Verdict(None, "an admin group of that time does not exist any more")
         return Verdict(False, "in no admin group then")
 
     def membership(self, admin_ids):
@@ -86,8 +89,8 @@ class Past:
             self.memberships[key] = Membership(self.records, admin_groups, users, members, self.is_trusted)
         return self.memberships[key]
 
-    def is_trusted(self, who):
-        """Whether a caller may make admins without being one: root, and who is exempt or a listed role.
+    def is_trusted(self, who, moment):
+        """Whether a caller might make admins without being one: root, and who was exempt or a listed role.
 
         :returns: None if nobody can tell: a role of a listed name that is not the one that was listed
         """
@@ -96,7 +99,7 @@ class Past:
         if who.type == "Root":
             return True
         nobody = Verdict(False, "")
-        return judge(None, who, time.time(), self.meant, lambda ids: nobody).meant
+        return judge(None, who, moment, self.meant, lambda ids: nobody).meant
 
     @cached_property
     def admins_now(self):

@@ -8,7 +8,7 @@ from c7n.exceptions import PolicyExecutionError
 from c7n_iamguard.decisions import ANNOTATION, log_line
 from c7n_iamguard.iam.client import map_threaded
 from c7n_iamguard.iam.principals import kind_of
-from c7n_iamguard.settings import PolicyOption, check_boolean, setting, where_is
+from c7n_iamguard.settings import PolicyOption, check_boolean, check_execution_mode, refuse, setting, where_is
 
 log = logging.getLogger("c7n_iamguard")
 
@@ -38,9 +38,17 @@ class DecidingAction(PolicyOption, EventAction):
 
         :raises PolicyValidationError: naming the policy, the key and the fix
         """
-        value = self.data.get("observe", False)
+        policy, value = self.manager.ctx.policy, self.data.get("observe", False)
+        check_execution_mode(policy)
+        if value == []:
+            refuse(
+                policy,
+                where_is(self, "observe"),
+                "an empty list says neither yes nor no",
+                "write true or false",
+            )
         for each in value if isinstance(value, list) else [value]:
-            check_boolean(self.manager.ctx.policy, where_is(self, "observe"), each)
+            check_boolean(policy, where_is(self, "observe"), each)
 
     @property
     def kind(self):
