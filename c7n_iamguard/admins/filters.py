@@ -83,7 +83,7 @@ class MeantFilter(Filter):
         if event is not None and is_caller(kind, principal, event.who):
             who = replace(event.who, path=principal.get("Path") or event.who.path)
             return self.judge_call(event, who, meant, in_admin_group)
-        if not principal.get(kind.id_key):  # a listed event names its target
+        if event is not None and not principal.get(kind.id_key):  # a listed event names its target
             principal = kind.by_name(iam(self.manager), principal[kind.name_key]) or principal
         return self.judge_call(None, kind.as_caller(principal), meant, in_admin_group)
 

@@ -37,8 +37,8 @@ def pins_for(policy, before):
     exempt, missing = exempt_here(policy, elements)
     pins["exempt"] = exempt
     check_groups(policy, before or {}, pins)
+    check_somebody(policy, elements)
     check_stack(policy, elements, pins)
-    check_somebody(policy, elements, pins)
     pins["off"] = taken_off(before or {}, pins, time.time())
     size = len(json.dumps(pins))
     if size > MOST_CHARACTERS:
@@ -106,7 +106,7 @@ def check_stack(policy, elements, pins):
         )
 
 
-def check_somebody(policy, elements, pins):
+def check_somebody(policy, elements):
     """Refuse settings under which nobody would be meant to use IAM.
 
     :raises Refusal: if all lists are empty

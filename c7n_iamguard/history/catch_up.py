@@ -155,7 +155,7 @@ class UnintendedIAMCalls(CatchUpFilter):
                     "failed", reason=f"nobody can tell who made the call {record.get('eventID')}: {problem}"
                 )
         existing, gone = self.manager.source.ids, {}
-        for record, who in calls.of_others:
+        for record, who in calls.of_others.values():
             recent = since < seconds_of(record["eventTime"]) <= until
             if recent and who.id not in existing and past.judge(record, who).meant is not True:
                 gone.setdefault(who.id, who.name)

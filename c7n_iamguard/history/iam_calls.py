@@ -95,8 +95,8 @@ class Calls:
         self.by_name = {principal[kind.name_key]: principal for principal in principals}
         #: The calls of each principal that has any, by its name, in the order of the records: (record, caller).
         self.made = {}
-        #: The calls of users or roles that are not among the principals, and records that name nobody.
-        self.of_others, self.unreadable = [], []
+        #: The newest call of each user or role that is not among the principals, by id, and records that name nobody.
+        self.of_others, self.unreadable = {}, []
         self.seen = set()
 
     def add(self, record):
@@ -121,7 +121,7 @@ class Calls:
         # By id, which survives renaming and is never given twice; a name may be somebody else's by now.
         principal = self.by_id.get(who.id) if who.id else self.by_name.get(who.name)
         if principal is None:
-            self.of_others.append((record, who))
+            self.of_others.setdefault(who.id, (record, who))
         else:
             self.made.setdefault(principal[self.kind.name_key], []).append((record, who))
 
