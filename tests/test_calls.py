@@ -95,7 +95,7 @@ def test_reads_and_failures_count_as_the_policy_says(options, counted):
 
 
 def test_what_is_a_read_is_said_by_the_name_as_for_rules():
-    """What EventBridge delivers to no rule does not count, and nothing else is left out, whatever CloudTrail marks."""
+    """What EventBridge delivers to no rule does not count, and all else does, whatever CloudTrail marks."""
     records = [record(user("bob"), "GetSomethingNew"), record(user("bob"), "ListNothing", 1, readOnly=False)]
     records += [record(user("bob"), "GenerateCredentialReport", 2, readOnly=True)]
     assert found(records, BOB) == {"bob": ["GenerateCredentialReport"]}

@@ -52,7 +52,9 @@ def test_a_service_that_makes_its_own_role_is_no_call_of_the_users(history, caug
     """CreateServiceLinkedRole by a service with the user's rights does not count."""
     attacker.iam.create_user(UserName="backdoor")
     history.records[-1] |= {"eventName": "CreateServiceLinkedRole"}
-    history.records[-1]["userIdentity"]["invokedBy"] = "elasticloadbalancing.amazonaws.com"
+    service = "elasticloadbalancing.amazonaws.com"
+    history.records[-1]["userIdentity"]["invokedBy"] = service
+    history.records[-1]["requestParameters"] = {"aWSServiceName": service}
     history.pass_by()
     assert list(caught(USERS)) == []
 

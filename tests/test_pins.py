@@ -146,6 +146,7 @@ def test_a_service_that_makes_its_own_role_with_a_users_rights_revokes_nobody(wa
     event = case("revoked-create-user")
     event["detail"]["userIdentity"]["invokedBy"] = "elasticloadbalancing.amazonaws.com"
     event["detail"]["eventName"] = "CreateServiceLinkedRole"
+    event["detail"]["requestParameters"] = {"aWSServiceName": "elasticloadbalancing.amazonaws.com"}
     invocation = warm.functions.invoke(FUNCTION, event)
     assert invocation.decisions[0]["decision"] == "let-pass"
     assert invocation.decisions[0]["invokedBy"] == "elasticloadbalancing.amazonaws.com"

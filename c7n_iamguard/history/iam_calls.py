@@ -95,7 +95,7 @@ class Calls:
         self.by_name = {principal[kind.name_key]: principal for principal in principals}
         #: The calls of each principal that has any, by its name, in the order of the records: (record, caller).
         self.made = {}
-        #: The newest call of each user or role that is not among the principals, by id, and records that name nobody.
+        #: The newest call of each user or role that is not among the principals, by id; records that name nobody.
         self.of_others, self.unreadable = {}, []
         self.seen = set()
 
