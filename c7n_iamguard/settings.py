@@ -94,6 +94,11 @@ def is_template(policy):
     return policy.options.account_id in (None, "na")
 
 
+def is_unfinished(policy, value):
+    """Whether a text has variables that c7n fills in before the policy runs, such as ``{account_id}``."""
+    return "{" in value and is_template(policy)
+
+
 def check_execution_mode(policy):
     """Refuse a mode whose function would not know the plugin.
 
@@ -114,6 +119,8 @@ def check_policy(policy, where, value):
     """Refuse what is neither a managed policy's name nor the ARN of one in the account."""
     if not isinstance(value, str):
         refuse(policy, where, f"{value!r} is no text", "give the policy's name or ARN")
+    if is_unfinished(policy, value):
+        return
     arn = POLICY_ARN.fullmatch(value)
     if not arn and (value.startswith("arn:") or not POLICY_NAME.fullmatch(value)):
         fix = "write DenyIAMAccess, or arn:aws:iam::111122223333:policy/DenyIAMAccess"

@@ -18,7 +18,7 @@ from c7n_iamguard.iam.actions import observes
 from c7n_iamguard.iam.client import CONFIG, client_of, error_code, iam
 from c7n_iamguard.notify.detail import Teller, describe, title
 from c7n_iamguard.notify.repeats import Repeats
-from c7n_iamguard.settings import refuse
+from c7n_iamguard.settings import is_unfinished, refuse
 
 log = logging.getLogger("c7n_iamguard")
 
@@ -101,7 +101,8 @@ class PutEvent(EventAction):
         :raises PolicyValidationError: naming the policy, the key and the fix
         """
         policy, where = self.manager.ctx.policy, "action:put-event bus"
-        if not (BUS_NAME.fullmatch(self.bus) or BUS_ARN.fullmatch(self.bus)):
+        known = BUS_NAME.fullmatch(self.bus) or BUS_ARN.fullmatch(self.bus)
+        if not known and not is_unfinished(policy, self.bus):
             refuse(
                 policy,
                 where,
