@@ -6,7 +6,7 @@ import time
 
 from c7n_iamguard.admins import groups, roles
 from c7n_iamguard.admins.options import GROUP_ID
-from c7n_iamguard.aws_names import GROUPS_TAG, OWN_ROLES
+from c7n_iamguard.aws_names import GROUPS_TAG
 from c7n_iamguard.errors import Refusal
 from c7n_iamguard.iam.client import iam
 from c7n_iamguard.iam.principals import ROLE, USER
@@ -152,14 +152,9 @@ def missing_roles(elements, pins):
 
 
 def trusted_roles(policy, before, pins):
-    """A warning of the roles that the deployed function does not know by their ids.
-
-    A first deployment takes the guard's own roles as the stack has made them, and names all others.
-    """
+    """A warning of the roles that the deployed function does not know by their ids."""
     client, known = iam(policy.resource_manager), set(before.get("roles", {}).values())
     new = {name: role_id for name, role_id in pins["roles"].items() if role_id not in known}
-    if not before:  # the guard's own roles came with the stack
-        new = {name: role_id for name, role_id in new.items() if name not in OWN_ROLES}
     created = {name: ROLE.by_name(client, name)["CreateDate"] for name in new}
     roles = [f"{name} ({role_id}, created {created[name]:%Y-%m-%d %H:%M})" for name, role_id in new.items()]
     return [f"newly trusted roles: {', '.join(roles)}"] if roles else []
