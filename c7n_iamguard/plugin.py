@@ -7,6 +7,6 @@ from c7n_iamguard.function import event_mode, schedule_mode  # noqa: F401
 from c7n_iamguard.history import catch_up, iam_calls  # noqa: F401
 from c7n_iamguard.iam import authorization_details  # noqa: F401
 from c7n_iamguard.notify import put_event  # noqa: F401
-from c7n_iamguard.revoke import denials, restore, revoke  # noqa: F401
+from c7n_iamguard.revoke import carried, restore, revoke  # noqa: F401
 
 errors.log_refusals_in_one_sentence()

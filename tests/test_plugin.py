@@ -19,7 +19,7 @@ from c7n.resources import load_resources
 from c7n.resources.iam import Role, User
 from helpers import POLICIES, ROOT, ours, policies_of, shipped, stock
 
-from c7n_iamguard.iam.actions import observes
+from c7n_iamguard.iam.deciding_action import observes
 
 load_resources(("aws.iam-user", "aws.iam-role"))
 SCHEMA = schema.generate()

@@ -155,11 +155,11 @@ class AdminGroupMember(MeantFilter):
     def judge_user(self, user, event, meant):
         """The judge's answer about a user."""
         if event is not None and not is_caller(USER, user, event.who):
-            return self.judge_principal(user, event, meant, lambda ids: self.membership(user, ids, None))
-        return self.judge_principal(user, event, meant, lambda ids: self.membership(user, ids, event))
+            return self.judge_principal(user, event, meant, lambda ids: self.membership_now(user, ids, None))
+        return self.judge_principal(user, event, meant, lambda ids: self.membership_now(user, ids, event))
 
-    def membership(self, user, admin_ids, event):
-        """Whether a user is in an admin group now; see :func:`.groups.membership`."""
+    def membership_now(self, user, admin_ids, event):
+        """Whether a user is in an admin group now; see :func:`.groups.membership_now`."""
         if authorization_details.has_details(self.manager, user):
             of_user = user[authorization_details.GROUPS]
         else:
@@ -168,7 +168,7 @@ class AdminGroupMember(MeantFilter):
             if event is not None:
                 event.gone = True
             return Verdict(False, "the user does not exist")
-        return groups.membership(of_user, admin_ids, event)
+        return groups.membership_now(of_user, admin_ids, event)
 
 
 @Role.filter_registry.register("admin-role")

@@ -113,7 +113,7 @@ class AdminGroups:
         return group
 
 
-def membership(groups, admin_ids, event):
+def membership_now(groups, admin_ids, event):
     """Whether a user is in an admin group now, not counting the one that the very event put them into.
 
     :param groups: the user's groups, as ListGroupsForUser describes them

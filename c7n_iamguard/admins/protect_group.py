@@ -1,4 +1,4 @@
-"""The admin group: whom a non-admin added to it ."""
+"""The admin group: whom a non-admin added to it."""
 
 import time
 from functools import cached_property
@@ -109,13 +109,13 @@ class UnintendedAdminGroupMember(MeantFilter):
 
         :raises PolicyExecutionError: if nobody can tell: not knowing is not "no"
         """
-        verdict = self.judge_call(event, event.who, meant, lambda ids: self.membership(event, ids))
+        verdict = self.judge_call(event, event.who, meant, lambda ids: self.membership_now(event, ids))
         if verdict.meant is None:
             raise PolicyExecutionError(verdict.reason)
         return verdict.meant
 
-    def membership(self, event, admin_ids):
-        """Whether an event's caller is in an admin group now; see :func:`.groups.membership`."""
+    def membership_now(self, event, admin_ids):
+        """Whether an event's caller is in an admin group now; see :func:`.groups.membership_now`."""
         client, who, of_user = iam(self.manager), event.who, None
         if event.is_fresh:
             of_user = groups.of_user(client, who.name)
@@ -127,7 +127,7 @@ class UnintendedAdminGroupMember(MeantFilter):
                 "is gone, and nobody can tell whether they were an admin: review the admin group's members"
             )
             return Verdict(None, f"{who.name}, who added somebody to the admin group, {reason}")
-        return groups.membership(of_user or [], admin_ids, event)
+        return groups.membership_now(of_user or [], admin_ids, event)
 
     def added_user(self, user, who):
         """The added user under the name that they have now.

@@ -11,8 +11,8 @@ from c7n_iamguard.admins import groups
 from c7n_iamguard.admins.judge import valid
 from c7n_iamguard.admins.options import MeantOptions, check_meant
 from c7n_iamguard.event import IAMEvent
-from c7n_iamguard.iam.actions import DecidingAction
 from c7n_iamguard.iam.client import iam, retry_conflicts
+from c7n_iamguard.iam.deciding_action import DecidingAction
 
 #: How often, and after how many seconds, to look whether somebody is really out of a group.
 LOOKS, PAUSE = 3, 1

@@ -15,8 +15,8 @@ from c7n_iamguard.contain.quarantine import Quarantine
 from c7n_iamguard.decisions import facts
 from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.iam import principals
-from c7n_iamguard.iam.actions import DecidingAction
 from c7n_iamguard.iam.client import iam, retry_conflicts
+from c7n_iamguard.iam.deciding_action import DecidingAction
 from c7n_iamguard.iam.managed_policies import Distrusted, ManagedPolicies
 from c7n_iamguard.notify import wording
 from c7n_iamguard.settings import refuse

@@ -12,8 +12,8 @@ from c7n_iamguard.errors import Refusal, logged_once
 from c7n_iamguard.event import time_text
 from c7n_iamguard.function import changes
 from c7n_iamguard.function.defaults import fill_in, function_name, is_guards, parts_of
-from c7n_iamguard.iam.actions import observes
 from c7n_iamguard.iam.client import client_of, error_code
+from c7n_iamguard.iam.deciding_action import observes
 from c7n_iamguard.iam.principals import ROLE, kind_of
 
 log = logging.getLogger("c7n_iamguard")

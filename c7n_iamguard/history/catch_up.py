@@ -14,8 +14,8 @@ from c7n_iamguard.event import seconds_of
 from c7n_iamguard.history.iam_calls import Calls, IAMCalls, summary
 from c7n_iamguard.history.past import Past
 from c7n_iamguard.iam import principals
-from c7n_iamguard.iam.actions import observes
 from c7n_iamguard.iam.authorization_details import GROUPS, AuthorizationDetails
+from c7n_iamguard.iam.deciding_action import observes
 from c7n_iamguard.iam.principals import USER, kind_of
 from c7n_iamguard.settings import refuse
 
@@ -138,7 +138,7 @@ class UnintendedIAMCalls(CatchUpFilter):
 
     def judge_now(self, past, principal):
         """The judge's answer about any call of a principal now."""
-        in_admin_group = partial(groups.membership, principal.get(GROUPS, ()), event=None)
+        in_admin_group = partial(groups.membership_now, principal.get(GROUPS, ()), event=None)
         return judge(None, past.kind.as_caller(principal), time.time(), past.meant, in_admin_group)
 
     def is_never_stopped(self, kind, principal):

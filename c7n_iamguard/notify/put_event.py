@@ -14,8 +14,8 @@ from c7n.utils import chunks, get_partition, type_schema
 from c7n_iamguard.aws_names import BUS, SOURCE
 from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.iam import principals
-from c7n_iamguard.iam.actions import observes
 from c7n_iamguard.iam.client import CONFIG, client_of, error_code, iam
+from c7n_iamguard.iam.deciding_action import observes
 from c7n_iamguard.notify.detail import Teller, describe, title
 from c7n_iamguard.notify.repeats import Repeats
 from c7n_iamguard.settings import is_unfinished, refuse

@@ -1,1 +1,4 @@
-"""Denying IAM, and giving it back."""
+"""Denying IAM by a ``ladder`` of ways, because quotas may be full, and giving it back.
+
+``carried`` tells who carries a denial that denies.
+"""

@@ -7,9 +7,9 @@ from c7n_iamguard import aws_names
 from c7n_iamguard.aws_names import REQUEST_TAG, RESTORED_TAG
 from c7n_iamguard.event import time_text
 from c7n_iamguard.iam import principals
-from c7n_iamguard.iam.actions import DecidingAction
 from c7n_iamguard.iam.client import iam, retry_conflicts
-from c7n_iamguard.revoke.denials import forms_in, state_of
+from c7n_iamguard.iam.deciding_action import DecidingAction
+from c7n_iamguard.revoke.carried import forms_in, state_of
 from c7n_iamguard.settings import refuse
 
 

@@ -10,8 +10,8 @@ from c7n.utils import type_schema
 from c7n_iamguard.decisions import facts
 from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.iam import principals
-from c7n_iamguard.iam.actions import DecidingAction
 from c7n_iamguard.iam.client import iam
+from c7n_iamguard.iam.deciding_action import DecidingAction
 from c7n_iamguard.iam.managed_policies import Distrusted
 from c7n_iamguard.iam.policy_documents import DENIED_ACTIONS
 from c7n_iamguard.revoke.ladder import Ladder, Unmodifiable
