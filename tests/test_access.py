@@ -12,7 +12,9 @@ from helpers import FUNCTION, policy, shipped
 from moto.iam.models import iam_backends
 from rights import DEPLOYER, READER, RESPONSE, allowed, inline, resources, session, without
 
+from c7n_iamguard.errors import Refusal
 from c7n_iamguard.history.lookup_events import IncompleteHistory
+from c7n_iamguard.iam.policy_documents import deny_document
 from sandbox.server import DEPLOY
 
 ACCOUNT, MEMBER = "121212121212", "121212121213"
@@ -151,6 +153,11 @@ WORK = {**LOOKS, "deploy": deploy_update_and_remove, "go on to a member": go_on}
 def used(sandbox, account, tmp_path_factory):
     """The actions that each job of the deployer asks for, while the deployer has all of its own."""
     found = {}
+    account.client("iam").create_user(UserName="denied")  # so that there is a denial to read
+    account.client("iam").attach_user_policy(UserName="denied", PolicyArn=DENY)
+    account.client("iam").create_policy_version(  # the default version is another one than the first
+        PolicyArn=DENY, PolicyDocument=deny_document(), SetAsDefault=True
+    )
     functions = account.client("lambda")
     functions.create_function(
         FunctionName="iam-guard-present",  # so that a report has something to look at
@@ -198,7 +205,7 @@ def test_the_deployer_needs_every_action(sandbox, account, used, run, undeployed
     """Without this one action, a job of the deployer's is denied."""
     job = next(name for name in WORK if action in used[name])
     with without(account.backend, DEPLOYER, action):
-        with pytest.raises((ClientError, WaiterError, IncompleteHistory)) as raised:
+        with pytest.raises((ClientError, WaiterError, IncompleteHistory, Refusal)) as raised:
             WORK[job](sandbox, run, account.environ[DEPLOYER])
     assert "AccessDenied" in f"{raised.value} {raised.value.__context__}"
 
@@ -230,7 +237,7 @@ def test_ci_looks_at_other_accounts_as_the_reader_of_each(sandbox, account, run)
 
 def test_the_reader_cannot_deploy(sandbox, account, run, undeployed):
     """A deployment as the reader is denied before anything is made."""
-    with pytest.raises(ClientError, match="AccessDenied"):
+    with pytest.raises(Refusal, match="AccessDenied"):
         run(account.environ[READER], REVOKE)
     assert FUNCTION not in [f["FunctionName"] for f in account.client("lambda").list_functions()["Functions"]]
 

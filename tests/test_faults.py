@@ -35,7 +35,6 @@ FAULTS = {
         fault("ListGroupsForUser", "Throttling", times=2), ["managed"], "failed succeeded", "failed succeeded",
     ),
     "AccessDenied while asking for groups": (fault("ListGroupsForUser", "AccessDenied", 403), [], FAILING, FAILING),
-    "AccessDenied while attaching": (fault("AttachUserPolicy", "AccessDenied", 403), [], FAILING, PASSING),
     "a throttle while looking at the group": (fault("GetGroup", "Throttling", times=1), ["managed"], PASSING, PASSING),
     "AccessDenied while looking at the group": (fault("GetGroup", "AccessDenied", 403), [], FAILING, PASSING),
     "one ServiceFailure while asking": (fault("ListGroupsForUser", "ServiceFailure", 500, times=1), ["managed"], PASSING, PASSING),

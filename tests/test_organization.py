@@ -26,7 +26,7 @@ EXAMPLE = yaml.safe_load((DEPLOY / "accounts.example.yml").read_text())["account
 PRODUCTION, STAGING, _ = MEMBERS = [account["account_id"] for account in EXAMPLE]
 #: Accounts in which something is wrong, and what c7n-org has to say of them.
 FAILING = {
-    "no-role": ("555566667777", "Access denied api:AssumeRole"),
+    "no-role": ("555566667777", "AssumeRole answered AccessDenied"),
     "no-admins": ("666677778888", "the admin group 'admins' does not exist in account 666677778888"),
     "denied": ("777788889999", "AccessDenied"),
     "mistaken": ("888899990000", "is no group's name"),

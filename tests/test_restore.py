@@ -9,6 +9,7 @@ from c7n.exceptions import PolicyExecutionError
 from helpers import PAT, RESTORE, RESTORE_TAG, REVOKED, deny_arn, deny_user, moto_user, state, untagged
 
 from c7n_iamguard.iam import client, policy_documents
+from c7n_iamguard.iam.policy_documents import deny_document
 from sandbox.server import Fault
 
 THEIR_OWN = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "iam:*", "Resource": "*"}]}
@@ -106,6 +107,8 @@ def test_a_policy_on_a_later_page_counts(in_process, monkeypatch):
         page = {"AttachedPolicies": [attached("DenyIAMAccess")], "IsTruncated": False}
         stub.add_response("list_attached_user_policies", page, {"UserName": "pat", "Marker": "next"})
         stub.add_client_error("get_user_policy", "NoSuchEntity")
+        version = {"Document": deny_document(), "VersionId": "v1", "IsDefaultVersion": True}
+        stub.add_response("get_policy_version", {"PolicyVersion": version})
         (found,) = policy.resource_manager.filters[0].process([{"UserName": "pat"}])
     assert found[REVOKED] == ["managed"]
 

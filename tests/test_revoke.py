@@ -246,7 +246,7 @@ def test_every_user_is_tried_before_the_failure_is_raised(in_process, user, sand
     """One user who cannot be denied does not save the others, and the run fails in the end."""
     user("first"), user("second")
     policy = in_process(actions=[{"type": "revoke-iam-access", "bulk": True}])
-    sandbox.faults.append(Fault("iam:AttachUserPolicy", "AccessDenied", 403, times=1))
+    sandbox.faults.append(Fault("iam:AttachUserPolicy", "InvalidInput", 400, times=1))
     (action,) = policy.resource_manager.actions
     with pytest.raises(PolicyExecutionError, match=r"policy:a-policy could not deny IAM to 1 of 2 users"):
         action.process([{"UserName": "first"}, {"UserName": "second"}])

@@ -36,7 +36,7 @@ UNCACHED = ("--cache-period", "0")
 )
 def test_an_account_without_admins_is_not_deployed_to(sandbox, custodian, account, groups, named, message):
     """``custodian run`` stops where the admin group is missing or empty; nobody may come in as a user."""
-    sandbox.deploy(account=account)
+    sandbox.deploy(account=account, AdminGroups=",".join(named))
     for name in groups:
         sandbox.client("iam", account=account).create_group(GroupName=name)
     policy = with_groups(named, roles=["AWSReservedSSO_AdministratorAccess_*"])
@@ -86,7 +86,7 @@ def test_the_roles_policy_needs_the_roles_part_of_the_stack(sandbox, tmp_path):
     policy, environ = POLICIES / f"{REVOKE}-of-roles.yml", sandbox.environ(account=account)
     run = stock("custodian", "run", "-s", tmp_path, "-r", sandbox.region, policy, environ=environ)
     assert run.returncode == 2
-    assert f"policy:{REVOKE}-of-roles mode: Lambda takes no function with the role iam-guard" in run.stderr
+    assert f"policy:{REVOKE}-of-roles: Lambda takes no function with the role iam-guard" in run.stderr
     assert "Deploy deploy/account.yml with Roles=yes first" in run.stderr
     assert sandbox.client("lambda", account=account).list_functions()["Functions"] == []
 
