@@ -44,10 +44,12 @@ def guarded(deployed, tmp_path_factory):
 
 @pytest.fixture
 def account(guarded, fresh):
-    """The guarded account with an empty history; functions and rules are put back after the test."""
+    """The guarded account without history or dead letters; functions and rules are put back after the test."""
     put_back = kept_functions(fresh.account, fresh.region)
     fresh.history.clear()
     fresh.metrics.points.clear()
+    for dead_letters in sqs_backends[fresh.account][fresh.region].queues.values():
+        dead_letters._messages.clear()  # what other tests have left there is an alarm, too
     yield fresh
     fresh.history.clear()
     put_back()
