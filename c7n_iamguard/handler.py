@@ -92,9 +92,7 @@ def connect(policy):
     session = local_session(policy.session_factory)
     cold_start.list_services_by_folder(session)
     config = client.BULK_CONFIG if policy.execution_mode == "periodic" else client.CONFIG
-    iam = session.client("iam", config=config)
-    client.keep("iam", iam)
-    iam.get_paginator("list_groups_for_user")  # botocore reads how to page once, too
+    client.keep("iam", session.client("iam", config=config))
 
 
 def run(event, context):
