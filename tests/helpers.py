@@ -12,17 +12,22 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 
-import yaml
 from botocore.exceptions import ClientError
 from hypothesis import strategies as st
+from pack import (  # noqa: F401  test modules import these from here
+    POLICIES,
+    ROOT,
+    SETTINGS,
+    filled,
+    function_mode,
+    policies_of,
+    settings_file,
+    shipped,
+)
 
 from c7n_iamguard import aws_names
 from c7n_iamguard.iam import policy_documents
 
-ROOT = Path(__file__).parent.parent
-POLICIES = ROOT / "policies"
-#: Who is meant to use IAM, as shipped: the group admins, and Identity Center's administrators.
-SETTINGS = ROOT / "iam-guard.yml"
 EVENTS = Path(__file__).parent / "events"
 REVOKE = "revoke-unintended-iam-access"
 PROTECT = "protect-admin-group"
@@ -48,42 +53,6 @@ PAT = {
 
 
 # Policies and commands
-
-
-def policies_of(file):
-    """The policies of a file, as they are written."""
-    return yaml.safe_load(file.read_text())["policies"]
-
-
-def shipped(name, **settings):
-    """The pack's own policy of a name, filled in by ``iam-guard.yml`` and by other settings."""
-    policies = [policy for file in POLICIES.glob("*.yml") for policy in policies_of(file)]
-    values = yaml.safe_load(SETTINGS.read_text()) | settings
-    return filled(next(policy for policy in policies if policy["name"] == name), values)
-
-
-def filled(data, values):
-    """A policy, or a part of it, with its placeholders filled in as c7n does it."""
-    if isinstance(data, dict):
-        return {key: filled(value, values) for key, value in data.items()}
-    if isinstance(data, list):
-        return [filled(value, values) for value in data]
-    return values.get(data[1:-1], data) if isinstance(data, str) and data[:1] == "{" else data
-
-
-def settings_file(folder, **changes):
-    """A copy of ``iam-guard.yml`` in a folder, with other values."""
-    file = Path(folder) / "iam-guard.yml"
-    file.write_text(yaml.safe_dump(yaml.safe_load(SETTINGS.read_text()) | changes))
-    return file
-
-
-def function_mode(policy):
-    """The mode of a policy, with all that it leaves out."""
-    from c7n_iamguard.function.defaults import BY_TYPE, COMMON, merged
-
-    mode = policy["mode"]
-    return merged(merged(COMMON, BY_TYPE[mode["type"]]), mode)
 
 
 def functions():
