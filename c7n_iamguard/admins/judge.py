@@ -2,7 +2,7 @@
 
 The event path asks it, and so do the catch-ups, the containment, the protection of the admin group, the previews
 and the replay. The judge knows people by id: a path or a name makes nobody anybody. It reads neither IAM nor
-CloudTrail. Whoever asks tells it who is in an admin group: IAM tells of now, the history of then.
+CloudTrail. The room that asks also says who is in an admin group: by IAM for now, by the history for then.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ class Membership:
         """Set who were admins for certain, and who may have been some, when the span began."""
         changed = {pair for pair in self._last_change if pair[1] not in created}
         unchanged = self._members - set(self._last_change)
-        #: Who is an admin for certain, and who may be one, at the moment that is looked at.
+        #: The certain and the possible admins at the moment that is played.
         self._admins = {pair for pair in unchanged if pair[1] not in created}
         self._possible = unchanged | changed
         #: By user: when something changed, and the answer during that second and after it.
