@@ -19,4 +19,4 @@ The rest:
 - ``iam/``: clients, users and roles, documents, a whole account; ``autoload``, ``plugin``: how c7n finds the plugin
 """
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

@@ -48,6 +48,28 @@ def test_stock_c7n_org_knows_the_pack_right_after_pip_install(environment, tmp_p
     assert "all policies are valid" in out
 
 
+def test_the_wheel_brings_all_that_an_operator_deploys_and_overwrites_nothing_of_theirs(
+    environment, tmp_path
+):
+    """``python -m c7n_iamguard init`` copies the settings, policies and templates, and keeps what is there."""
+    init = (environment / "python", "-m", "c7n_iamguard", "init", tmp_path / "guard")
+    run(*init, cwd=tmp_path)
+    for part in ("iam-guard.yml", "policies", "deploy"):
+        files = [file for file in (ROOT / part, *(ROOT / part).rglob("*")) if file.is_file()]
+        for file in (file for file in files if "__pycache__" not in file.parts):
+            copied = tmp_path / "guard" / file.relative_to(ROOT)
+            assert copied.read_bytes() == file.read_bytes()
+            assert copied.stat().st_mode & 0o100 == file.stat().st_mode & 0o100
+    (tmp_path / "guard/iam-guard.yml").write_text("admin_groups: [ours]\n")
+    (tmp_path / "guard/deploy/switch").unlink()
+    out = run(*init, cwd=tmp_path)
+    assert out.splitlines() == [
+        f"made {tmp_path / 'guard/deploy/switch'}",
+        f"kept {tmp_path / 'guard/iam-guard.yml'}, which differs from this version's",
+    ]
+    assert (tmp_path / "guard/iam-guard.yml").read_text() == "admin_groups: [ours]\n"
+
+
 def test_an_interpreter_starts_without_the_package_behind_its_hook(environment, tmp_path):
     """A hook that was left behind by a broken uninstallation does not stop any interpreter."""
     (site,) = (environment.parent / "lib").glob("*/site-packages")

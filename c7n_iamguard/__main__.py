@@ -1,0 +1,36 @@
+"""``python -m c7n_iamguard init FOLDER``: copies all that an operator edits or deploys, and overwrites nothing."""
+
+import shutil
+import sys
+from pathlib import Path
+
+#: The settings, the policies, and what an account and an organization need.
+PACK = ("iam-guard.yml", "policies", "deploy")
+
+
+def init(folder):
+    """Copy the pack into a folder. A file that is there already stays, and is named if it differs.
+
+    :param folder: where to; it is made if it does not exist
+    """
+    beside = Path(__file__).resolve().parents[1]
+    # The wheel brings the pack in a folder of its own. A clone has it beside the package.
+    source = beside / "c7n_iamguard_pack" if (beside / "c7n_iamguard_pack").is_dir() else beside
+    files = [file for part in PACK for file in [source / part, *(source / part).rglob("*")] if file.is_file()]
+    for file in sorted(files):
+        name = file.relative_to(source)
+        if "__pycache__" in name.parts:
+            continue
+        target = Path(folder) / name
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
+            print(f"made {target}")
+        elif target.read_bytes() != file.read_bytes():
+            print(f"kept {target}, which differs from this version's")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3 or sys.argv[1] != "init":
+        sys.exit("usage: python -m c7n_iamguard init FOLDER")
+    init(sys.argv[2])
