@@ -94,7 +94,8 @@ class UnintendedAdminGroupMember(MeantFilter):
         if of_user is not None and not any(each["GroupId"] in self.groups.names for each in of_user):
             return
         if of_user is None:
-            named = groups.named(client, group)
+            answer = groups.described(client, group)
+            named = [answer["Group"]] if answer else []
             if groups.explains(event.record, group, named) and named[0]["GroupId"] not in self.groups.names:
                 return
         # A member of an admin group was added to some group. Names may have been swapped, so an admin may do this.

@@ -12,7 +12,7 @@ IAM itself refuses a key, certificate or device that is not the named user's.
 Source: the pages of the calls in https://docs.aws.amazon.com/IAM/latest/APIReference/
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from c7n_iamguard.event import EVENT_SOURCE, Caller, str_or_none
@@ -46,14 +46,6 @@ CALLS = {
     "UpdateSigningCertificate": OPTIONAL,
     "DeleteSigningCertificate": OPTIONAL,
 }
-
-
-def unknown(names: Iterable[object]) -> list[str]:
-    """The names that may not be listed, for a message: each quoted, with a close match if there is one.
-
-    :param names: the setting's list, of any values
-    """
-    return [_described(name) for name in names if not (isinstance(name, str) and name in CALLS)]
 
 
 def about_themselves(record: Mapping[str, Any], who: Caller, calls: Collection[str]) -> bool:
@@ -91,7 +83,8 @@ def _is_name_of(who: Caller, name: str | None) -> bool:
     return bool(name and who.name and name.isascii() and name.lower() == who.name.lower())
 
 
-def _described(name: object) -> str:
+def described(name: object) -> str:
+    """A name that may not be listed, for a message: quoted, with a close match if there is one."""
     from difflib import get_close_matches  # settings that are right do not need it
 
     if isinstance(name, str) and name.startswith(("Get", "List")):

@@ -63,8 +63,7 @@ def exempt_here(policy, elements):
     client, ids = iam(policy.resource_manager), {}
     for kind, prefix in ((USER, "AIDA"), (ROLE, "AROA")):
         if any(entry.startswith(prefix) for entry in entries):
-            pages = kind.pages(client, "list_{}s", PaginationConfig={"PageSize": 1000})
-            ids |= {p[kind.id_key]: p[kind.name_key] for page in pages for p in page[f"{kind.noun}s"]}
+            ids |= {each[kind.id_key]: each[kind.name_key] for each in kind.everybody(client)}
     here = {entry: end for entry, end in entries.items() if entry.partition(":")[0] in ids}
     ends = {entry: None if end == float("inf") else end for entry, end in here.items()}
     return ends, [f"exempt: nobody in this account is {entry}" for entry in entries if entry not in here]
