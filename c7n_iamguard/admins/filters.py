@@ -136,9 +136,7 @@ class AdminGroupMember(MeantFilter):
           - name: iam-users-outside-the-admin-group
             resource: aws.iam-user
             filters:
-              - not:
-                  - type: admin-group-member
-                    groups: [admins]
+              - not: [{type: admin-group-member, groups: [admins]}]
 
     Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListGroupsForUser.html
     """
@@ -182,9 +180,7 @@ class AdminRole(MeantFilter):
           - name: roles-that-should-not-use-iam
             resource: aws.iam-role
             filters:
-              - not:
-                  - type: admin-role
-                    roles: [Terraform, "AWSReservedSSO_AdministratorAccess_*"]
+              - not: [{type: admin-role, roles: [Terraform, "AWSReservedSSO_AdministratorAccess_*"]}]
 
     Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
     """

@@ -11,7 +11,7 @@ from c7n_iamguard.admins.judge import judge, valid
 from c7n_iamguard.aws_names import OBSERVED, SINCE_TAG
 from c7n_iamguard.errors import Refusal
 from c7n_iamguard.event import seconds_of
-from c7n_iamguard.history.iam_calls import Calls, IAMCalls, summary
+from c7n_iamguard.history.iam_calls import HOURS_SCHEMA, Calls, IAMCalls, summary
 from c7n_iamguard.history.past import Past
 from c7n_iamguard.iam import principals
 from c7n_iamguard.iam.authorization_details import GROUPS, AuthorizationDetails
@@ -26,17 +26,14 @@ PERIOD_SECONDS = 62 * 60
 #: How many managed policies IAM attaches to a principal, unless the quota was raised.
 FULL = 10
 
-HOURS_OPTION = {"hours": {"type": "integer", "minimum": 1, "maximum": 2160}}
-
 
 class CatchUpFilter(MeantFilter):
     """A filter that asks the past, and needs all principals of the account with their groups and policies."""
 
-    def validate(self):
-        """Check the options and the source.
+    permissions = ("cloudtrail:LookupEvents", "iam:ListRoles", "iam:ListGroups", "iam:GetGroup")
 
-        :raises PolicyValidationError: naming the policy, the key and the fix
-        """
+    def validate(self):
+        """Check the options and the source."""
         super().validate()
         if not isinstance(self.manager.source, AuthorizationDetails):
             problem = f"{self.type} needs all users or roles of the account with their groups and policies"
@@ -73,30 +70,26 @@ class UnintendedIAMCalls(CatchUpFilter):
             resource: aws.iam-user
             source: authorization-details
             filters:
-              - not:
-                  - iam-access-revoked
-              - type: unintended-iam-calls
-                groups: [admins]
+              - not: [iam-access-revoked]
+              - {type: unintended-iam-calls, groups: [admins]}
 
     Source: https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html
     """
 
-    schema = meant_schema("unintended-iam-calls", **HOURS_OPTION)
-    permissions = ("cloudtrail:LookupEvents", "iam:ListRoles", "iam:ListGroups", "iam:GetGroup")
+    schema = meant_schema("unintended-iam-calls", hours=HOURS_SCHEMA)
     leaves_out_admins = True
 
     def process(self, resources, event=None):
-        """The principals among ``resources`` with calls that count.
-
-        :raises PolicyExecutionError: if it is unknown who the admins are, or if too many match
-        :raises botocore.exceptions.ClientError: whatever IAM answers
-        """
+        """The principals among ``resources`` with calls that count."""
         kind, meant = kind_of(self.manager), self.options.known(None)
         if self.options.pins is not None:
-            groups.AdminGroups(self, self.options.pins["groups"]).check()
+            self.groups.check()
         calls = Calls(kind, resources, self.manager.config.account_id)
         past = Past(self, meant, calls.add)
-        since, until = self.judged_since(), time.time() - SETTLED_SECONDS
+        # Calls from before the function was deployed, or while it observed, do not count.
+        tags = self.manager.ctx.policy.data.get("mode", {}).get("tags", {})
+        mark = tags.get(SINCE_TAG, "").removesuffix(OBSERVED)
+        since, until = seconds_of(mark) if mark else 0, time.time() - SETTLED_SECONDS
         matched = []
         for name, made in calls.made.items():
             principal = calls.by_name[name]
@@ -108,15 +101,10 @@ class UnintendedIAMCalls(CatchUpFilter):
         self.check_number(matched, kind)
         return matched
 
-    def judged_since(self):
-        """Since when calls are judged: since the function was first deployed, or stopped to observe."""
-        tags = self.manager.ctx.policy.data.get("mode", {}).get("tags", {})
-        mark = tags.get(SINCE_TAG, "").removesuffix(OBSERVED)
-        return seconds_of(mark) if mark else 0
-
     def held_against(self, past, principal, made, since, until):
         """The calls among those that a principal made that count against it, as (record, caller)."""
-        now = self.judge_now(past, principal)
+        in_admin_group = partial(groups.membership_now, principal.get(GROUPS, ()), event=None)
+        now = judge(None, past.kind.as_caller(principal), time.time(), past.meant, in_admin_group)
         restored, perhaps_restored = past.restored_at(principal)
         after, doubts, counted = max(since, restored), [], []
         if self.is_never_stopped(past.kind, principal):
@@ -136,11 +124,6 @@ class UnintendedIAMCalls(CatchUpFilter):
             past.report("failed", reason=doubts[0], **{past.kind.name: principal[past.kind.name_key]})
         return counted
 
-    def judge_now(self, past, principal):
-        """The judge's answer about any call of a principal now."""
-        in_admin_group = partial(groups.membership_now, principal.get(GROUPS, ()), event=None)
-        return judge(None, past.kind.as_caller(principal), time.time(), past.meant, in_admin_group)
-
     def is_never_stopped(self, kind, principal):
         """Whether no denial will keep a principal from calling again, and from matching in each run."""
         # With full quotas, somebody's own boundary may be all that denies them IAM, and nothing shows that.
@@ -154,20 +137,18 @@ class UnintendedIAMCalls(CatchUpFilter):
                 past.report(
                     "failed", reason=f"nobody can tell who made the call {record.get('eventID')}: {problem}"
                 )
-        existing, gone = self.manager.source.ids, {}
+        gone = {}
         for record, who in calls.of_others.values():
             recent = since < seconds_of(record["eventTime"]) <= until
-            if recent and who.id not in existing and past.judge(record, who).meant is not True:
+            exists = who.id in self.manager.source.names
+            if recent and not exists and past.judge(record, who).meant is not True:
                 gone.setdefault(who.id, who.name)
         for unique_id, name in gone.items():
             reason = f"{unique_id} called IAM and does not exist any more, so that there is nobody to deny"
             past.report("failed", reason=reason, **{past.kind.name: name})
 
     def check_number(self, matched, kind):
-        """Make sure that the run denies no more at once than the policy allows.
-
-        :raises Refusal: naming them
-        """
+        """Refuse to deny more principals at once than the policy allows."""
         policy = self.manager.ctx.policy
         limit = policy.data.get("max-resources")
         if isinstance(limit, int) and len(matched) > limit:
@@ -197,21 +178,15 @@ class UnlawfulAdminGroupMember(CatchUpFilter):
             resource: aws.iam-user
             source: authorization-details
             filters:
-              - type: unlawful-admin-group-member
-                groups: [admins]
+              - {type: unlawful-admin-group-member, groups: [admins]}
 
     Source: https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html
     """
 
-    schema = meant_schema("unlawful-admin-group-member", **HOURS_OPTION)
-    permissions = ("cloudtrail:LookupEvents", "iam:ListRoles", "iam:ListGroups", "iam:GetGroup")
+    schema = meant_schema("unlawful-admin-group-member", hours=HOURS_SCHEMA)
 
     def process(self, resources, event=None):
-        """The members among ``resources`` who are not lawful.
-
-        :raises PolicyExecutionError: if it is unknown which the admin groups are
-        :raises botocore.exceptions.ClientError: whatever IAM answers
-        """
+        """The members among ``resources`` who are not lawful."""
         until, meant = time.time() - SETTLED_SECONDS, self.options.known(None)
         # With the records of the last half hour: the names and members that IAM tells are those of now.
         past = Past(self, meant)

@@ -16,22 +16,16 @@ from c7n_iamguard.iam.client import client_of
 
 log = logging.getLogger("c7n_iamguard.history.iam_calls")
 
+#: The option ``hours``: CloudTrail keeps events for 90 days.
+HOURS_SCHEMA = {"type": "integer", "minimum": 1, "maximum": 90 * 24}
 #: What a call is annotated with, as CloudTrail names it in the record.
 COPIED = (
-    "eventTime",
-    "eventName",
-    "eventID",
-    "errorCode",
-    "errorMessage",
-    "sourceIPAddress",
-    "userAgent",
-    "requestParameters",
-    "responseElements",
-)
-
-#: The calls that EventBridge delivers to no rule begin like this.
+    "eventTime", "eventName", "eventID", "errorCode", "errorMessage", "sourceIPAddress", "userAgent",
+    "requestParameters", "responseElements",
+)  # fmt: skip
+#: The names of calls that EventBridge delivers to no rule begin like this.
 READS = ("Get", "List", "Describe")
-#: Parameters that are whole documents or keys, by the ends of their names.
+#: The names of parameters that are whole documents or keys end like this.
 DOCUMENTS = ("Document", "Body")
 #: The resource in the message of IAM's AccessDenied.
 RESOURCE = re.compile(
@@ -42,10 +36,9 @@ RESOURCE = re.compile(
 def target(record):
     """What a call was about, for a column of a report: the texts among its parameters, without documents.
 
-    Of a call that IAM denied, CloudTrail keeps no parameters; its error message may name the resource.
-
-    The caller of a call that fails chooses these texts freely. So they are cut, and only printable ASCII is left
-    of them: a line break would forge a row of the report, and other characters would act on the terminal.
+    If IAM denied a call, CloudTrail keeps no parameters, but the error message may name the resource. The caller
+    of a failed call chooses these texts freely. So they are cut and reduced to printable ASCII: a line break would
+    forge a row of the report, and other characters would act on the terminal.
 
     :returns: such as ``backdoor, arn:aws:iam::aws:policy/AdministratorAccess``; None if CloudTrail tells nothing
     """
@@ -58,10 +51,8 @@ def target(record):
 
 
 def summary(record, who):
-    """The facts that a report or a message has of a call, without those that CloudTrail does not tell.
-
-    :param record: the call's CloudTrail record
-    :param who: its :class:`~c7n_iamguard.event.Caller`
+    """The facts of a call for a report or a message, by its record and its caller. What CloudTrail does not tell
+    is left out.
     """
     identity = record["userIdentity"]
     context = identity.get("sessionContext")
@@ -81,10 +72,8 @@ def summary(record, who):
 class Calls:
     """The calls of some users or roles, collected from CloudTrail's records one by one.
 
-    :param kind: the :class:`~c7n_iamguard.iam.principals.Kind` of the principals
-    :param principals: the users or roles, as resources
-    :param account: the account that they are in
-    :param read_only: whether reads count, which EventBridge delivers to no rule: it tells them by their names
+    :param principals: the users or roles of a kind, as resources
+    :param read_only: whether reads count
     :param failed: whether calls that failed count
     """
 
@@ -100,7 +89,7 @@ class Calls:
         self.seen = set()
 
     def add(self, record):
-        """Look at one record, and keep the call if it counts."""
+        """Keep the call of a record if it counts."""
         is_read = (str_or_none(record, "eventName") or "").startswith(READS)
         if (
             (is_read and not self.read_only)
@@ -138,14 +127,13 @@ class IAMCalls(Filter):
     that an AWS service made with the principal's rights does not count.
 
     The calls are in ``c7n:IAMCalls``, the newest first, and so are the principals. Each call has what CloudTrail
-    tells of ``eventTime``, ``eventName``, ``eventID``, ``errorCode``, ``errorMessage``, ``sourceIPAddress``,
-    ``userAgent``, ``accessKeyId``, ``mfaAuthenticated``, ``requestParameters``, ``responseElements``,
-    ``invokedBy``, ``sessionName``, ``sourceIdentity`` and ``onBehalfOf``. ``target`` has the names among the
+    tells of it: the fields of the record under their own names, ``accessKeyId``, ``mfaAuthenticated``,
+    ``sessionName``, ``sourceIdentity``, ``onBehalfOf``, ``invokedBy``, and as ``target`` the names among the
     parameters, for a column of a report.
 
-    All principals are looked up at once. AWS allows the account two requests a second, of 50 events each,
-    reads included, so that 10,000 events take 100 seconds. If AWS answers no request for five minutes, or an
-    entry cannot be read, the run fails: some calls are never shown as all calls.
+    AWS allows the account two requests a second, of 50 events each, reads included, so 10,000 events take 100
+    seconds. If AWS answers no request for five minutes, or an entry cannot be read, the run fails: some calls are
+    never shown as all calls.
 
     :example:
 
@@ -156,30 +144,19 @@ class IAMCalls(Filter):
             resource: aws.iam-user
             source: authorization-details
             filters:
-              - type: iam-calls
-                hours: 168
-                failed: false
+              - {type: iam-calls, hours: 168, failed: false}
 
     Source: https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html
     """
 
     schema = type_schema(
-        "iam-calls",
-        **{
-            "hours": {"type": "integer", "minimum": 1, "maximum": lookup_events.MAX_HOURS},
-            "read-only": {"type": "boolean"},
-            "failed": {"type": "boolean"},
-        },
+        "iam-calls", hours=HOURS_SCHEMA, failed={"type": "boolean"}, **{"read-only": {"type": "boolean"}}
     )
     permissions = ("cloudtrail:LookupEvents",)
     annotation = "c7n:IAMCalls"
 
     def process(self, resources, event=None):
-        """The principals among ``resources`` that called IAM, whose newest call is the newest first.
-
-        :raises IncompleteHistory: if a part of the history could not be read
-        :raises PolicyExecutionError: if nobody knows which region has IAM's events
-        """
+        """The principals among ``resources`` that called IAM, whose newest call is the newest first."""
         kind = principals.kind_of(self.manager)
         read_only, failed = self.data.get("read-only", False), self.data.get("failed", True)
         calls = Calls(kind, resources, self.manager.config.account_id, read_only, failed)

@@ -17,8 +17,6 @@ from c7n_iamguard.iam import client
 
 log = logging.getLogger("c7n_iamguard.history.lookup_events")
 
-#: CloudTrail keeps events this long.
-MAX_HOURS = 90 * 24
 #: The most events that one request returns.
 PAGE_SIZE = 50
 #: AWS answers two requests a second, to everybody in the account and region together.

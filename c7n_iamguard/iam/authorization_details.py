@@ -34,9 +34,7 @@ class AuthorizationDetails(DescribeSource):
             resource: aws.iam-user
             source: authorization-details
             filters:
-              - not:
-                  - type: admin-group-member
-                    groups: [admins]
+              - not: [{type: admin-group-member, groups: [admins]}]
 
     Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
     """
