@@ -52,7 +52,7 @@ def test_an_admin_group_on_a_later_page_is_found(stubbed):
     stub.add_response("list_groups", page, {})
     stub.add_response("list_groups", {"Groups": [group("ADMINS")]}, {"Marker": "next"})
     stub.add_response("get_group", {"Group": group("ADMINS"), "Users": [PAT]}, {"GroupName": "ADMINS"})
-    pins = criterion.options.pin()
+    pins = criterion.pin()
     assert pins == {"groups": {"admins": group("ADMINS")["GroupId"]}, "roles": {}, "patterns": {}}
 
 

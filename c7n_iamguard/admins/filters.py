@@ -35,21 +35,16 @@ def meant_schema(name, **more):
     return schema
 
 
-class MeantFilter(Filter):
+class MeantFilter(MeantOptions, Filter):
     """A filter whose options say who is meant to use IAM."""
 
     #: The option that has to be there, also if it is empty.
     required = "groups"
 
     @cached_property
-    def options(self):
-        """The :class:`.MeantOptions` of the filter."""
-        return MeantOptions(self)
-
-    @cached_property
     def groups(self):
         """The :class:`.AdminGroups` of the function, or of the account as of now."""
-        return groups.AdminGroups(self, (self.options.pins or self.options.pin())["groups"])
+        return groups.AdminGroups(self, (self.pins or self.pin())["groups"])
 
     def validate(self):
         """Check the options, and that there is no other key.
@@ -103,6 +98,11 @@ class MeantFilter(Filter):
             return Verdict(False, "the user does not exist")
         return groups.membership_now(of_user, admin_ids, event)
 
+    def report(self, verdict, **fields):
+        """Log what came of the run, or of one principal, beside the decisions."""
+        policy, account = self.manager.ctx.policy.name, self.manager.config.account_id
+        log.error(log_line(verdict, None, policy=policy, account=account, **fields))
+
 
 def is_caller(kind, principal, who):
     """Whether a user or role made an event's call, whatever their name is now."""
@@ -149,12 +149,12 @@ class AdminGroupMember(MeantFilter):
     def process(self, resources, event=None):
         """The users among ``resources`` who are meant to use IAM."""
         event = IAMEvent.of(event)
-        meant = self.options.known(event)
+        meant = self.who_is_meant(event)
         verdicts = map_threaded(self, lambda user: self.judge_principal(user, event, meant), resources)
         unknown = [verdict for verdict in verdicts if verdict.meant is None]
         if unknown:
             raise PolicyExecutionError(unknown[0].reason)
-        if self.options.pins is not None and any(verdict.meant is False for verdict in verdicts):
+        if self.pins is not None and any(verdict.meant is False for verdict in verdicts):
             self.groups.check()
         return [user for user, verdict in zip(resources, verdicts, strict=True) if verdict.meant]
 
@@ -195,17 +195,16 @@ class AdminRole(MeantFilter):
         If nobody can tell, an event fails. Over a whole account, the role is logged as ``failed`` and left alone.
         """
         event = IAMEvent.of(event)
-        meant, matched = self.options.known(event), []
+        meant, matched = self.who_is_meant(event), []
         for role in resources:
             verdict, name = self.judge_principal(role, event, meant), role["RoleName"]
             if verdict.meant is None and event is not None:
                 raise PolicyExecutionError(verdict.reason)
             if verdict.meant is None:
-                about = {"policy": self.manager.ctx.policy.name, "account": self.manager.config.account_id}
-                log.error(log_line("failed", None, **about, role=name, reason=verdict.reason))
+                self.report("failed", role=name, reason=verdict.reason)
             if verdict.meant is not False:
                 matched.append(role)
-            elif self.options.pins is None and roles.USUAL.fullmatch(name):
+            elif self.pins is None and roles.USUAL.fullmatch(name):
                 log.warning(
                     f"the role {name} is usual in organizations, and is not meant to use IAM; if it is, add {name} "
                     "to admin_roles in iam-guard.yml"

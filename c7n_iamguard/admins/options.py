@@ -31,18 +31,17 @@ ANY_ID = re.compile(r"A[A-Z]{2}A[A-Z0-9]{12,124}", re.ASCII)
 
 
 class MeantOptions:
-    """The options ``groups``, ``roles``, ``exempt`` and ``self-service`` of a filter or action.
+    """The options ``groups``, ``roles``, ``exempt`` and ``self-service`` of a filter or action. A mixin.
 
     A deployment pins the ids of the groups and roles. Ids survive renaming, and names can be taken over.
     """
 
-    def __init__(self, element):
-        self.element = element
-
     @property
     def exempt(self):
         """The exempt ids, each with the moment until which it counts, in seconds since 1970."""
-        entries = [e if isinstance(e, dict) else {"id": e} for e in setting(self.element, "exempt", [])]
+        entries = [
+            entry if isinstance(entry, dict) else {"id": entry} for entry in setting(self, "exempt", [])
+        ]
         return {entry["id"]: end_of(entry["until"]) if "until" in entry else FOREVER for entry in entries}
 
     def pin(self):
@@ -50,40 +49,37 @@ class MeantOptions:
 
         :raises Refusal: if an admin group does not exist, or none of them has a member
         """
-        element, listed = self.element, setting(self.element, "roles", [])
-        wanted = "roles" in element.data or kind_of(element.manager) is ROLE
+        listed, wanted = setting(self, "roles", []), "roles" in self.data or kind_of(self.manager) is ROLE
         return {
-            "groups": groups.pin(element, setting(element, "groups", [])),
-            "roles": roles.pin(element, listed) if wanted else {},
+            "groups": groups.pin(self, setting(self, "groups", [])),
+            "roles": roles.pin(self, listed) if wanted else {},
             "patterns": {role: None for role in listed if roles.is_pattern(role)},
         }
 
     @cached_property
     def pins(self):
         """What the deployment has pinned; None outside a function."""
-        return pins_of(self.element.manager.ctx.policy)
+        return pins_of(self.manager.ctx.policy)
 
-    def known(self, event):
+    def who_is_meant(self, event):
         """Who is meant to use IAM, as :class:`.Meant`: as pinned in a function, or as of now outside one.
 
         :raises Refusal: if a function was deployed without pins
         """
         if event is not None and self.pins is None:
-            problem = "the function does not know the admins' ids"
-            refuse_account(self.element, problem, "deploy the policy again")
+            refuse_account(self, "the function does not know the admins' ids", "deploy the policy again")
         pins = self.pin() if self.pins is None else self.pins
-        off = pins.get("off", {})  # the entries that were taken off the lists since
-        names = {name.lower() for name in setting(self.element, "groups", [])}
-        listed, calls = setting(self.element, "roles", []), setting(self.element, "self-service", [])
+        off = pins.get("off", {})  # the entries that were removed from the lists since
+        names = {name.lower() for name in setting(self, "groups", [])}
+        group_ids = [group_id for name, group_id in pins["groups"].items() if name.lower() in names]
+        listed, calls, exempt = setting(self, "roles", []), setting(self, "self-service", []), self.exempt
         patterns = [role for role in listed if roles.is_pattern(role)]
-        group_ids = [id_ for name, id_ in pins["groups"].items() if name.lower() in names]
-        exempt = self.exempt
-        ended = {e: max(end, exempt.get(e, 0)) for e, end in off.get("exempt", {}).items()}
+        role_names = {name.lower() for name in pins["roles"]}
+        ended = {entry: max(end, exempt.get(entry, 0)) for entry, end in off.get("exempt", {}).items()}
         return Meant(
             groups=off.get("groups", {}) | dict.fromkeys(group_ids, FOREVER),
             roles=off.get("roles", {}) | dict.fromkeys(pins["roles"].values(), FOREVER),
-            role_names={name.lower() for name in pins["roles"]}
-            | {roles.name_of(role) for role in listed if role not in patterns},
+            role_names=role_names | {roles.name_of(role) for role in listed if role not in patterns},
             patterns=off.get("patterns", {}) | dict.fromkeys(patterns, FOREVER),
             exempt=exempt | ended,
             self_service=off.get("self_service", {}) | dict.fromkeys(calls, FOREVER),

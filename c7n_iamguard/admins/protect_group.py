@@ -56,7 +56,7 @@ class UnintendedAdminGroupMember(MeantFilter):
         group = str_or_none(record.get("requestParameters"), "groupName")
         if group is None:
             raise MalformedEvent("requestParameters.groupName is missing")
-        meant = self.options.known(event)
+        meant = self.who_is_meant(event)
         self.groups.check()
         names = {name.lower() for name in (*self.groups.names.values(), *self.groups.pins)}
         if group.lower() not in names:

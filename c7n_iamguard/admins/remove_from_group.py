@@ -1,7 +1,6 @@
 """Action ``remove-from-admin-group``: removes users from the admin groups."""
 
 import time
-from functools import cached_property
 
 from c7n.exceptions import PolicyExecutionError
 from c7n.resources.iam import User
@@ -19,7 +18,7 @@ LOOKS, PAUSE = 3, 1
 
 
 @User.action_registry.register("remove-from-admin-group")
-class RemoveFromAdminGroup(DecidingAction):
+class RemoveFromAdminGroup(MeantOptions, DecidingAction):
     """Removes users from the admin groups, and makes sure that they are out.
 
     ``groups`` names the groups, as for ``admin-group-member``; a function knows them by the ids that they had when
@@ -51,11 +50,6 @@ class RemoveFromAdminGroup(DecidingAction):
     )
     permissions = ("iam:RemoveUserFromGroup", "iam:ListGroupsForUser", "iam:GetGroup", "iam:ListGroups")
 
-    @cached_property
-    def options(self):
-        """The :class:`.MeantOptions` of the action."""
-        return MeantOptions(self)
-
     def validate(self):
         """Check the options."""
         check_meant(self)
@@ -64,7 +58,7 @@ class RemoveFromAdminGroup(DecidingAction):
     def process(self, resources, event=None):
         """Remove every user in ``resources`` from the admin groups, as records of the names of users and groups."""
         event = IAMEvent.of(event)
-        admin_ids = valid(self.options.known(event).groups, time.time())
+        admin_ids = valid(self.who_is_meant(event).groups, time.time())
         return self.try_all(
             resources, lambda user: self.try_to_remove(user, event, admin_ids), "remove from the admin group"
         )

@@ -33,7 +33,7 @@ class Quarantine:
 
         :raises PolicyExecutionError: if the function was deployed without them
         """
-        return set(self.action.options.known({}).groups)
+        return set(self.action.who_is_meant({}).groups)
 
     def refuse_admin(self, client, target):
         """Fail if a new user is a member of an admin group by now.

@@ -1,20 +1,18 @@
 """Filters of the catch-ups: what the event path has missed."""
 
 import time
-from functools import partial
 
 from c7n.resources.iam import User
 
-from c7n_iamguard.admins import groups
 from c7n_iamguard.admins.filters import MeantFilter, meant_schema
-from c7n_iamguard.admins.judge import judge, valid
+from c7n_iamguard.admins.judge import valid
 from c7n_iamguard.aws_names import OBSERVED, SINCE_TAG
 from c7n_iamguard.errors import Refusal
 from c7n_iamguard.event import seconds_of
 from c7n_iamguard.history.iam_calls import HOURS_SCHEMA, Calls, IAMCalls, summary
 from c7n_iamguard.history.past import Past
 from c7n_iamguard.iam import principals
-from c7n_iamguard.iam.authorization_details import GROUPS, AuthorizationDetails
+from c7n_iamguard.iam.authorization_details import AuthorizationDetails
 from c7n_iamguard.iam.deciding_action import observes
 from c7n_iamguard.iam.principals import USER, kind_of
 from c7n_iamguard.settings import refuse
@@ -81,8 +79,8 @@ class UnintendedIAMCalls(CatchUpFilter):
 
     def process(self, resources, event=None):
         """The principals among ``resources`` with calls that count."""
-        kind, meant = kind_of(self.manager), self.options.known(None)
-        if self.options.pins is not None:
+        kind, meant = kind_of(self.manager), self.who_is_meant(None)
+        if self.pins is not None:
             self.groups.check()
         calls = Calls(kind, resources, self.manager.config.account_id)
         past = Past(self, meant, calls.add)
@@ -102,13 +100,16 @@ class UnintendedIAMCalls(CatchUpFilter):
         return matched
 
     def held_against(self, past, principal, made, since, until):
-        """The calls among those that a principal made that count against it, as (record, caller)."""
-        in_admin_group = partial(groups.membership_now, principal.get(GROUPS, ()), event=None)
-        now = judge(None, past.kind.as_caller(principal), time.time(), past.meant, in_admin_group)
+        """The calls of a principal that count, as (record, caller)."""
+        now = self.judge_principal(principal, None, past.meant)
         restored, perhaps_restored = past.restored_at(principal)
         after, doubts, counted = max(since, restored), [], []
-        if self.is_never_stopped(past.kind, principal):
-            after = max(after, until - PERIOD_SECONDS)
+        # With full quotas, somebody's own boundary may be all that denies them IAM, and nothing shows that.
+        bound = "PermissionsBoundary" in principal and len(principal["AttachedManagedPolicies"]) >= FULL
+        if observes(self.manager) or bound or past.kind.is_unmodifiable(principal):
+            after = max(
+                after, until - PERIOD_SECONDS
+            )  # no denial stops them: each call counts in one run alone
         for record, who in made if now.meant is not True else ():
             moment = seconds_of(record["eventTime"])
             if not after < moment <= until:
@@ -121,31 +122,23 @@ class UnintendedIAMCalls(CatchUpFilter):
             elif not verdict.meant:
                 counted.append((record, who))
         if doubts and not counted:
-            past.report("failed", reason=doubts[0], **{past.kind.name: principal[past.kind.name_key]})
+            self.report("failed", reason=doubts[0], **{past.kind.name: principal[past.kind.name_key]})
         return counted
-
-    def is_never_stopped(self, kind, principal):
-        """Whether no denial will keep a principal from calling again, and from matching in each run."""
-        # With full quotas, somebody's own boundary may be all that denies them IAM, and nothing shows that.
-        bound = "PermissionsBoundary" in principal and len(principal["AttachedManagedPolicies"]) >= FULL
-        return observes(self.manager) or bound or kind.is_unmodifiable(principal)
 
     def report_the_rest(self, past, calls, since, until):
         """Log the calls whose caller cannot be read, or does not exist any more."""
         for record, problem in calls.unreadable:
             if since < seconds_of(record["eventTime"]) <= until:
-                past.report(
-                    "failed", reason=f"nobody can tell who made the call {record.get('eventID')}: {problem}"
-                )
-        gone = {}
-        for record, who in calls.of_others.values():
+                reason = f"nobody can tell who made the call {record.get('eventID')}: {problem}"
+                self.report("failed", reason=reason)
+        for unique_id, (record, who) in calls.of_others.items():
             recent = since < seconds_of(record["eventTime"]) <= until
-            exists = who.id in self.manager.source.names
+            exists = unique_id in self.manager.source.names
             if recent and not exists and past.judge(record, who).meant is not True:
-                gone.setdefault(who.id, who.name)
-        for unique_id, name in gone.items():
-            reason = f"{unique_id} called IAM and does not exist any more, so that there is nobody to deny"
-            past.report("failed", reason=reason, **{past.kind.name: name})
+                reason = (
+                    f"{unique_id} called IAM and does not exist any more, so that there is nobody to deny"
+                )
+                self.report("failed", reason=reason, **{past.kind.name: who.name})
 
     def check_number(self, matched, kind):
         """Refuse to deny more principals at once than the policy allows."""
@@ -187,7 +180,7 @@ class UnlawfulAdminGroupMember(CatchUpFilter):
 
     def process(self, resources, event=None):
         """The members among ``resources`` who are not lawful."""
-        until, meant = time.time() - SETTLED_SECONDS, self.options.known(None)
+        until, meant = time.time() - SETTLED_SECONDS, self.who_is_meant(None)
         # With the records of the last half hour: the names and members that IAM tells are those of now.
         past = Past(self, meant)
         membership = past.membership(valid(meant.groups, time.time()))
@@ -195,5 +188,5 @@ class UnlawfulAdminGroupMember(CatchUpFilter):
         for user in resources:
             if user[USER.id_key] in doubtful:
                 reason = "nobody can tell whether an admin made them one: review the admin group's members"
-                past.report("failed", reason=reason, user=user["UserName"])
+                self.report("failed", reason=reason, user=user["UserName"])
         return [user for user in resources if user[USER.id_key] in unlawful]

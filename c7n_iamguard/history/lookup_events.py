@@ -61,11 +61,6 @@ class History:
         #: What could not be read, one sentence each.
         self.problems = []
 
-    @property
-    def complete(self):
-        """Whether everything was read, as far as the reading went."""
-        return not self.problems
-
     def __iter__(self):
         """The records, as JSON objects.
 

@@ -1,21 +1,16 @@
 """What CloudTrail's event history tells the judge: who was an admin when, and who was given IAM back."""
 
-import logging
 import time
 from functools import cached_property
 
 from c7n_iamguard import aws_names
-from c7n_iamguard.admins import groups
 from c7n_iamguard.admins.judge import Verdict, judge
 from c7n_iamguard.admins.membership import CHANGES, Membership
 from c7n_iamguard.aws_names import RESTORED_TAG
-from c7n_iamguard.decisions import log_line
 from c7n_iamguard.event import MalformedEvent, caller, seconds_of, str_or_none
 from c7n_iamguard.history.iam_calls import IAMCalls
 from c7n_iamguard.iam.client import iam
 from c7n_iamguard.iam.principals import KINDS, ROLE, kind_of
-
-log = logging.getLogger("c7n_iamguard")
 
 #: The span that is looked at: longer than the time between two runs (1 hour), the delay of the alarm that says that
 #: they have stopped (3 hours) and the event path's half hour together, so that a gap can be closed in time.
@@ -46,15 +41,15 @@ class Past:
         self.kind = kind_of(self.manager)
         self.hours = element.data.get("hours", HOURS)
         reader = IAMCalls({"type": "iam-calls", "hours": self.hours}, self.manager)
-        history, self.records = reader.history(partial=True, seconds=READING_SECONDS), []
-        wanted = CHANGES | REMOVALS | TAGGING
+        history = reader.history(partial=True, seconds=READING_SECONDS)
+        self.records, wanted = [], CHANGES | REMOVALS | TAGGING
         for record in history:
             look(record)
             if record.get("eventName") in wanted and not record.get("errorCode"):
                 self.records.append(record)
-        self.complete, self.memberships = history.complete, {}
-        if not self.complete:
-            self.report("incomplete", reason="; ".join(history.problems))
+        self.complete, self.memberships = not history.problems, {}
+        if history.problems:
+            element.report("incomplete", reason="; ".join(history.problems))
 
     def judge(self, record, who):
         """The judge's answer about a call of the past."""
@@ -66,12 +61,13 @@ class Past:
         if self.kind is ROLE:  # which does not read the users
             return Verdict(user_id in self.admins_now, "in an admin group now")
         membership = self.membership(admin_ids)
-        if membership.was_admin(user_id, moment):
+        was_admin = membership.was_admin(user_id, moment)
+        if was_admin:
             return Verdict(True, "in an admin group then")
-        if membership.may_have_been_admin(user_id, moment):
+        if was_admin is None:
             reason = "nobody can tell whether they were an admin when they called"
             return Verdict(None, f"{reason}: review the admin group's members")
-        existing = {group.id for group in (self.manager.source.groups or {}).values()}
+        existing = {group.id for group in self.manager.source.groups.values()}
         if set(admin_ids) - existing:
             return Verdict(None, "an admin group of that time does not exist any more")
         return Verdict(False, "in no admin group then")
@@ -82,11 +78,12 @@ class Past:
         if key not in self.memberships:
             source = self.manager.source
             # Names, members and groups have to be of one moment: those that were read together.
-            names = {group.id: group.name for group in (getattr(source, "groups", None) or {}).values()}
-            members = {pair for pair in getattr(source, "members", ()) if pair[0] in key}
+            names = {group.id: group.name for group in source.groups.values()}
+            members = {pair for pair in source.members if pair[0] in key}
             admin_groups = {group_id: names.get(group_id, group_id) for group_id in key}
-            users = getattr(source, "names", {})
-            self.memberships[key] = Membership(self.records, admin_groups, users, members, self.is_trusted)
+            self.memberships[key] = Membership(
+                self.records, admin_groups, source.names, members, self.is_trusted
+            )
         return self.memberships[key]
 
     def is_trusted(self, who, moment):
@@ -104,10 +101,9 @@ class Past:
     @cached_property
     def admins_now(self):
         """The ids of the admin groups' members, for a policy on roles."""
-        client, members, options = iam(self.manager), set(), self.element.options
-        admin_groups = groups.AdminGroups(self.element, (options.pins or options.pin())["groups"])
-        for group_id in admin_groups.names:
-            group = admin_groups.find(client, group_id)
+        client, members = iam(self.manager), set()
+        for group_id in self.element.groups.names:
+            group = self.element.groups.find(client, group_id)
             pages = client.get_paginator("get_group").paginate(GroupName=group.name) if group else ()
             members |= {user["UserId"] for page in pages for user in page["Users"]}
         return members
@@ -184,14 +180,9 @@ class Past:
             problem = problem or "set by nobody, by CloudTrail's history"
         if problem:
             reason = f"the tag {RESTORED_TAG} is {problem}, and is ignored"
-            self.report("ignored", reason=reason, **{self.kind.name: principal[self.kind.name_key]})
+            self.element.report("ignored", reason=reason, **{self.kind.name: principal[self.kind.name_key]})
             return True, 0
         return lawful, moment
-
-    def report(self, verdict, **fields):
-        """Log what came of the run, or of one principal, beside the decisions."""
-        policy, account = self.manager.ctx.policy.name, self.manager.config.account_id
-        log.error(log_line(verdict, None, policy=policy, account=account, **fields))
 
 
 def sets_tag(record):

@@ -17,7 +17,7 @@ DENIED_ACTIONS = ("iam:*",)
 def deny_document(actions: Sequence[str] = DENIED_ACTIONS) -> str:
     """The policy document that denies ``actions`` on everything, as compact JSON text.
 
-    Compact, because all inline policies of a user share 2,048 characters.
+    All inline policies of a user share 2,048 characters.
     """
     statement = {"Effect": "Deny", "Action": list(actions), "Resource": "*"}
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, separators=(",", ":"))
@@ -33,12 +33,9 @@ def is_own_document(document: Any) -> bool:
 
 
 def denies(document: Any, actions: Sequence[str] = DENIED_ACTIONS) -> bool:
-    """Whether a policy document denies all of ``actions``, on every resource and under no condition.
+    """Whether a policy document denies all of ``actions``, which are patterns such as ``iam:*``.
 
-    In doubt it says no: a denial under a condition, on some resources, or by several patterns together does
-    not count.
-
-    :param actions: action patterns, such as ``iam:*``
+    A denial under a condition, on some resources, or by several patterns together does not count.
     """
     denials = [s for s in statements(document) if s.get("Effect") == "Deny" and unconditional(s)]
     return bool(actions) and all(any(takes_in(s, action) for s in denials) for action in actions)
