@@ -27,8 +27,8 @@ log = logging.getLogger("c7n_iamguard")
 def meant_schema(name, **more):
     """The schema of a filter with the options that say who is meant to use IAM.
 
-    If a "not" block has a schema error, c7n prints a page of alternatives. So the schema lets wrong values and
-    keys pass, and ``validate()`` refuses them in one sentence.
+    If a "not" block has a schema error, c7n prints a page of alternatives. So the schema takes any keys and
+    values, and ``validate()`` refuses wrong ones in one sentence.
     """
     schema = type_schema(name, **{key: {} for key in OPTIONS}, **more)
     schema["patternProperties"] = {".": {}}
@@ -47,10 +47,7 @@ class MeantFilter(MeantOptions, Filter):
         return groups.AdminGroups(self, (self.pins or self.pin())["groups"])
 
     def validate(self):
-        """Check the options, and that there is no other key.
-
-        :raises PolicyValidationError: naming the policy, the key and the fix
-        """
+        """Check the options, and that there is no other key."""
         policy = self.manager.ctx.policy
         for key in self.data.keys() - self.schema["properties"].keys():
             known = ", ".join(sorted(self.schema["properties"].keys() - {"type"}))
@@ -84,10 +81,7 @@ class MeantFilter(MeantOptions, Filter):
         return self.judge_call(call, who, meant, lambda ids: self.membership_now(principal, ids, call))
 
     def membership_now(self, user, admin_ids, event):
-        """Whether a user is in an admin group now; see :func:`.groups.membership_now`.
-
-        :param event: the event if it is about a call of this user
-        """
+        """Whether a user is in an admin group now. The event is None unless it is about a call of this user."""
         if authorization_details.has_details(self.manager, user):
             of_user = user[authorization_details.GROUPS]
         else:
@@ -125,7 +119,7 @@ class AdminGroupMember(MeantFilter):
     other group for them. If one of them is gone, or all are empty, events of users outside of them fail.
 
     An error of IAM ends the run: it never counts as "in no group". A user who does not exist does not match. If an
-    admin group does not exist, or none has a member, the policy is neither deployed nor run over an account,
+    admin group does not exist, or no group has a member, the policy is neither deployed nor run over an account,
     because it would deny everybody.
 
     :example:
@@ -190,10 +184,7 @@ class AdminRole(MeantFilter):
     spares_admins, required = True, "roles"
 
     def process(self, resources, event=None):
-        """The roles among ``resources`` that are meant to use IAM.
-
-        If nobody can tell, an event fails. Over a whole account, the role is logged as ``failed`` and left alone.
-        """
+        """The roles that are meant to use IAM, and outside of an event those of which nobody can tell."""
         event = IAMEvent.of(event)
         meant, matched = self.who_is_meant(event), []
         for role in resources:

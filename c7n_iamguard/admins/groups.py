@@ -8,10 +8,7 @@ from c7n_iamguard.settings import refuse_account
 
 
 def pin(element, names):
-    """The ids that the groups of these names or ids have now, by name.
-
-    :raises Refusal: if a group does not exist, or none of them has a member
-    """
+    """The ids of groups by their names or ids. A missing group is refused, and so are groups without members."""
     groups = {name: find(element, name) for name in names}
     fix = "every user there would be denied; name the right group under admin_groups"
     for name, group in groups.items():
@@ -69,11 +66,7 @@ def of_user(client, user_name):
 
 
 class AdminGroups:
-    """The admin groups of a function, under the names that they have now.
-
-    :param element: c7n's filter or action
-    :param pins: the groups' ids by their names, as of the deployment
-    """
+    """The admin groups of a filter or action, by the ids that were pinned, under the names that they have now."""
 
     def __init__(self, element, pins):
         self.element, self.pins = element, pins
@@ -81,10 +74,7 @@ class AdminGroups:
         self.names = {group_id: name for name, group_id in pins.items()}
 
     def check(self):
-        """Make sure that the groups are still there, before somebody outside of them is denied.
-
-        :raises Refusal: if one is gone, or all of them are empty
-        """
+        """Refuse to go on if a group is gone, or all are empty: nobody would know whom to leave alone."""
         client, problem = iam(self.element.manager), None
         groups = {group_id: self.find(client, group_id) for group_id in self.names}
         gone = [group_id for group_id, group in groups.items() if group is None]

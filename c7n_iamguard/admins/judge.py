@@ -86,10 +86,10 @@ def judge_role(role_id: str | None, name: str, path: str | None, moment: float, 
 
 def is_reserved(name: str, path: str, patterns: Collection[str]) -> bool:
     """Whether a role is one of Identity Center's, of a permission set that is listed."""
-    place = re.escape(IDENTITY_CENTER_PATH) + r"([a-z0-9-]+/)?"
-    return re.fullmatch(place, path) is not None and any(
-        re.fullmatch(re.escape(pattern.removesuffix("*")) + "[0-9a-f]{16}", name) for pattern in patterns
-    )
+    if not re.fullmatch(re.escape(IDENTITY_CENTER_PATH) + r"([a-z0-9-]+/)?", path):
+        return False
+    starts = [re.escape(pattern.removesuffix("*")) for pattern in patterns]
+    return any(re.fullmatch(start + "[0-9a-f]{16}", name) for start in starts)
 
 
 def valid(entries: Mapping[str, float], moment: float) -> set[str]:

@@ -40,16 +40,12 @@ Pair = tuple[str, str]
 
 
 class GroupCall(NamedTuple):
-    """An addition to, or a removal from, an admin group.
-
-    :param pairs: who may be meant; more than one if a name changed its owner within the second
-    :param is_certain: whether nobody else can be meant
-    """
+    """An addition to, or a removal from, an admin group."""
 
     second: int
     caller: Caller | None
-    pairs: set[Pair]
-    is_certain: bool
+    pairs: set[Pair]  #: who may be meant; more than one if a name changed its owner within the second
+    is_certain: bool  #: whether nobody else can be meant
 
 
 class Membership:
@@ -76,10 +72,8 @@ class Membership:
         by_second = itertools.groupby(changes, lambda change: change.second)
         seconds = [(second, list(together)) for second, together in by_second]
         self._group_names, self._user_names = Names(GROUPS, groups, seconds), Names(USERS, users, seconds)
-        steps = [
-            (second, self._group_calls(together, ADDS), self._group_calls(together, REMOVES))
-            for second, together in seconds
-        ]
+        calls = self._group_calls
+        steps = [(second, calls(these, ADDS), calls(these, REMOVES)) for second, these in seconds]
         self._last_change = {
             pair: second for second, *calls in steps for pair in _pairs(itertools.chain(*calls))
         }
@@ -88,10 +82,7 @@ class Membership:
             self._play(second, additions, removals)
 
     def was_admin(self, user_id: str, second: float) -> bool | None:
-        """Whether a user was an admin in a second, at least for a part of it; None if nobody can tell.
-
-        :param second: seconds since the epoch, as CloudTrail's ``eventTime`` has them
-        """
+        """Whether a user was an admin in a second, at least for a part of it; None if nobody can tell."""
         entries = self._answers.get(user_id, [])
         number = bisect_right(entries, second, key=lambda entry: entry[0])
         if not number:

@@ -39,16 +39,11 @@ class MeantOptions:
     @property
     def exempt(self):
         """The exempt ids, each with the moment until which it counts, in seconds since 1970."""
-        entries = [
-            entry if isinstance(entry, dict) else {"id": entry} for entry in setting(self, "exempt", [])
-        ]
+        entries = [e if isinstance(e, dict) else {"id": e} for e in setting(self, "exempt", [])]
         return {entry["id"]: end_of(entry["until"]) if "until" in entry else FOREVER for entry in entries}
 
     def pin(self):
-        """What the options stand for in the account as of now, as a JSON object that becomes part of the pins.
-
-        :raises Refusal: if an admin group does not exist, or none of them has a member
-        """
+        """What the options stand for in the account as of now, as a JSON object that becomes part of the pins."""
         listed, wanted = setting(self, "roles", []), "roles" in self.data or kind_of(self.manager) is ROLE
         return {
             "groups": groups.pin(self, setting(self, "groups", [])),
@@ -62,10 +57,7 @@ class MeantOptions:
         return pins_of(self.manager.ctx.policy)
 
     def who_is_meant(self, event):
-        """Who is meant to use IAM, as :class:`.Meant`: as pinned in a function, or as of now outside one.
-
-        :raises Refusal: if a function was deployed without pins
-        """
+        """Who is meant to use IAM, as :class:`.Meant`: as pinned in a function, or as of now outside one."""
         if event is not None and self.pins is None:
             refuse_account(self, "the function does not know the admins' ids", "deploy the policy again")
         pins = self.pin() if self.pins is None else self.pins
@@ -93,10 +85,7 @@ def end_of(day):
 
 
 def check_meant(element):
-    """Refuse options that say in a wrong way who is meant to use IAM.
-
-    :raises PolicyValidationError: naming the policy, the key, the setting and the fix
-    """
+    """Refuse wrong options by a PolicyValidationError that names the policy, the key, the setting and the fix."""
     policy = element.manager.ctx.policy
     for key, (problem_with, example) in OPTIONS.items():
         value, where = element.data.get(key, []), where_is(element, key)

@@ -45,10 +45,7 @@ class UnintendedAdminGroupMember(MeantFilter):
     permissions = ("iam:ListGroupsForUser", "iam:GetGroup", "iam:ListGroups", "iam:GetUser", "iam:ListUsers")
 
     def process(self, resources, event=None):
-        """The users among ``resources`` who were added; nobody outside of an event.
-
-        :raises PolicyExecutionError: if nobody can tell who was added, to which group, or by whom
-        """
+        """The users among ``resources`` who were added; nobody outside of an event."""
         event = IAMEvent.of(event)
         record = {} if event is None else event.record
         if record.get("eventName") != "AddUserToGroup" or record.get("errorCode"):
@@ -108,10 +105,8 @@ class UnintendedAdminGroupMember(MeantFilter):
             user = USER.by_id(client, who.id)
             of_user = groups.of_user(client, user["UserName"]) if user else None
         if of_user is None and not event.is_fresh:
-            reason = (
-                "is gone, and nobody can tell whether they were an admin: review the admin group's members"
-            )
-            return Verdict(None, f"{who.name}, who added somebody to the admin group, {reason}")
+            reason = "nobody can tell whether they were an admin: review the admin group's members"
+            return Verdict(None, f"{who.name}, who added somebody to the admin group, is gone, and {reason}")
         return groups.membership_now(of_user or [], admin_ids, event)
 
     def added_user(self, user, who):

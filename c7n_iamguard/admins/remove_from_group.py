@@ -1,6 +1,7 @@
 """Action ``remove-from-admin-group``: removes users from the admin groups."""
 
 import time
+from functools import partial
 
 from c7n.exceptions import PolicyExecutionError
 from c7n.resources.iam import User
@@ -21,9 +22,8 @@ LOOKS, PAUSE = 3, 1
 class RemoveFromAdminGroup(MeantOptions, DecidingAction):
     """Removes users from the admin groups, and makes sure that they are out.
 
-    ``groups`` names the groups, as for ``admin-group-member``; a function knows them by the ids that they had when
-    the policy was deployed. With ``observe: true`` nothing changes in IAM, and the decision is
-    ``would-revoke``.
+    ``groups`` names the groups, as for ``admin-group-member``. With ``observe: true`` nothing changes in IAM, and
+    the decision is ``would-revoke``.
 
     :example:
 
@@ -59,15 +59,11 @@ class RemoveFromAdminGroup(MeantOptions, DecidingAction):
         """Remove every user in ``resources`` from the admin groups, as records of the names of users and groups."""
         event = IAMEvent.of(event)
         admin_ids = valid(self.who_is_meant(event).groups, time.time())
-        return self.try_all(
-            resources, lambda user: self.try_to_remove(user, event, admin_ids), "remove from the admin group"
-        )
+        attempt = partial(self.try_to_remove, event=event, admin_ids=admin_ids)
+        return self.try_all(resources, attempt, "remove from the admin group")
 
     def try_to_remove(self, user, event, admin_ids):
-        """Remove one user from the admin groups, and log what came of it.
-
-        :returns: the record for Custodian's output, or the error
-        """
+        """Remove one user from the admin groups, and log what came of it."""
         client, name = iam(self.manager), user["UserName"]
         verdict, reason = "acted", None
         try:

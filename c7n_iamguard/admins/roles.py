@@ -16,10 +16,7 @@ USUAL = re.compile(
 
 
 def pin(element, listed):
-    """The ids that the listed roles, the guard's own and StackSets' have now, by name.
-
-    A listed role that does not exist is nobody until a deployment has seen it.
-    """
+    """The ids of the listed roles that exist, of the guard's own and of StackSets', by name."""
     wanted = {name_of(role): role for role in listed if not is_pattern(role)}
     ids = {}
     for role in ROLE.everybody(iam(element.manager)):

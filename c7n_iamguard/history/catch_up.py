@@ -42,8 +42,7 @@ class CatchUpFilter(MeantFilter):
 class UnintendedIAMCalls(CatchUpFilter):
     """Users or roles that called IAM within the last ``hours``, 6 by default, without being meant to.
 
-    These are the calls that ``revoke-unintended-iam-access`` should have acted on. ``groups``, ``roles``,
-    ``exempt`` and ``self-service`` say who is meant to use IAM. What does not count:
+    These are the calls that ``revoke-unintended-iam-access`` should have acted on. What does not count:
 
     - calls of the last half hour, which the event path may still be working on;
     - calls of somebody who is meant to use IAM now, or was meant to at that moment;

@@ -28,19 +28,15 @@ READS = ("Get", "List", "Describe")
 #: The names of parameters that are whole documents or keys end like this.
 DOCUMENTS = ("Document", "Body")
 #: The resource in the message of IAM's AccessDenied.
-RESOURCE = re.compile(
-    r"is not authorized to perform: \S+ on resource: (.+?)(?= because | with an explicit |$)"
-)
+RESOURCE = re.compile(r"not authorized to perform: \S+ on resource: (.+?)(?= because | with an explicit |$)")
 
 
 def target(record):
     """What a call was about, for a column of a report: the texts among its parameters, without documents.
 
-    If IAM denied a call, CloudTrail keeps no parameters, but the error message may name the resource. The caller
-    of a failed call chooses these texts freely. So they are cut and reduced to printable ASCII: a line break would
+    If IAM denied a call, CloudTrail keeps no parameters, but the error message may name the resource. The caller of
+    a failed call chooses these texts freely. So they are cut and reduced to printable ASCII: a line break would
     forge a row of the report, and other characters would act on the terminal.
-
-    :returns: such as ``backdoor, arn:aws:iam::aws:policy/AdministratorAccess``; None if CloudTrail tells nothing
     """
     parameters = record.get("requestParameters")
     if isinstance(parameters, dict):
@@ -51,9 +47,7 @@ def target(record):
 
 
 def summary(record, who):
-    """The facts of a call for a report or a message, by its record and its caller. What CloudTrail does not tell
-    is left out.
-    """
+    """The facts of a call for a report or a message, without those that CloudTrail does not tell."""
     identity = record["userIdentity"]
     context = identity.get("sessionContext")
     attributes = context.get("attributes") if isinstance(context, dict) else None
@@ -70,12 +64,7 @@ def summary(record, who):
 
 
 class Calls:
-    """The calls of some users or roles, collected from CloudTrail's records one by one.
-
-    :param principals: the users or roles of a kind, as resources
-    :param read_only: whether reads count
-    :param failed: whether calls that failed count
-    """
+    """The calls of some users or roles, collected from CloudTrail's records one by one."""
 
     def __init__(self, kind, principals, account, read_only=False, failed=True):
         self.kind, self.account = kind, account
@@ -91,11 +80,8 @@ class Calls:
     def add(self, record):
         """Keep the call of a record if it counts."""
         is_read = (str_or_none(record, "eventName") or "").startswith(READS)
-        if (
-            (is_read and not self.read_only)
-            or (record.get("errorCode") and not self.failed)
-            or record.get("eventID") in self.seen
-        ):
+        is_left_out = (is_read and not self.read_only) or (record.get("errorCode") and not self.failed)
+        if is_left_out or record.get("eventID") in self.seen:
             return
         try:
             who = caller(record)
@@ -175,9 +161,8 @@ class IAMCalls(Filter):
         start = end - timedelta(hours=self.data.get("hours", 24))
         partition = get_partition(self.manager.config.region)
         if partition not in IAM_REGIONS:
-            raise PolicyExecutionError(
-                f"policy:{self.manager.ctx.policy.name} filter:{self.type}: nobody knows which region of the "
-                f"partition {partition} has IAM's events"
-            )
+            where = f"policy:{self.manager.ctx.policy.name} filter:{self.type}"
+            problem = f"nobody knows which region of the partition {partition} has IAM's events"
+            raise PolicyExecutionError(f"{where}: {problem}")
         client = client_of(self.manager, "cloudtrail", lookup_events.CONFIG, IAM_REGIONS[partition])
         return lookup_events.History(client, self.manager.config.account_id, start, end, **how)

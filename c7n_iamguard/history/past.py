@@ -12,12 +12,12 @@ from c7n_iamguard.history.iam_calls import IAMCalls
 from c7n_iamguard.iam.client import iam
 from c7n_iamguard.iam.principals import KINDS, ROLE, kind_of
 
-#: The span that is looked at: longer than the time between two runs (1 hour), the delay of the alarm that says that
-#: they have stopped (3 hours) and the event path's half hour together, so that a gap can be closed in time.
+#: How many hours are read: more than the time between two runs (1 hour), the delay of the alarm that says that they
+#: have stopped (3 hours) and the event path's half hour together, so that operators can close a gap in time.
 HOURS = 6
 #: How long reading the history may take: well under the function's 15 minutes.
 READING_SECONDS = 10 * 60
-#: The calls that take off one form of the denial, by name.
+#: The calls that remove one form of the denial.
 REMOVALS = frozenset(
     f"{verb}{kind.noun}{what}"
     for kind in KINDS
@@ -29,9 +29,8 @@ SKEW_SECONDS, LAG_SECONDS = 300, 90 * 60
 
 
 class Past:
-    """The history of a span of time, for a filter whose options say who is meant to use IAM.
+    """The history of a span of time, for a :class:`.MeantFilter`.
 
-    :param element: the filter
     :param meant: who is meant to use IAM, as :class:`.Meant`
     :param look: is called with each record, the newest first
     """
@@ -80,17 +79,12 @@ class Past:
             # Names, members and groups have to be of one moment: those that were read together.
             names = {group.id: group.name for group in source.groups.values()}
             members = {pair for pair in source.members if pair[0] in key}
-            admin_groups = {group_id: names.get(group_id, group_id) for group_id in key}
-            self.memberships[key] = Membership(
-                self.records, admin_groups, source.names, members, self.is_trusted
-            )
+            groups = {group_id: names.get(group_id, group_id) for group_id in key}
+            self.memberships[key] = Membership(self.records, groups, source.names, members, self.is_trusted)
         return self.memberships[key]
 
     def is_trusted(self, who, moment):
-        """Whether a caller might make admins without being one: root, and who was exempt or a listed role.
-
-        :returns: None if nobody can tell: a role of a listed name that is not the one that was listed
-        """
+        """Whether a caller might make admins without being one: root, and whoever was exempt or a listed role."""
         if who.account != self.manager.config.account_id:
             return False
         if who.type == "Root":
@@ -109,7 +103,7 @@ class Past:
         return members
 
     def is_lawful(self, record):
-        """Whether somebody made a call who was meant to use IAM then; None if nobody can tell."""
+        """Whether the caller was meant to use IAM at the moment of a call; None if nobody can tell."""
         try:
             who = caller(record)
         except MalformedEvent:
@@ -119,7 +113,7 @@ class Past:
         return True if who.type == "Root" else self.judge(record, who).meant
 
     def restored_at(self, principal):
-        """When a principal was last given IAM back, in seconds since 1970, and when perhaps; 0 if never."""
+        """When an admin last gave IAM back to a principal, and when perhaps, in seconds since 1970; 0 if never."""
         about = self.records_about(principal)
         moments = {True: [0], None: [0], False: []}
         for record in filter(self.takes_off, about):
@@ -145,7 +139,7 @@ class Past:
         return about
 
     def takes_off(self, record):
-        """Whether a call took off a form of the guard's denial."""
+        """Whether a call removed a form of the guard's denial."""
         parameters, call = record.get("requestParameters"), record["eventName"]
         policy = str_or_none(parameters, "policyArn") or ""
         named = policy.rpartition("/")[2] or str_or_none(parameters, "policyName")
@@ -159,10 +153,7 @@ class Past:
         return next(named, aws_names.MANAGED_POLICY).rpartition("/")[2]
 
     def tagged_at(self, principal, about):
-        """The time in a principal's tag ``iam-guard-restored``, and whether it counts; 0 if there is none.
-
-        :param about: the records about the principal, the newest first
-        """
+        """The time in a principal's tag ``iam-guard-restored``, and whether it counts; 0 if there is none."""
         value = next((t["Value"] for t in principal["Tags"] if t["Key"].lower() == RESTORED_TAG), None)
         if value is None:
             return True, 0

@@ -93,8 +93,5 @@ class AuthorizationDetails(DescribeSource):
 
 
 def has_details(manager, principal):
-    """Whether a principal's groups and policies were read along with it, by this run.
-
-    AWS Config tells of groups, too, but those are of some time ago.
-    """
+    """Whether this run has read a principal with its groups and policies. Those of AWS Config may be old."""
     return isinstance(manager.source, AuthorizationDetails) and "AttachedManagedPolicies" in principal

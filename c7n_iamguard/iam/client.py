@@ -14,17 +14,12 @@ ATTEMPTS = int(os.environ.get("AWS_MAX_ATTEMPTS", "5"))
 
 #: For events. The worst call takes 5 * (2 + 6) + 15 seconds. A revocation needs two calls, and the function has
 #: 120 seconds.
-CONFIG = Config(
-    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-    connect_timeout=2,
-    read_timeout=6,
-    tcp_keepalive=True,
-)
+STANDARD = {"mode": "standard", "total_max_attempts": ATTEMPTS}
+CONFIG = Config(retries=STANDARD, connect_timeout=2, read_timeout=6, tcp_keepalive=True)
 
 #: For whole accounts: adaptive mode also slows down before it reaches IAM's limits.
-BULK_CONFIG = CONFIG.merge(
-    Config(retries={"mode": "adaptive", "total_max_attempts": 2 * ATTEMPTS}, read_timeout=60)
-)
+ADAPTIVE = {"mode": "adaptive", "total_max_attempts": 2 * ATTEMPTS}
+BULK_CONFIG = CONFIG.merge(Config(retries=ADAPTIVE, read_timeout=60))
 
 #: IAM answers these if two calls change one principal at the same time; botocore does not retry them.
 retry_conflicts = get_retry(("ConcurrentModification", "EntityTemporarilyUnmodifiable"), max_attempts=3)
@@ -39,10 +34,7 @@ def keep(service, client):
 
 
 def client_of(manager, service, config=BULK_CONFIG, region=None):
-    """The client of a service, such as ``events``, for c7n's resource manager.
-
-    :param region: if it is another one than the policy's
-    """
+    """The client of a service, such as ``events``, in the policy's region unless another one is given."""
     session = local_session(manager.session_factory)
     return _kept.get(service) or session.client(service, region_name=region, config=config)
 
@@ -53,11 +45,7 @@ def iam(manager):
 
 
 def map_threaded(element, function, items):
-    """What ``function`` returns for each item, in the items' order. Several items are handled in threads.
-
-    :param element: c7n's filter or action, whose executor is used
-    :raises Exception: the first error of any call
-    """
+    """What ``function`` returns for each item, in the items' order. Several items are handled in threads."""
     if len(items) < 2:  # an event's caller; starting a thread takes longer than the rest of c7n
         return [function(item) for item in items]
     # All callers of an account share IAM's limits, so more threads would only be throttled more often.

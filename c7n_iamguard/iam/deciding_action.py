@@ -28,10 +28,7 @@ class DecidingAction(PolicyOption, EventAction):
         return any(value) if isinstance(value, list) else value
 
     def check_observe(self):
-        """Refuse an option ``observe`` that says neither yes nor no.
-
-        :raises PolicyValidationError: naming the policy, the key and the fix
-        """
+        """Refuse an option ``observe`` that says neither yes nor no."""
         policy, where = self.manager.ctx.policy, where_is(self, "observe")
         check_execution_mode(policy)
         value = self.data.get("observe", False)
@@ -46,11 +43,10 @@ class DecidingAction(PolicyOption, EventAction):
         return kind_of(self.manager)
 
     def try_all(self, principals, attempt, purpose):
-        """Do something to every principal, also if it fails for some.
+        """Do something to every principal, also if it fails for some, and return the records.
 
         :param attempt: a function of a principal that returns a record, None or the error that it met
         :param purpose: for the error's text, such as ``deny IAM to``
-        :returns: the records
         :raises PolicyExecutionError: if any attempt failed, after all were made
         """
         outcomes = map_threaded(self, attempt, principals)

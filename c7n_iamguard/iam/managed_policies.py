@@ -33,7 +33,6 @@ class ManagedPolicies:
     def check(self, client, arn, actions, holds):
         """Make sure that a managed policy denies some actions.
 
-        :param actions: action patterns, such as ``iam:*``
         :param holds: what judges the document: ``denies`` or ``withholds`` of :mod:`.policy_documents`
         :raises Distrusted: if it does not, or cannot be read
         """
@@ -64,11 +63,8 @@ class ManagedPolicies:
 
 
 def document_of(client, arn):
-    """The document of a managed policy's default version.
-
-    Most policies were never changed, so this asks for the first version before it asks which one counts.
-    """
-    with suppress(client.exceptions.NoSuchEntityException):
+    """The document of a managed policy's default version."""
+    with suppress(client.exceptions.NoSuchEntityException):  # most policies were never changed
         first = client.get_policy_version(PolicyArn=arn, VersionId="v1")["PolicyVersion"]
         if first["IsDefaultVersion"]:
             return first["Document"]

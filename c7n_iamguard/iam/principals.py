@@ -1,8 +1,4 @@
-"""Users and roles: how IAM's calls and parameters are named for each, and finding one by name or id.
-
-Everything that differs between the two is in :data:`USER` and :data:`ROLE`. The other modules work on
-"the principal" and ask its :class:`Kind`.
-"""
+"""Users and roles, and everything that differs between the two. Other modules work on "the principal" of a kind."""
 
 from c7n.resources.iam import Role, User
 
@@ -26,10 +22,9 @@ class Kind:
         self.name_key, self.id_key, self.inline = f"{noun}Name", f"{noun}Id", f"{noun}PolicyList"
 
     def operation(self, client, template):
-        """One of IAM's operations for this kind.
+        """One of IAM's operations, as a function of the principal's name and the other parameters.
 
         :param template: the client's method with ``{}`` for the kind, such as ``attach_{}_policy``
-        :returns: a function of the principal's name and the other parameters
         """
         method = getattr(client, template.format(self.name))
         return lambda name, **parameters: method(**{self.name_key: name}, **parameters)
@@ -67,11 +62,8 @@ class Kind:
 
     def as_caller(self, principal):
         """A user or role as the :class:`~c7n_iamguard.event.Caller` of a call."""
-        name, unique_id = principal[self.name_key], principal.get(self.id_key)
-        caller_type = "IAMUser" if self is USER else "AssumedRole"
-        return Caller(
-            caller_type, None, self.name, name, unique_id, principal.get("Arn"), principal.get("Path")
-        )
+        facts = [principal.get(key) for key in (self.name_key, self.id_key, "Arn", "Path")]
+        return Caller("IAMUser" if self is USER else "AssumedRole", None, self.name, *facts)
 
     def is_unmodifiable(self, principal):
         """Whether only AWS can change a principal: Identity Center's roles and service-linked ones."""
@@ -94,10 +86,7 @@ def kind_of(manager):
 
 
 def register(registry, name):
-    """A class decorator that registers an element for every kind.
-
-    :param registry: ``filter_registry`` or ``action_registry``
-    """
+    """Register a class for users and roles, in ``filter_registry`` or ``action_registry``. A decorator."""
 
     def decorator(cls):
         for kind in KINDS:

@@ -30,10 +30,7 @@ def state_of(client, kind, name):
 
 
 def forms_in(state, kind, policy_arn, boundary_arn):
-    """The forms of the guard's denial that a principal carries.
-
-    :param state: the principal as ``authorization-details`` or :func:`state_of` gives it
-    """
+    """The forms of the guard's denial that a principal carries, who was read with all policies."""
     boundary = state.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
     inline = {policy["PolicyName"]: policy["PolicyDocument"] for policy in state[kind.inline]}
     forms = {

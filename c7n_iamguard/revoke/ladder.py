@@ -30,13 +30,11 @@ class Ladder:
     def climb(self, client, name, rungs):
         """Deny one principal IAM by the first rung of the ladder that holds.
 
-        :param rungs: a dict that is told of every rung what came of it
-        :returns: ``managed``, ``inline`` or ``boundary``, and AWS's error if it does not let the guard take an
-            earlier rung, as a guardrail or an SCP may
+        :param rungs: a dict to which the outcome of each rung is added
+        :returns: ``managed``, ``inline`` or ``boundary``, and AWS's error if it refused an earlier rung
         :raises Unmodifiable: if only AWS can change the role
         :raises PolicyExecutionError: if no rung holds
-        :raises botocore.exceptions.ClientError: NoSuchEntity if the principal does not exist, else what IAM
-            answered to a rung that may work another time
+        :raises botocore.exceptions.ClientError: if the principal does not exist, or a rung may work another time
         """
         steps = {"managed": self.attach, "inline": self.put_inline, "boundary": self.set_boundary}
         refusal = None
@@ -90,10 +88,7 @@ class Ladder:
         return "set"
 
     def call(self, client, template, name, lost, **parameters):
-        """Make a call that denies.
-
-        :param lost: the error codes after which the next rung is taken
-        """
+        """Make a call that denies. After the error codes in ``lost``, the next rung is taken."""
         try:
             retry_conflicts(self.action.kind.operation(client, template), name, **parameters)
         except ClientError as error:

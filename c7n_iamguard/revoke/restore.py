@@ -1,5 +1,7 @@
 """Action ``restore-iam-access``: gives IAM back."""
 
+from functools import partial
+
 from c7n.exceptions import PolicyExecutionError
 from c7n.utils import type_schema
 
@@ -49,14 +51,8 @@ class RestoreIAMAccess(DecidingAction):
     def get_permissions(self):
         """The rights to restore users, or roles."""
         inline = ["iam:Get{}Policy", "iam:Delete{}Policy"] if "inline" in self.kind.rungs else []
-        templates = [
-            "iam:Get{}",
-            "iam:ListAttached{}Policies",
-            "iam:Detach{}Policy",
-            "iam:Tag{}",
-            "iam:Untag{}",
-        ]
-        return self.kind.permissions(*templates, "iam:Delete{}PermissionsBoundary", *inline)
+        templates = ("iam:Get{}", "iam:ListAttached{}Policies", "iam:Detach{}Policy", "iam:Tag{}", *inline)
+        return self.kind.permissions(*templates, "iam:Untag{}", "iam:Delete{}PermissionsBoundary")
 
     def validate(self):
         """Check the policy's name, and that somebody runs this by hand."""
@@ -72,15 +68,10 @@ class RestoreIAMAccess(DecidingAction):
     def process(self, resources, event=None):
         """Give IAM back to every principal in ``resources``, as records of the names and the forms taken off."""
         client = iam(self.manager)
-        return self.try_all(
-            resources, lambda principal: self.try_to_restore(client, principal), "give IAM back to"
-        )
+        return self.try_all(resources, partial(self.try_to_restore, client), "give IAM back to")
 
     def try_to_restore(self, client, principal):
-        """Take the guard's denial off one principal, and log what came of it.
-
-        :returns: the record for Custodian's output; None if the principal is gone; the error if it failed
-        """
+        """Take the guard's denial off one principal, and log what came of it."""
         name, id_key, restored = principal[self.kind.name_key], self.kind.id_key, []
         try:
             state = state_of(client, self.kind, name)
@@ -99,12 +90,7 @@ class RestoreIAMAccess(DecidingAction):
         return {self.kind.name_key: name, "restored": restored}
 
     def restore(self, client, name, state, restored):
-        """Take off all forms of the guard's denial, and the tag that asked for it.
-
-        :param state: what the principal carries, as :func:`state_of` tells it
-        :param restored: a list to which each form is added that was taken off
-        :raises PolicyExecutionError: if an inline policy stays that is not the guard's
-        """
+        """Take off all forms of the guard's denial, noting each in ``restored``, and the tag that asked for it."""
         forms = forms_in(state, self.kind, self.policy_arn, self.boundary_arn)
         if forms:
             self.change(client, "tag_{}", name, Tags=[{"Key": RESTORED_TAG, "Value": time_text()}])

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from functools import partial
 
 from c7n.exceptions import PolicyExecutionError
 from c7n.policy import PullMode, ServerlessExecutionMode
@@ -95,9 +96,8 @@ class RevokeIAMAccess(DecidingAction):
         by_event = isinstance(mode, ServerlessExecutionMode) and not isinstance(mode, PullMode)
         if not by_event and not self.data.get("bulk"):
             problem = f"mode {mode.type} would deny IAM to everybody whom the filters leave"
-            refuse(
-                policy, f"{where} bulk", problem, "add bulk: true if that is meant, or use mode: cloudtrail"
-            )
+            fix = "add bulk: true if that is meant, or use mode: cloudtrail"
+            refuse(policy, f"{where} bulk", problem, fix)
 
     @property
     def denied_actions(self):
@@ -115,15 +115,10 @@ class RevokeIAMAccess(DecidingAction):
         """Deny every principal in ``resources`` IAM, as records of the names, how, and the event."""
         client, event = iam(self.manager), IAMEvent.of(event)
         self.ladder.managed_policies.forget_changed(event)
-        return self.try_all(
-            resources, lambda principal: self.try_to_revoke(client, principal, event), "deny IAM to"
-        )
+        return self.try_all(resources, partial(self.try_to_revoke, client, event=event), "deny IAM to")
 
     def try_to_revoke(self, client, principal, event):
-        """Deny one principal IAM, and log what came of it.
-
-        :returns: the record for Custodian's output; None if the principal is gone; the error if it failed
-        """
+        """Deny one principal IAM, and log what came of it."""
         if event is not None and event.gone:
             return None  # a filter has found that the name is nobody's: whoever takes it now has not called
         name, rungs, how, reason, refusal = principal[self.kind.name_key], {}, None, None, None
@@ -148,7 +143,6 @@ class RevokeIAMAccess(DecidingAction):
         level = logging.WARNING if verdict == "cannot-revoke" else logging.INFO
         self.record_decision(verdict, principal, event, level, how=how, reason=reason, rungs=rungs or None)
         if refusal:
-            return PolicyExecutionError(
-                f"{name} is denied IAM, but AWS refused a step before that: {refusal}"
-            )
+            problem = f"AWS refused a step before that: {refusal}"
+            return PolicyExecutionError(f"{name} is denied IAM, but {problem}")
         return {self.kind.name_key: name, "decision": verdict, "how": how, "rungs": rungs, **facts(event)}
