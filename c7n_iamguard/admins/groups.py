@@ -1,4 +1,4 @@
-"""The admin groups: pinned by id when a policy is deployed, found under any name after that."""
+"""The admin groups: a deployment pins their ids, and the function finds them under any later name."""
 
 from c7n_iamguard.admins.judge import Verdict
 from c7n_iamguard.event import seconds_of, str_or_none
@@ -70,7 +70,7 @@ class AdminGroups:
 
     def __init__(self, element, pins):
         self.element, self.pins = element, pins
-        #: The last names that the groups were seen under, by id.
+        #: The last known names of the groups, by id.
         self.names = {group_id: name for name, group_id in pins.items()}
 
     def check(self):
@@ -117,7 +117,7 @@ def membership_now(groups, admin_ids, event):
 
 
 def explains(record, name, groups):
-    """Whether one of ``groups`` has the name that a call names, and existed before the call."""
+    """Whether one of ``groups`` has this name, and existed before the call of a record."""
     return any(
         group["GroupName"].lower() == name.lower()
         and int(group["CreateDate"].timestamp()) <= seconds_of(record["eventTime"])

@@ -91,14 +91,11 @@ class Membership:
         return during if last_change == second else after
 
     def unlawful_members(self, until: float = float("inf")) -> set[str]:
-        """The ids of those who are members now and no admins: somebody added them who was no admin.
-
-        :param until: leave out whoever is a member through an addition after this second
-        """
+        """The ids of the members whom a non-admin added, without those whom a call after ``until`` added."""
         return self._members_who_are(False, until)
 
     def doubtful_members(self, until: float = float("inf")) -> set[str]:
-        """The ids of those who are members now, and of whom nobody can tell whether they are admins."""
+        """The ids of the members of whom nobody can tell whether they are admins."""
         return self._members_who_are(None, until)
 
     def _members_who_are(self, answer: bool | None, until: float) -> set[str]:
@@ -144,7 +141,7 @@ class Membership:
         by_others = _pairs(call for call in additions if self._is_admin(call, lasting) is not True)
         possible_during, made_admins = self._possible_additions(additions, removed)
         admins_during = self._admins | by_admins
-        # What they are now tells which call came last, if nothing came after this second.
+        # If nothing came after this second, the members of now show which of its calls came last.
         last = {pair for pair in added | maybe_removed if self._last_change[pair] == second}
         is_in, is_out = last & self._members, last & maybe_removed - self._members
         unexplained = is_in & removed - added  # the record of an addition is missing

@@ -25,7 +25,7 @@ class UnintendedAdminGroupMember(MeantFilter):
     caller an admin. An admin's addition is judged once more after 20 seconds, because the event that made the
     caller an admin may come later.
 
-    Users and groups are found under new names, too. If nobody can tell who was added to which group, or whether
+    A rename of the users or groups makes no difference. If nobody can tell who was added to which group, or whether
     the caller of an old event was an admin, the event fails.
 
     :example:
@@ -115,7 +115,7 @@ class UnintendedAdminGroupMember(MeantFilter):
         current = USER.by_name(client, user["UserName"])
         themself = user["UserName"].lower() == who.name.lower()
         if themself and who.id and (current is None or current["UserId"] != who.id):
-            current = USER.by_id(client, who.id)  # somebody else has taken the name since
+            current = USER.by_id(client, who.id)  # another user has the name now
         if current is None:
             raise PolicyExecutionError(
                 f"{user['UserName']}, who was added to the admin group, is gone or renamed: "

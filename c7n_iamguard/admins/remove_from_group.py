@@ -14,8 +14,8 @@ from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.iam.client import iam, retry_conflicts
 from c7n_iamguard.iam.deciding_action import DecidingAction
 
-#: How often, and after how many seconds, to check whether somebody is really out of a group.
-LOOKS, PAUSE = 3, 1
+#: How often to check whether a user is out of a group, and the seconds between two checks.
+CHECKS, PAUSE = 3, 1
 
 
 @User.action_registry.register("remove-from-admin-group")
@@ -56,7 +56,7 @@ class RemoveFromAdminGroup(MeantOptions, DecidingAction):
         self.check_observe()
 
     def process(self, resources, event=None):
-        """Remove every user in ``resources`` from the admin groups, as records of the names of users and groups."""
+        """Remove every user from the admin groups, and return a record of each: UserName and the groups' names."""
         event = IAMEvent.of(event)
         admin_ids = valid(self.who_is_meant(event).groups, time.time())
         attempt = partial(self.try_to_remove, event=event, admin_ids=admin_ids)
@@ -68,7 +68,7 @@ class RemoveFromAdminGroup(MeantOptions, DecidingAction):
         verdict, reason = "acted", None
         try:
             member_of = self.memberships(client, name, admin_ids)
-            if not member_of:  # as in a second try, after a first one that told nobody
+            if not member_of:  # as in a retry, after a first try that could not log its decision
                 reason = "no member of the admin group any more"
             elif self.observes:
                 verdict = "would-revoke"
@@ -84,7 +84,7 @@ class RemoveFromAdminGroup(MeantOptions, DecidingAction):
         """Remove a user from groups, and make sure that the user is out."""
         for group in member_of:
             retry_conflicts(client.remove_user_from_group, GroupName=group, UserName=name)
-        for _ in range(LOOKS):
+        for _ in range(CHECKS):
             if not self.memberships(client, name, admin_ids):
                 return
             time.sleep(PAUSE)

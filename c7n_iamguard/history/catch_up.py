@@ -26,7 +26,7 @@ FULL = 10
 
 
 class CatchUpFilter(MeantFilter):
-    """A filter that asks the past, and needs all principals of the account with their groups and policies."""
+    """A filter that reads the event history, and needs all principals with their groups and policies."""
 
     permissions = ("cloudtrail:LookupEvents", "iam:ListRoles", "iam:ListGroups", "iam:GetGroup")
 
@@ -88,9 +88,9 @@ class UnintendedIAMCalls(CatchUpFilter):
         mark = tags.get(SINCE_TAG, "").removesuffix(OBSERVED)
         since, until = seconds_of(mark) if mark else 0, time.time() - SETTLED_SECONDS
         matched = []
-        for name, made in calls.made.items():
+        for name, own in calls.of_principals.items():
             principal = calls.by_name[name]
-            counted = self.held_against(past, principal, made, since, until)
+            counted = self.held_against(past, principal, own, since, until)
             if counted:
                 principal[IAMCalls.annotation] = [summary(record, who) for record, who in counted]
                 matched.append(principal)
@@ -98,7 +98,7 @@ class UnintendedIAMCalls(CatchUpFilter):
         self.check_number(matched, kind)
         return matched
 
-    def held_against(self, past, principal, made, since, until):
+    def held_against(self, past, principal, calls, since, until):
         """The calls of a principal that count, as (record, caller)."""
         now = self.judge_principal(principal, None, past.meant)
         restored, perhaps_restored = past.restored_at(principal)
@@ -109,7 +109,7 @@ class UnintendedIAMCalls(CatchUpFilter):
             after = max(
                 after, until - PERIOD_SECONDS
             )  # no denial stops them: each call counts in one run alone
-        for record, who in made if now.meant is not True else ():
+        for record, who in calls if now.meant is not True else ():
             moment = seconds_of(record["eventTime"])
             if not after < moment <= until:
                 continue
@@ -156,8 +156,8 @@ class UnintendedIAMCalls(CatchUpFilter):
 class UnlawfulAdminGroupMember(CatchUpFilter):
     """Members of the admin groups whom a non-admin added within the last ``hours``, 6 by default.
 
-    CloudTrail's event history tells who was an admin when, in whatever order the events came, and under whatever
-    names the users and groups went. ``roles`` and ``exempt`` name who may make admins without being one. What
+    CloudTrail's event history tells who was an admin when, whatever the order of the events and whatever names the
+    users and groups had. ``roles`` and ``exempt`` name who may make admins without being one. What
     nobody can tell is logged as ``failed``: a record does not say whether an addition changed anything, so that
     somebody may have been an admin before. Additions of the last half hour are left to the event path.
 
@@ -180,7 +180,7 @@ class UnlawfulAdminGroupMember(CatchUpFilter):
     def process(self, resources, event=None):
         """The members among ``resources`` who are not lawful."""
         until, meant = time.time() - SETTLED_SECONDS, self.who_is_meant(None)
-        # With the records of the last half hour: the names and members that IAM tells are those of now.
+        # The records of the last half hour are needed, too: IAM returns the names and members of now.
         past = Past(self, meant)
         membership = past.membership(valid(meant.groups, time.time()))
         doubtful, unlawful = membership.doubtful_members(until), membership.unlawful_members(until)

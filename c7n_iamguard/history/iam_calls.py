@@ -72,7 +72,7 @@ class Calls:
         self.by_id = {principal.get(kind.id_key): principal for principal in principals}
         self.by_name = {principal[kind.name_key]: principal for principal in principals}
         #: The calls of each principal that has any, by its name, in the order of the records: (record, caller).
-        self.made = {}
+        self.of_principals = {}
         #: The newest call of each user or role that is not among the principals, by id; records that name nobody.
         self.of_others, self.unreadable = {}, []
         self.seen = set()
@@ -93,12 +93,12 @@ class Calls:
         if who.kind != self.kind.name or who.account != self.account or is_services_own(record, who):
             return
         self.seen.add(record.get("eventID"))
-        # By id, which survives renaming and is never given twice; a name may be somebody else's by now.
+        # By id, which survives renaming and is never given twice. Another user may have the name now.
         principal = self.by_id.get(who.id) if who.id else self.by_name.get(who.name)
         if principal is None:
             self.of_others.setdefault(who.id, (record, who))
         else:
-            self.made.setdefault(principal[self.kind.name_key], []).append((record, who))
+            self.of_principals.setdefault(principal[self.kind.name_key], []).append((record, who))
 
 
 @principals.register("filter_registry", "iam-calls")
@@ -151,9 +151,9 @@ class IAMCalls(Filter):
                 calls.add(record)
         for record, problem in calls.unreadable:
             log.warning(f"nobody can tell who made the call {record.get('eventID')}: {problem}")
-        for name, made in calls.made.items():  # the history's order: the newest call first
-            calls.by_name[name][self.annotation] = [summary(record, who) for record, who in made]
-        return [calls.by_name[name] for name in calls.made]
+        for name, own in calls.of_principals.items():  # the history's order: the newest call first
+            calls.by_name[name][self.annotation] = [summary(record, who) for record, who in own]
+        return [calls.by_name[name] for name in calls.of_principals]
 
     def history(self, **how):
         """The :class:`.History` of the last ``hours``, read as its keywords say."""

@@ -58,7 +58,7 @@ class AuthorizationDetails(DescribeSource):
         return ["iam:GetAccountAuthorizationDetails", *self.kind.permissions("iam:Get{}")]
 
     def resources(self, query):
-        """Every user or role of the account. An error of IAM is raised: some users are never taken for all."""
+        """Every user or role of the account. An error of IAM ends the run, so that nobody is missing."""
         groups = ["Group"] if self.kind is USER else []
         pages = iam(self.manager).get_paginator("get_account_authorization_details")
         pages = pages.paginate(Filter=[self.kind.noun, *groups], PaginationConfig={"PageSize": 1000})

@@ -30,7 +30,7 @@ def state_of(client, kind, name):
 
 
 def forms_in(state, kind, policy_arn, boundary_arn):
-    """The forms of the guard's denial that a principal carries, who was read with all policies."""
+    """The forms of the guard's denial in a principal's ``state``, as :func:`state_of` returns it."""
     boundary = state.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
     inline = {policy["PolicyName"]: policy["PolicyDocument"] for policy in state[kind.inline]}
     forms = {
@@ -45,8 +45,8 @@ def forms_in(state, kind, policy_arn, boundary_arn):
 class IAMAccessRevoked(PolicyOption, Filter):
     """Users or roles that carry the guard's denial, in any of its forms.
 
-    A form counts only while it denies IAM: somebody may have changed the document of the managed policy. The forms
-    found are in ``c7n:IAMAccessRevoked``:
+    A form counts only while it denies IAM: an attacker may have changed the document of the managed policy. The
+    forms that count are in ``c7n:IAMAccessRevoked``:
 
     - ``managed``: the managed policy ``policy``, a name or an ARN, ``DenyIAMAccess`` by default;
     - ``inline``: on users, the inline policy ``DenyIAM``, with a document that ``revoke-iam-access`` writes;

@@ -88,7 +88,7 @@ class Ladder:
         return "set"
 
     def call(self, client, template, name, lost, **parameters):
-        """Make a call that denies. After the error codes in ``lost``, the next rung is taken."""
+        """Make a call that denies. If IAM answers one of the error codes in ``lost``, try the next rung."""
         try:
             retry_conflicts(self.action.kind.operation(client, template), name, **parameters)
         except ClientError as error:

@@ -55,7 +55,7 @@ class RestoreIAMAccess(DecidingAction):
         return self.kind.permissions(*templates, "iam:Untag{}", "iam:Delete{}PermissionsBoundary")
 
     def validate(self):
-        """Check the policy's name, and that somebody runs this by hand."""
+        """Check the policy's name, and that a person runs the policy."""
         self.check_policy_option()
         policy = self.manager.ctx.policy
         if policy.execution_mode != "pull":
@@ -66,7 +66,7 @@ class RestoreIAMAccess(DecidingAction):
             refuse(policy, "mode.type", problem, "use mode pull, and run the policy by hand")
 
     def process(self, resources, event=None):
-        """Give IAM back to every principal in ``resources``, as records of the names and the forms taken off."""
+        """Give IAM back to every principal, and return a record of each: its name and the forms taken off."""
         client = iam(self.manager)
         return self.try_all(resources, partial(self.try_to_restore, client), "give IAM back to")
 
@@ -90,7 +90,7 @@ class RestoreIAMAccess(DecidingAction):
         return {self.kind.name_key: name, "restored": restored}
 
     def restore(self, client, name, state, restored):
-        """Take off all forms of the guard's denial, noting each in ``restored``, and the tag that asked for it."""
+        """Take off all forms of the guard's denial, adding each to ``restored``, and the tag that asked for it."""
         forms = forms_in(state, self.kind, self.policy_arn, self.boundary_arn)
         if forms:
             self.change(client, "tag_{}", name, Tags=[{"Key": RESTORED_TAG, "Value": time_text()}])

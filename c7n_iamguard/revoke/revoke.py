@@ -112,7 +112,7 @@ class RevokeIAMAccess(DecidingAction):
             log.warning("the managed policy will not be used: %s", reason)
 
     def process(self, resources, event=None):
-        """Deny every principal in ``resources`` IAM, as records of the names, how, and the event."""
+        """Deny every principal IAM, and return a record of each: its name, how it was denied, and the event."""
         client, event = iam(self.manager), IAMEvent.of(event)
         self.ladder.managed_policies.forget_changed(event)
         return self.try_all(resources, partial(self.try_to_revoke, client, event=event), "deny IAM to")
@@ -120,7 +120,7 @@ class RevokeIAMAccess(DecidingAction):
     def try_to_revoke(self, client, principal, event):
         """Deny one principal IAM, and log what came of it."""
         if event is not None and event.gone:
-            return None  # a filter has found that the name is nobody's: whoever takes it now has not called
+            return None  # a filter has found nobody of this name, and whoever takes it now has not called
         name, rungs, how, reason, refusal = principal[self.kind.name_key], {}, None, None, None
         verdict = "would-revoke" if self.observes else "revoked"
         try:
