@@ -76,9 +76,8 @@ class History:
                 record = self.record_in(entry)
                 if record and record.get("recipientAccountId", self.account) == self.account:
                     yield record
-        read = (
-            f"{self.events} IAM events read in {time.monotonic() - started:.0f} s, requests: {self.requests}"
-        )
+        took = time.monotonic() - started
+        read = f"{self.events} IAM events read in {took:.0f} s, requests: {self.requests}"
         log.info(f"CloudTrail's event history: {read}")
 
     def pages(self):
