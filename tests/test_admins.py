@@ -52,7 +52,8 @@ def test_an_admin_group_on_a_later_page_is_found(stubbed):
     stub.add_response("list_groups", page, {})
     stub.add_response("list_groups", {"Groups": [group("ADMINS")]}, {"Marker": "next"})
     stub.add_response("get_group", {"Group": group("ADMINS"), "Users": [PAT]}, {"GroupName": "ADMINS"})
-    assert criterion.pin() == {"groups": {"admins": group("ADMINS")["GroupId"]}, "roles": {}, "patterns": {}}
+    pins = criterion.pin()
+    assert pins == {"groups": {"admins": group("ADMINS")["GroupId"]}, "roles": {}, "patterns": {}}
 
 
 def test_an_error_of_iam_never_counts_as_no_groups(in_process, user, fresh):

@@ -33,7 +33,7 @@ def without(identity, key):
 
 def told(collected, name):
     """What a report has of a principal's calls."""
-    return [summary(call, who) for call, who in collected.made[name]]
+    return [summary(call, who) for call, who in collected.of_principals[name]]
 
 
 def found(records, *principals, kind=USER, **options):
@@ -41,7 +41,7 @@ def found(records, *principals, kind=USER, **options):
     collected = Calls(kind, principals, ACCOUNT, **options)
     for one in records:
         collected.add(one)
-    return {name: [call["eventName"] for call, _ in made] for name, made in collected.made.items()}
+    return {name: [call["eventName"] for call, _ in made] for name, made in collected.of_principals.items()}
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_record_that_does_not_say_who_called_is_kept_apart(identity):
     collected = Calls(USER, [BOB], ACCOUNT)
     collected.add(odd), collected.add(record(user("bob")))
     assert [problem[0] for problem in collected.unreadable] == [odd]
-    assert [call["eventName"] for call, _ in collected.made["bob"]] == ["CreateUser"]
+    assert [call["eventName"] for call, _ in collected.of_principals["bob"]] == ["CreateUser"]
 
 
 def test_a_call_is_told_with_what_cloudtrail_says_of_it():
@@ -131,7 +131,7 @@ def test_a_call_is_told_with_what_cloudtrail_says_of_it():
     collected = Calls(ROLE, [APP], ACCOUNT)
     identity = role("app", session="i-0abc", invokedBy="ssm.amazonaws.com")
     collected.add(record(identity, errorCode="AccessDenied", errorMessage="no", requestParameters=None))
-    assert {name: told(collected, name) for name in collected.made} == {
+    assert {name: told(collected, name) for name in collected.of_principals} == {
         "app": [
             {
                 "eventTime": "2026-11-25T12:00:00Z",

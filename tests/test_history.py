@@ -83,7 +83,7 @@ def test_an_empty_history_is_complete(trail):
     history = trail()
     read = reading(history, partial=True)
     assert list(read) == []
-    assert read.complete
+    assert not read.problems
     assert len(history.requests) == 1
 
 
@@ -140,7 +140,7 @@ def test_a_partial_reading_puts_up_with_throttles_until_its_deadline(trail, cloc
     assert min(seconds, 300) - 20 <= clock.now - began <= min(seconds, 300)
     (problem,) = read.problems
     assert THROTTLED in problem
-    assert not read.complete
+    assert read.problems
 
 
 def test_a_partial_reading_ends_at_its_deadline(trail, clock):
@@ -164,7 +164,7 @@ def test_a_partial_reading_keeps_what_it_has_when_access_is_denied(trail):
     """After any error, the records that were read before it come out, and the reading is incomplete."""
     read = reading(trail(calls(120), {1: "AccessDeniedException"}), partial=True)
     assert len(list(read)) == 50
-    assert not read.complete
+    assert read.problems
 
 
 @pytest.mark.parametrize("broken", ["", "{", "[]", "null", '"text"'])
@@ -178,7 +178,7 @@ def test_a_partial_reading_goes_on_after_a_broken_entry(trail, caplog):
     """The other records come out, the reading is incomplete, and the log names the entry."""
     read = reading(trail([*calls(3), "{", *calls(2)]), partial=True)
     assert len(list(read)) == 5
-    assert not read.complete
+    assert read.problems
     assert "the entry broken of" in caplog.text
 
 

@@ -18,7 +18,7 @@ from c7n_iamguard.decisions import log_line
 from c7n_iamguard.event import IAMEvent, seconds_of, str_or_none
 from c7n_iamguard.iam import authorization_details
 from c7n_iamguard.iam.client import iam, map_threaded
-from c7n_iamguard.iam.principals import USER, kind_of
+from c7n_iamguard.iam.principals import kind_of
 from c7n_iamguard.settings import check_execution_mode, refuse, where_is
 
 log = logging.getLogger("c7n_iamguard")
@@ -27,32 +27,27 @@ log = logging.getLogger("c7n_iamguard")
 def meant_schema(name, **more):
     """The schema of a filter with the options that say who is meant to use IAM.
 
-    c7n reports a schema error inside a "not" block as a page of alternatives. So the schema lets wrong values and
-    keys pass, and ``validate()`` refuses them in one sentence.
+    If a "not" block has a schema error, c7n prints a page of alternatives. So the schema takes any keys and
+    values, and ``validate()`` refuses wrong ones in one sentence.
     """
     schema = type_schema(name, **{key: {} for key in OPTIONS}, **more)
     schema["patternProperties"] = {".": {}}
     return schema
 
 
-class MeantFilter(Filter):
+class MeantFilter(MeantOptions, Filter):
     """A filter whose options say who is meant to use IAM."""
 
-    #: Whether ``not`` of the filter leaves those alone who are meant to use IAM.
-    spares_admins = False
     #: The option that has to be there, also if it is empty.
     required = "groups"
 
     @cached_property
-    def options(self):
-        """The :class:`.MeantOptions` of the filter."""
-        return MeantOptions(self)
+    def groups(self):
+        """The :class:`.AdminGroups` of the function, or of the account as of now."""
+        return groups.AdminGroups(self, (self.pins or self.pin())["groups"])
 
     def validate(self):
-        """Check the options, and that there is no other key.
-
-        :raises PolicyValidationError: naming the policy, the key and the fix
-        """
+        """Check the options, and that there is no other key."""
         policy = self.manager.ctx.policy
         for key in self.data.keys() - self.schema["properties"].keys():
             known = ", ".join(sorted(self.schema["properties"].keys() - {"type"}))
@@ -62,10 +57,6 @@ class MeantFilter(Filter):
             refuse(policy, where, "nobody is named", fix)
         check_meant(self)
         check_execution_mode(policy)
-
-    def pin(self):
-        """What the options stand for, for the function; see :meth:`.MeantOptions.pin`."""
-        return self.options.pin()
 
     def judge_call(self, event, who, meant, in_admin_group):
         """The judge's answer about an event's call by ``who``, or about any call of theirs now."""
@@ -77,15 +68,34 @@ class MeantFilter(Filter):
             event.meant = verdict.reason
         return verdict
 
-    def judge_principal(self, principal, event, meant, in_admin_group=None):
+    def judge_principal(self, principal, event, meant):
         """The judge's answer about a user or role: about the event's call if they made it, else about any call."""
         kind = kind_of(self.manager)
         if event is not None and is_caller(kind, principal, event.who):
-            who = replace(event.who, path=principal.get("Path") or event.who.path)
-            return self.judge_call(event, who, meant, in_admin_group)
-        if event is not None and not principal.get(kind.id_key):  # a listed event names its target
-            principal = kind.by_name(iam(self.manager), principal[kind.name_key]) or principal
-        return self.judge_call(None, kind.as_caller(principal), meant, in_admin_group)
+            call, who = event, replace(event.who, path=principal.get("Path") or event.who.path)
+        else:
+            described = principal
+            if event is not None and not principal.get(kind.id_key):  # a listed event names its target
+                described = kind.by_name(iam(self.manager), principal[kind.name_key]) or principal
+            call, who = None, kind.as_caller(described)
+        return self.judge_call(call, who, meant, lambda ids: self.membership_now(principal, ids, call))
+
+    def membership_now(self, user, admin_ids, event):
+        """Whether a user is in an admin group now. The event is None unless it is about a call of this user."""
+        if authorization_details.has_details(self.manager, user):
+            of_user = user[authorization_details.GROUPS]
+        else:
+            of_user = groups.of_user(iam(self.manager), user["UserName"])
+        if of_user is None:
+            if event is not None:
+                event.gone = True
+            return Verdict(False, "the user does not exist")
+        return groups.membership_now(of_user, admin_ids, event)
+
+    def report(self, verdict, **fields):
+        """Log what came of the run, or of one principal, beside the decisions."""
+        policy, account = self.manager.ctx.policy.name, self.manager.config.account_id
+        log.error(log_line(verdict, None, policy=policy, account=account, **fields))
 
 
 def is_caller(kind, principal, who):
@@ -108,9 +118,9 @@ class AdminGroupMember(MeantFilter):
     Deploying a policy pins the groups' ids. From then on the function knows them under any name, and takes no
     other group for them. If one of them is gone, or all are empty, events of users outside of them fail.
 
-    An error of IAM ends the run with that error: it never counts as "in no group". A user who does not exist
-    does not match. If an admin group does not exist, or none has a member, the policy is neither deployed nor
-    run over an account, because it would deny everybody.
+    An error of IAM ends the run: it never counts as "in no group". A user who does not exist does not match. If an
+    admin group does not exist, or no group has a member, the policy is neither deployed nor run over an account,
+    because it would deny everybody.
 
     :example:
 
@@ -120,55 +130,27 @@ class AdminGroupMember(MeantFilter):
           - name: iam-users-outside-the-admin-group
             resource: aws.iam-user
             filters:
-              - not:
-                  - type: admin-group-member
-                    groups: [admins]
+              - not: [{type: admin-group-member, groups: [admins]}]
 
     Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListGroupsForUser.html
     """
 
     schema = meant_schema("admin-group-member")
     permissions = ("iam:ListGroupsForUser", "iam:GetGroup", "iam:ListGroups", "iam:ListRoles")
+    #: Whether ``not`` of the filter leaves those alone who are meant to use IAM.
     spares_admins = True
 
-    @cached_property
-    def groups(self):
-        """The :class:`.AdminGroups` of the function."""
-        return groups.AdminGroups(self, self.options.pins["groups"])
-
     def process(self, resources, event=None):
-        """The users among ``resources`` who are meant to use IAM.
-
-        :raises PolicyExecutionError: if it is unknown who the admins are
-        :raises botocore.exceptions.ClientError: whatever IAM answers, but that a user does not exist
-        """
+        """The users among ``resources`` who are meant to use IAM."""
         event = IAMEvent.of(event)
-        meant = self.options.known(event)
-        verdicts = map_threaded(self, lambda user: self.judge_user(user, event, meant), resources)
+        meant = self.who_is_meant(event)
+        verdicts = map_threaded(self, lambda user: self.judge_principal(user, event, meant), resources)
         unknown = [verdict for verdict in verdicts if verdict.meant is None]
         if unknown:
             raise PolicyExecutionError(unknown[0].reason)
-        if self.options.pins is not None and any(verdict.meant is False for verdict in verdicts):
+        if self.pins is not None and any(verdict.meant is False for verdict in verdicts):
             self.groups.check()
         return [user for user, verdict in zip(resources, verdicts, strict=True) if verdict.meant]
-
-    def judge_user(self, user, event, meant):
-        """The judge's answer about a user."""
-        if event is not None and not is_caller(USER, user, event.who):
-            return self.judge_principal(user, event, meant, lambda ids: self.membership_now(user, ids, None))
-        return self.judge_principal(user, event, meant, lambda ids: self.membership_now(user, ids, event))
-
-    def membership_now(self, user, admin_ids, event):
-        """Whether a user is in an admin group now; see :func:`.groups.membership_now`."""
-        if authorization_details.has_details(self.manager, user):
-            of_user = user[authorization_details.GROUPS]
-        else:
-            of_user = groups.of_user(iam(self.manager), user["UserName"])
-        if of_user is None:
-            if event is not None:
-                event.gone = True
-            return Verdict(False, "the user does not exist")
-        return groups.membership_now(of_user, admin_ids, event)
 
 
 @Role.filter_registry.register("admin-role")
@@ -181,8 +163,8 @@ class AdminRole(MeantFilter):
 
     The guard's own roles and StackSets' execution roles match as well, whatever the list says.
 
-    Deploying a policy pins the roles' ids. A role of a listed name with another id, deleted and made again
-    since, neither matches nor fails to match: its events fail until the policy is deployed again.
+    Deploying a policy pins the roles' ids. If a role is deleted and made again under a listed name, its events fail
+    until the policy is deployed again.
 
     :example:
 
@@ -192,9 +174,7 @@ class AdminRole(MeantFilter):
           - name: roles-that-should-not-use-iam
             resource: aws.iam-role
             filters:
-              - not:
-                  - type: admin-role
-                    roles: [Terraform, "AWSReservedSSO_AdministratorAccess_*"]
+              - not: [{type: admin-role, roles: [Terraform, "AWSReservedSSO_AdministratorAccess_*"]}]
 
     Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
     """
@@ -204,36 +184,20 @@ class AdminRole(MeantFilter):
     spares_admins, required = True, "roles"
 
     def process(self, resources, event=None):
-        """The roles among ``resources`` that are meant to use IAM.
-
-        Over a whole account, a role of which nobody can tell is logged as ``failed``, and left alone.
-
-        :raises PolicyExecutionError: in an event, if a role has a listed name and is not the role that was listed
-        :raises botocore.exceptions.ClientError: whatever IAM answers
-        """
+        """The roles that are meant to use IAM, and outside of an event those of which nobody can tell."""
         event = IAMEvent.of(event)
-        meant, matched = self.options.known(event), []
+        meant, matched = self.who_is_meant(event), []
         for role in resources:
-            verdict = self.judge_principal(role, event, meant)
+            verdict, name = self.judge_principal(role, event, meant), role["RoleName"]
             if verdict.meant is None and event is not None:
                 raise PolicyExecutionError(verdict.reason)
             if verdict.meant is None:
-                policy, account = self.manager.ctx.policy.name, self.manager.config.account_id
-                name = role["RoleName"]
-                log.error(
-                    log_line("failed", None, policy=policy, account=account, role=name, reason=verdict.reason)
-                )
+                self.report("failed", role=name, reason=verdict.reason)
             if verdict.meant is not False:
                 matched.append(role)
-        if self.options.pins is None:
-            self.name_usual_roles([role["RoleName"] for role in resources if role not in matched])
+            elif self.pins is None and roles.USUAL.fullmatch(name):
+                log.warning(
+                    f"the role {name} is usual in organizations, and is not meant to use IAM; if it is, add {name} "
+                    "to admin_roles in iam-guard.yml"
+                )
         return matched
-
-    def name_usual_roles(self, names):
-        """Say which roles an organization usually needs, and a preview would see denied."""
-        for name in filter(roles.USUAL.fullmatch, names):
-            log.warning(
-                "the role %s is usual in organizations, and is not meant to use IAM; if it is, add %s to "
-                "admin_roles in iam-guard.yml",
-                *(name, name),
-            )

@@ -1,4 +1,4 @@
-"""The admin groups: pinned by id when a policy is deployed, found under any name after that."""
+"""The admin groups: a deployment pins their ids, and the function finds them under any later name."""
 
 from c7n_iamguard.admins.judge import Verdict
 from c7n_iamguard.event import seconds_of, str_or_none
@@ -8,11 +8,7 @@ from c7n_iamguard.settings import refuse_account
 
 
 def pin(element, names):
-    """The groups' ids by their names, or by their ids if the settings name these, as of now.
-
-    :raises Refusal: if a group does not exist, or none of them has a member
-    :raises botocore.exceptions.ClientError: whatever IAM answers
-    """
+    """The ids of groups by their names or ids. A missing group is refused, and so are groups without members."""
     groups = {name: find(element, name) for name in names}
     fix = "every user there would be denied; name the right group under admin_groups"
     for name, group in groups.items():
@@ -27,7 +23,7 @@ def pin(element, names):
 def find(element, name):
     """The :class:`.Group` of a name, in any case, or of an id; None if there is no such group."""
     known = getattr(element.manager.source, "groups", None)  # read along with the whole account
-    if known is not None:
+    if known:
         return next((g for g in known.values() if g.id == name or g.name.lower() == name.lower()), None)
     client = iam(element.manager)
     return by_name(client, name) or search(
@@ -37,30 +33,27 @@ def find(element, name):
 
 def by_name(client, name):
     """The :class:`.Group` of a name; None if there is none."""
+    answer = described(client, name)
+    if answer is None:
+        return None
+    empty = not answer["Users"] and not answer.get("IsTruncated")
+    return Group(answer["Group"]["GroupName"], answer["Group"]["GroupId"], empty)
+
+
+def described(client, name):
+    """GetGroup's answer about a name; None if there is no such group."""
     try:
-        answer = client.get_group(GroupName=name)
+        return client.get_group(GroupName=name)
     except client.exceptions.NoSuchEntityException:
         return None
-    group = answer["Group"]
-    empty = not answer["Users"] and not answer.get("IsTruncated")
-    return Group(group["GroupName"], group["GroupId"], empty)
-
-
-def named(client, name):
-    """The groups of a name, as GetGroup describes them: one, or an empty list."""
-    try:
-        return [client.get_group(GroupName=name)["Group"]]
-    except client.exceptions.NoSuchEntityException:
-        return []
 
 
 def search(client, wanted):
-    """The first of all groups that ``wanted`` says yes to; None if there is none."""
-    for page in client.get_paginator("list_groups").paginate():
-        for group in page["Groups"]:
-            if wanted(group):
-                return by_name(client, group["GroupName"])
-    return None
+    """The first :class:`.Group` that ``wanted`` says yes to; None if there is none."""
+    pages = client.get_paginator("list_groups").paginate()
+    every = (group for page in pages for group in page["Groups"])
+    name = next((group["GroupName"] for group in every if wanted(group)), None)
+    return name and by_name(client, name)
 
 
 def of_user(client, user_name):
@@ -73,26 +66,18 @@ def of_user(client, user_name):
 
 
 class AdminGroups:
-    """The admin groups of a function, under the names that they have now.
-
-    :param element: c7n's filter or action
-    :param pins: the groups' ids by their names, as of the deployment
-    """
+    """The admin groups of a filter or action, by the ids that were pinned, under the names that they have now."""
 
     def __init__(self, element, pins):
         self.element, self.pins = element, pins
+        #: The last known names of the groups, by id.
         self.names = {group_id: name for name, group_id in pins.items()}
 
     def check(self):
-        """Make sure that the groups are still there, before somebody outside of them is denied.
-
-        :raises Refusal: if one is gone, or all of them are empty
-        :raises botocore.exceptions.ClientError: whatever IAM answers
-        """
-        client = iam(self.element.manager)
+        """Refuse to go on if a group is gone, or all are empty: nobody would know whom to leave alone."""
+        client, problem = iam(self.element.manager), None
         groups = {group_id: self.find(client, group_id) for group_id in self.names}
         gone = [group_id for group_id, group in groups.items() if group is None]
-        problem = None
         if gone:
             problem = f"the admin group {self.names[gone[0]]!r} ({gone[0]}) is gone"
         elif groups and all(group.empty for group in groups.values()):
@@ -114,11 +99,9 @@ class AdminGroups:
 
 
 def membership_now(groups, admin_ids, event):
-    """Whether a user is in an admin group now, not counting the one that the very event put them into.
+    """Whether a user of these groups is in an admin group, as :class:`.Verdict`.
 
-    :param groups: the user's groups, as ListGroupsForUser describes them
-    :param admin_ids: the admin groups' ids
-    :returns: :class:`.Verdict`
+    An admin group into which the event's call has just put the user does not count.
     """
     names = [group["GroupName"] for group in groups if group["GroupId"] in admin_ids]
     joined = None if event is None else joined_group(event.record, event.who)
@@ -134,10 +117,7 @@ def membership_now(groups, admin_ids, event):
 
 
 def explains(record, name, groups):
-    """Whether the group that a call added somebody to is, without doubt, one of ``groups``.
-
-    A group that took the name later is not the one that the call names.
-    """
+    """Whether one of ``groups`` has this name, and existed before the call of a record."""
     return any(
         group["GroupName"].lower() == name.lower()
         and int(group["CreateDate"].timestamp()) <= seconds_of(record["eventTime"])

@@ -1,8 +1,7 @@
 """The judge: was a caller meant to make a call to IAM? Pure.
 
-The event path asks it, and so do the catch-ups, the containment, the protection of the admin group, the previews
-and the replay. The judge knows people by id: a path or a name makes nobody anybody. It reads neither IAM nor
-CloudTrail. The room that asks also says who is in an admin group: by IAM for now, by the history for then.
+The judge knows users and roles by id: a path or a name makes nobody an admin. It reads neither IAM nor CloudTrail.
+Whoever asks also says who is in an admin group: by IAM for now, by the event history for a past call.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from c7n_iamguard.admins import self_service
 from c7n_iamguard.aws_names import IDENTITY_CENTER_PATH, OWN_ROLES
 from c7n_iamguard.event import Caller
 
-#: Until when an entry of the settings counts that is still there.
+#: The end of an entry that still stands in the settings.
 FOREVER = float("inf")
 
 
 class Verdict(NamedTuple):
-    """An answer of the judge, with the reason for it. Unknown never denies, removes or takes back."""
+    """An answer of the judge. The guard never denies, removes or takes back anything on "unknown"."""
 
     meant: bool | None  #: None: unknown
     reason: str
@@ -36,7 +35,7 @@ InGroup = Callable[[Collection[str]], Verdict]
 class Meant:
     """Who is meant to use IAM: the settings' entries, each with the moment until which it counts.
 
-    An entry that was taken off a list counts until then, so that earlier calls are not held against anybody.
+    An entry that was removed from a list counts for the calls before its removal.
     """
 
     groups: Mapping[str, float] = field(default_factory=dict)  #: ids of admin groups
@@ -50,12 +49,11 @@ class Meant:
 def judge(
     call: Mapping[str, Any] | None, who: Caller, moment: float, meant: Meant, in_admin_group: InGroup
 ) -> Verdict:
-    """Whether somebody was meant to call IAM.
+    """Whether a caller was meant to call IAM.
 
-    :param call: CloudTrail's record of the call; None if it is about any call
-    :param who: the user or role that called
+    :param call: CloudTrail's record of the call; None to ask about any call
     :param moment: when, in seconds since 1970
-    :param in_admin_group: is asked about users who are not exempt
+    :param in_admin_group: says whether the user is in an admin group
     """
     if call is not None and who.kind and who.id is None:
         return Verdict(None, f"the record does not say by id which {who.kind} called")
@@ -88,10 +86,10 @@ def judge_role(role_id: str | None, name: str, path: str | None, moment: float, 
 
 def is_reserved(name: str, path: str, patterns: Collection[str]) -> bool:
     """Whether a role is one of Identity Center's, of a permission set that is listed."""
-    place = re.escape(IDENTITY_CENTER_PATH) + r"([a-z0-9-]+/)?"
-    return re.fullmatch(place, path) is not None and any(
-        re.fullmatch(re.escape(pattern.removesuffix("*")) + "[0-9a-f]{16}", name) for pattern in patterns
-    )
+    if not re.fullmatch(re.escape(IDENTITY_CENTER_PATH) + r"([a-z0-9-]+/)?", path):
+        return False
+    starts = [re.escape(pattern.removesuffix("*")) for pattern in patterns]
+    return any(re.fullmatch(start + "[0-9a-f]{16}", name) for start in starts)
 
 
 def valid(entries: Mapping[str, float], moment: float) -> set[str]:

@@ -1,14 +1,12 @@
 """Who was an admin when, worked out from CloudTrail's records of what changed the admin groups. Pure.
 
 IAM tells who is a member now, but not since when or by whom. The records of a span of time tell who added and
-removed whom. There are three answers for each moment: an admin, no admin, and unknown.
-
-These rules decide who is an admin:
+removed whom. These rules decide who is an admin:
 
 - Everybody who was a member when the span began was an admin.
 - An addition by an admin or a trusted role makes the user an admin. An addition by anybody else does not, but it
   does not end it either.
-- A removal ends it, whoever made it.
+- A removal ends it, whoever made it. The guard, too, may remove a former admin.
 
 The records leave two things open:
 
@@ -18,13 +16,10 @@ The records leave two things open:
 - The order of the calls within a second.
 
 An answer is sure if it is the same for every possible beginning and for every possible order. Otherwise it is
-unknown. Nobody has to guess the beginning for two kinds of users: those whom no call added or removed within the
-span (they were what they are now), and those who were created within it (they were no members). Everybody else may
-have been a member.
-
-So if a non-admin adds a user who existed before the span, the answer is unknown, unless a removal tells more. It
-may be an intruder's friend, or an admin whom an intruder added once more to get them removed and denied. It makes
-no difference who removes somebody: the guard, too, may remove a former admin.
+unknown. The beginning is known for users whom no call added or removed within the span, and for users who were
+created within it. Everybody else may have been a member. So if a non-admin adds a user who existed before the span,
+the answer is unknown, unless a removal tells more. The user may be an intruder's friend, or an admin whom an
+intruder added once more to get them removed and denied.
 """
 
 import itertools
@@ -45,16 +40,12 @@ Pair = tuple[str, str]
 
 
 class GroupCall(NamedTuple):
-    """An addition to, or a removal from, an admin group.
-
-    :param pairs: who may be meant; more than one if a name changed its owner within the second
-    :param is_certain: whether nobody else can be meant
-    """
+    """An addition to, or a removal from, an admin group."""
 
     second: int
     caller: Caller | None
-    pairs: set[Pair]
-    is_certain: bool
+    pairs: set[Pair]  #: who may be meant; more than one if a name changed its owner within the second
+    is_certain: bool  #: whether nobody else can be meant
 
 
 class Membership:
@@ -81,10 +72,8 @@ class Membership:
         by_second = itertools.groupby(changes, lambda change: change.second)
         seconds = [(second, list(together)) for second, together in by_second]
         self._group_names, self._user_names = Names(GROUPS, groups, seconds), Names(USERS, users, seconds)
-        steps = [
-            (second, self._group_calls(together, ADDS), self._group_calls(together, REMOVES))
-            for second, together in seconds
-        ]
+        calls = self._group_calls
+        steps = [(second, calls(these, ADDS), calls(these, REMOVES)) for second, these in seconds]
         self._last_change = {
             pair: second for second, *calls in steps for pair in _pairs(itertools.chain(*calls))
         }
@@ -92,26 +81,21 @@ class Membership:
         for second, additions, removals in steps:
             self._play(second, additions, removals)
 
-    def was_admin(self, user_id: str, second: float) -> bool:
-        """Whether a user was an admin in a second for certain, at least for a part of it.
-
-        :param second: seconds since the epoch, as CloudTrail's ``eventTime`` has them
-        """
-        return self._answer_at(user_id, second) is True
-
-    def may_have_been_admin(self, user_id: str, second: float) -> bool:
-        """Whether nobody can tell if a user was an admin in a second."""
-        return self._answer_at(user_id, second) is None
+    def was_admin(self, user_id: str, second: float) -> bool | None:
+        """Whether a user was an admin in a second, at least for a part of it; None if nobody can tell."""
+        entries = self._answers.get(user_id, [])
+        number = bisect_right(entries, second, key=lambda entry: entry[0])
+        if not number:
+            return False
+        last_change, during, after = entries[number - 1]
+        return during if last_change == second else after
 
     def unlawful_members(self, until: float = float("inf")) -> set[str]:
-        """The ids of those who are members now and no admins: somebody added them who was no admin.
-
-        :param until: leave out whoever is a member through an addition after this second
-        """
+        """The ids of the members whom a non-admin added, without those whom a call after ``until`` added."""
         return self._members_who_are(False, until)
 
     def doubtful_members(self, until: float = float("inf")) -> set[str]:
-        """The ids of those who are members now, and of whom nobody can tell whether they are admins."""
+        """The ids of the members of whom nobody can tell whether they are admins."""
         return self._members_who_are(None, until)
 
     def _members_who_are(self, answer: bool | None, until: float) -> set[str]:
@@ -122,16 +106,8 @@ class Membership:
         pairs = {(group, user_id) for group in self._group_ids}
         return True if pairs & admins else None if pairs & possible else False
 
-    def _answer_at(self, user_id: str, second: float) -> bool | None:
-        entries = self._answers.get(user_id, [])
-        number = bisect_right(entries, second, key=lambda entry: entry[0])
-        if not number:
-            return False
-        last_change, during, after = entries[number - 1]
-        return during if last_change == second else after
-
     def _begin(self, created: set[str | None]) -> None:
-        """Set who were admins for certain, and who may have been some, when the span began."""
+        """Set who was an admin for certain, and who may have been one, when the span began."""
         changed = {pair for pair in self._last_change if pair[1] not in created}
         unchanged = self._members - set(self._last_change)
         #: The certain and the possible admins at the moment that is played.
@@ -142,20 +118,18 @@ class Membership:
         for user in {user for _, user in self._possible}:
             answer = self._answer(user, self._admins, self._possible)
             self._answers[user].append((float("-inf"), answer, answer))
-        #: When the addition was that a membership may rest on.
+        #: The second of the addition that a membership may rest on.
         self._added: dict[Pair, int] = {}
 
     def _group_calls(self, changes: list[Change], event_name: str) -> list[GroupCall]:
         calls = []
-        for change in changes:
-            if change.event_name == event_name and {"groupName", "userName"} <= set(change.names):
-                groups = self._group_names.within(change.second, change.names["groupName"])
-                users = self._user_names.within(change.second, change.names["userName"])
+        for second, name, who, names, _ in changes:
+            if name == event_name and {"groupName", "userName"} <= set(names):
+                groups = self._group_names.within(second, names["groupName"])
+                users = self._user_names.within(second, names["userName"])
                 pairs = {(group, user) for group in groups for user in users if group and user}
                 if pairs:
-                    calls.append(
-                        GroupCall(change.second, change.caller, pairs, len(groups) == len(users) == 1)
-                    )
+                    calls.append(GroupCall(second, who, pairs, len(groups) == len(users) == 1))
         return calls
 
     def _play(self, second: int, additions: list[GroupCall], removals: list[GroupCall]) -> None:
@@ -167,7 +141,7 @@ class Membership:
         by_others = _pairs(call for call in additions if self._is_admin(call, lasting) is not True)
         possible_during, made_admins = self._possible_additions(additions, removed)
         admins_during = self._admins | by_admins
-        # What they are now tells which call came last, if nothing came after this second.
+        # If nothing came after this second, the members of now show which of its calls came last.
         last = {pair for pair in added | maybe_removed if self._last_change[pair] == second}
         is_in, is_out = last & self._members, last & maybe_removed - self._members
         unexplained = is_in & removed - added  # the record of an addition is missing

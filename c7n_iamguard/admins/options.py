@@ -31,72 +31,49 @@ ANY_ID = re.compile(r"A[A-Z]{2}A[A-Z0-9]{12,124}", re.ASCII)
 
 
 class MeantOptions:
-    """The options ``groups``, ``roles``, ``exempt`` and ``self-service`` of a filter or action.
+    """The options ``groups``, ``roles``, ``exempt`` and ``self-service`` of a filter or action. A mixin.
 
-    A deployment pins what they stand for: the function knows groups and roles by the ids that they had then,
-    because ids survive renaming, and names can be taken by somebody else.
+    A deployment pins the ids of the groups and roles. Ids survive renaming, and names can be taken over.
     """
-
-    def __init__(self, element):
-        self.element = element
 
     @property
     def exempt(self):
         """The exempt ids, each with the moment until which it counts, in seconds since 1970."""
-        entries = [e if isinstance(e, dict) else {"id": e} for e in setting(self.element, "exempt", [])]
+        entries = [e if isinstance(e, dict) else {"id": e} for e in setting(self, "exempt", [])]
         return {entry["id"]: end_of(entry["until"]) if "until" in entry else FOREVER for entry in entries}
 
     def pin(self):
-        """What the options stand for in the account as of now.
-
-        :returns: a JSON object that becomes part of the policy's pins
-        :raises Refusal: if an admin group does not exist, or none of them has a member
-        :raises botocore.exceptions.ClientError: whatever IAM answers
-        """
-        element, listed = self.element, setting(self.element, "roles", [])
-        wanted = "roles" in element.data or kind_of(element.manager) is ROLE
+        """What the options stand for in the account as of now, as a JSON object that becomes part of the pins."""
+        listed, wanted = setting(self, "roles", []), "roles" in self.data or kind_of(self.manager) is ROLE
         return {
-            "groups": groups.pin(element, setting(element, "groups", [])),
-            "roles": roles.pin(element, listed) if wanted else {},
+            "groups": groups.pin(self, setting(self, "groups", [])),
+            "roles": roles.pin(self, listed) if wanted else {},
             "patterns": {role: None for role in listed if roles.is_pattern(role)},
         }
-
-    def known(self, event):
-        """Who is meant to use IAM: as pinned in a function, or as of now outside one.
-
-        :raises Refusal: if a function was deployed without pins
-        """
-        if event is not None and self.pins is None:
-            refuse_account(
-                self.element, "the function does not know the admins' ids", "deploy the policy again"
-            )
-        return self.meant if self.pins is not None else self.meant_by(self.pin())
 
     @cached_property
     def pins(self):
         """What the deployment has pinned; None outside a function."""
-        return pins_of(self.element.manager.ctx.policy)
+        return pins_of(self.manager.ctx.policy)
 
-    @cached_property
-    def meant(self):
-        """Who is meant to use IAM, as pinned."""
-        return self.meant_by(self.pins)
-
-    def meant_by(self, pins):
-        """Who is meant to use IAM, by pins, and by the entries that were taken off the lists since."""
-        names = {name.lower() for name in setting(self.element, "groups", [])}
-        listed = setting(self.element, "roles", [])
-        calls = setting(self.element, "self-service", [])
-        off = pins.get("off", {})
+    def who_is_meant(self, event):
+        """Who is meant to use IAM, as :class:`.Meant`: as pinned in a function, or as of now outside one."""
+        if event is not None and self.pins is None:
+            refuse_account(self, "the function does not know the admins' ids", "deploy the policy again")
+        pins = self.pin() if self.pins is None else self.pins
+        off = pins.get("off", {})  # the entries that were removed from the lists since
+        names = {name.lower() for name in setting(self, "groups", [])}
+        group_ids = [group_id for name, group_id in pins["groups"].items() if name.lower() in names]
+        listed, calls, exempt = setting(self, "roles", []), setting(self, "self-service", []), self.exempt
+        patterns = [role for role in listed if roles.is_pattern(role)]
+        role_names = {name.lower() for name in pins["roles"]}
+        ended = {entry: max(end, exempt.get(entry, 0)) for entry, end in off.get("exempt", {}).items()}
         return Meant(
-            groups=off.get("groups", {})
-            | {id_: FOREVER for name, id_ in pins["groups"].items() if name.lower() in names},
+            groups=off.get("groups", {}) | dict.fromkeys(group_ids, FOREVER),
             roles=off.get("roles", {}) | dict.fromkeys(pins["roles"].values(), FOREVER),
-            role_names={name.lower() for name in pins["roles"]}
-            | {roles.name_of(role) for role in listed if not roles.is_pattern(role)},
-            patterns=off.get("patterns", {}) | {role: FOREVER for role in listed if roles.is_pattern(role)},
-            exempt=self.exempt
-            | {e: max(end, self.exempt.get(e, 0)) for e, end in off.get("exempt", {}).items()},
+            role_names=role_names | {roles.name_of(role) for role in listed if role not in patterns},
+            patterns=off.get("patterns", {}) | dict.fromkeys(patterns, FOREVER),
+            exempt=exempt | ended,
             self_service=off.get("self_service", {}) | dict.fromkeys(calls, FOREVER),
         )
 
@@ -108,89 +85,79 @@ def end_of(day):
 
 
 def check_meant(element):
-    """Refuse options that say in a wrong way who is meant to use IAM.
-
-    :raises PolicyValidationError: naming the policy, the key, the setting and the fix
-    """
+    """Refuse wrong options by a PolicyValidationError that names the policy, the key, the setting and the fix."""
     policy = element.manager.ctx.policy
-    for key, (check, example) in OPTIONS.items():
+    for key, (problem_with, example) in OPTIONS.items():
         value, where = element.data.get(key, []), where_is(element, key)
-        if is_placeholder(value):
-            continue
         if not isinstance(value, list | str):
             refuse(policy, where, f"{value!r} is no list", f"write a list, such as {example}")
-        for item in value if isinstance(value, list) else [value]:
-            if not is_placeholder(item):
-                check(policy, where, item)
+        for entry in value if isinstance(value, list) else [value]:
+            problem = None if is_placeholder(entry) else problem_with(entry, policy)
+            if problem:
+                refuse(policy, where, *problem)
 
 
-def check_group(policy, where, group):
-    """Refuse what is neither a group's name nor a group's id."""
+def problem_with_group(group, policy):
+    """Why an entry is neither a group's name nor a group's id, and the fix; None if it is one."""
     if not isinstance(group, str):
-        refuse(policy, where, f"{group!r} is no group's name", "write it as text, in quotes")
+        return f"{group!r} is no group's name", "write it as text, in quotes"
     if ANY_ID.fullmatch(group) and not GROUP_ID.fullmatch(group):
-        refuse(
-            policy, where, f"{group} is no group's id", "name a group; single users and roles go under exempt"
-        )
+        return f"{group} is no group's id", "name a group; single users and roles go under exempt"
     if not GROUP_NAME.fullmatch(group):
-        refuse(
-            policy,
-            where,
-            f"{group!r} is no group's name",
-            "write its name or its id, without path or wildcards",
-        )
+        return f"{group!r} is no group's name", "write its name or its id, without path or wildcards"
+    return None
 
 
-def check_role(policy, where, role):
-    """Refuse what is neither a role's name nor its ARN, nor a pattern that only AWS's own names match."""
+def problem_with_role(role, policy):
+    """Why an entry is neither a role's name nor its ARN, nor a pattern that only AWS's own names match."""
     if not isinstance(role, str):
-        refuse(policy, where, f"{role!r} is no role's name", "write it as text, in quotes")
+        return f"{role!r} is no role's name", "write it as text, in quotes"
     if ANY_ID.fullmatch(role):
-        refuse(policy, where, f"{role} is an id", "write the role's name or ARN; ids go under exempt")
-    if not any(known.fullmatch(role) for known in (ROLE_NAME, ROLE_ARN, RESERVED_ROLES)):
+        return f"{role} is an id", "write the role's name or ARN; ids go under exempt"
+    arn = ROLE_ARN.fullmatch(role)
+    if not arn and not ROLE_NAME.fullmatch(role) and not RESERVED_ROLES.fullmatch(role):
         fix = (
             "write a name or an ARN. Only AWSReservedSSO_NAME_* may have a wildcard, because whoever may create "
             "roles could take any other name"
         )
-        refuse(policy, where, f"{role!r} is no role's name", fix)
-    arn = ROLE_ARN.fullmatch(role)
+        return f"{role!r} is no role's name", fix
     if arn and not is_template(policy) and arn["account"] != policy.options.account_id:
-        problem = f"{role!r} is of another account than {policy.options.account_id}"
-        refuse(policy, where, problem, "write its name alone")
+        return f"{role!r} is of another account than {policy.options.account_id}", "write its name alone"
+    return None
 
 
-def check_exempt(policy, where, entry):
-    """Refuse what is no id of a user, a role or a role's session, or has an end that is no date."""
+def problem_with_exempt(entry, policy):
+    """Why an entry is no id of a user, a role or a role's session, or has an end that is no date."""
     unique_id = entry
     if isinstance(entry, dict):
         if entry.keys() != {"id", "until"}:
-            problem = f"{entry!r} has not the keys id and until alone"
-            refuse(policy, where, problem, "write {id: …, until: 2026-12-31}")
+            return f"{entry!r} has not the keys id and until alone", "write {id: …, until: 2026-12-31}"
         unique_id = entry["id"]
         try:
             date.fromisoformat(str(entry["until"]))
         except ValueError:
-            refuse(policy, where, f"until {entry['until']!r} is no date", "write it as 2026-12-31")
+            return f"until {entry['until']!r} is no date", "write it as 2026-12-31"
     if not isinstance(unique_id, str) or not EXEMPT_ID.fullmatch(unique_id):
         fix = (
             "write AIDA… for a user, AROA… for a role, or AROA…:NAME for a role's session. Names can be taken "
             "over, so that they exempt nobody"
         )
-        refuse(policy, where, f"{unique_id!r} is no id of a user or role", fix)
+        return f"{unique_id!r} is no id of a user or role", fix
+    return None
 
 
-def check_self_service(policy, where, call):
-    """Refuse a call that a user cannot be let make about themselves alone."""
-    problems = self_service.unknown([call])
-    if problems:
-        fix = f"list some of {', '.join(self_service.CALLS)}"
-        refuse(policy, where, f"{problems[0]} cannot be self-service", fix)
+def problem_with_call(call, policy):
+    """Why an entry is no call that users may be allowed to make about themselves."""
+    if isinstance(call, str) and call in self_service.CALLS:
+        return None
+    fix = f"list some of {', '.join(self_service.CALLS)}"
+    return f"{self_service.described(call)} cannot be self-service", fix
 
 
-#: The options: how an entry is checked, and an example of a list.
+#: The options: what is wrong with an entry, and an example of a list.
 OPTIONS = {
-    "groups": (check_group, "[admins]"),
-    "roles": (check_role, "[Terraform]"),
-    "exempt": (check_exempt, "[AIDAEXAMPLEBREAKGLASS]"),
-    "self-service": (check_self_service, "[ChangePassword]"),
+    "groups": (problem_with_group, "[admins]"),
+    "roles": (problem_with_role, "[Terraform]"),
+    "exempt": (problem_with_exempt, "[AIDAEXAMPLEBREAKGLASS]"),
+    "self-service": (problem_with_call, "[ChangePassword]"),
 }

@@ -1,7 +1,6 @@
 """The admin group: whom a non-admin added to it."""
 
 import time
-from functools import cached_property
 
 from c7n.exceptions import PolicyExecutionError
 from c7n.resources.iam import User
@@ -13,22 +12,21 @@ from c7n_iamguard.event import IAMEvent, MalformedEvent, str_or_none
 from c7n_iamguard.iam.client import iam
 from c7n_iamguard.iam.principals import USER
 
-#: Events come in any order. How many seconds to wait before an addition by an admin counts as lawful: by then, the
-#: event that made the admin one has been handled, too.
+#: How many seconds to wait before an addition by an admin counts as lawful. Events come in any order, and by then
+#: the event that made the caller an admin has been handled, too.
 SETTLED_SECONDS = 20
 
 
 @User.filter_registry.register("unintended-admin-group-member")
 class UnintendedAdminGroupMember(MeantFilter):
-    """Users whom an AddUserToGroup event made a member of an admin group, by a caller who is no admin.
+    """Users whom a caller who is no admin made members of an admin group, by an AddUserToGroup event.
 
-    The user is the one who was added, the caller the one who added them; they may be the same. Who is meant to
-    use IAM may add users, but an admin whom the same call made one. An
-    admin's addition is judged once more after 20 seconds, because the event that made the caller an admin may come
-    later.
+    Users and caller may be the same. Whoever is meant to use IAM may add users, unless this call itself made the
+    caller an admin. An admin's addition is judged once more after 20 seconds, because the event that made the
+    caller an admin may come later.
 
-    Users and groups are found under new names, too. If it cannot be told who was added to which group, or
-    whether the caller of an old event was an admin, the event fails.
+    A rename of the users or groups makes no difference. If nobody can tell who was added to which group, or whether
+    the caller of an old event was an admin, the event fails.
 
     :example:
 
@@ -38,8 +36,7 @@ class UnintendedAdminGroupMember(MeantFilter):
           - name: members-of-the-admin-group-by-somebody-else
             resource: aws.iam-user
             filters:
-              - type: unintended-admin-group-member
-                groups: [admins]
+              - {type: unintended-admin-group-member, groups: [admins]}
 
     Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_AddUserToGroup.html
     """
@@ -47,18 +44,8 @@ class UnintendedAdminGroupMember(MeantFilter):
     schema = meant_schema("unintended-admin-group-member")
     permissions = ("iam:ListGroupsForUser", "iam:GetGroup", "iam:ListGroups", "iam:GetUser", "iam:ListUsers")
 
-    @cached_property
-    def groups(self):
-        """The :class:`.AdminGroups` of the function."""
-        return groups.AdminGroups(self, self.options.pins["groups"])
-
     def process(self, resources, event=None):
-        """The users among ``resources`` who were added; nobody outside of an event.
-
-        :raises MalformedEvent: if the event does not say who called, or which group it is about
-        :raises PolicyExecutionError: if it cannot be told who was added, to which group, or by whom
-        :raises botocore.exceptions.ClientError: whatever IAM answers, but that a user does not exist
-        """
+        """The users among ``resources`` who were added; nobody outside of an event."""
         event = IAMEvent.of(event)
         record = {} if event is None else event.record
         if record.get("eventName") != "AddUserToGroup" or record.get("errorCode"):
@@ -66,7 +53,7 @@ class UnintendedAdminGroupMember(MeantFilter):
         group = str_or_none(record.get("requestParameters"), "groupName")
         if group is None:
             raise MalformedEvent("requestParameters.groupName is missing")
-        meant = self.options.known(event)
+        meant = self.who_is_meant(event)
         self.groups.check()
         names = {name.lower() for name in (*self.groups.names.values(), *self.groups.pins)}
         if group.lower() not in names:
@@ -85,16 +72,14 @@ class UnintendedAdminGroupMember(MeantFilter):
         return [self.added_user(user, event.who) for user in resources]
 
     def check_another_group(self, event, group, user, meant):
-        """Make sure that a group of another name is no admin group that had this name for a while.
-
-        :raises PolicyExecutionError: if nobody can tell
-        """
+        """Make sure that a group of another name is no admin group that had this name for a while."""
         client = iam(self.manager)
         of_user = groups.of_user(client, user["UserName"])
         if of_user is not None and not any(each["GroupId"] in self.groups.names for each in of_user):
             return
         if of_user is None:
-            named = groups.named(client, group)
+            answer = groups.described(client, group)
+            named = [answer["Group"]] if answer else []
             if groups.explains(event.record, group, named) and named[0]["GroupId"] not in self.groups.names:
                 return
         # A member of an admin group was added to some group. Names may have been swapped, so an admin may do this.
@@ -105,16 +90,13 @@ class UnintendedAdminGroupMember(MeantFilter):
             )
 
     def is_meant(self, event, meant):
-        """Whether an event's caller is meant to use IAM, under whatever name they have now.
-
-        :raises PolicyExecutionError: if nobody can tell: not knowing is not "no"
-        """
-        verdict = self.judge_call(event, event.who, meant, lambda ids: self.membership_now(event, ids))
+        """Whether an event's caller is meant to use IAM, under whatever name they have now."""
+        verdict = self.judge_call(event, event.who, meant, lambda ids: self.callers_membership(event, ids))
         if verdict.meant is None:
             raise PolicyExecutionError(verdict.reason)
         return verdict.meant
 
-    def membership_now(self, event, admin_ids):
+    def callers_membership(self, event, admin_ids):
         """Whether an event's caller is in an admin group now; see :func:`.groups.membership_now`."""
         client, who, of_user = iam(self.manager), event.who, None
         if event.is_fresh:
@@ -123,22 +105,17 @@ class UnintendedAdminGroupMember(MeantFilter):
             user = USER.by_id(client, who.id)
             of_user = groups.of_user(client, user["UserName"]) if user else None
         if of_user is None and not event.is_fresh:
-            reason = (
-                "is gone, and nobody can tell whether they were an admin: review the admin group's members"
-            )
-            return Verdict(None, f"{who.name}, who added somebody to the admin group, {reason}")
+            reason = "nobody can tell whether they were an admin: review the admin group's members"
+            return Verdict(None, f"{who.name}, who added somebody to the admin group, is gone, and {reason}")
         return groups.membership_now(of_user or [], admin_ids, event)
 
     def added_user(self, user, who):
-        """The added user under the name that they have now.
-
-        :raises PolicyExecutionError: if IAM knows no such user
-        """
+        """The added user under the name that they have now."""
         client = iam(self.manager)
         current = USER.by_name(client, user["UserName"])
         themself = user["UserName"].lower() == who.name.lower()
         if themself and who.id and (current is None or current["UserId"] != who.id):
-            current = USER.by_id(client, who.id)  # somebody else has taken the name since
+            current = USER.by_id(client, who.id)  # another user has the name now
         if current is None:
             raise PolicyExecutionError(
                 f"{user['UserName']}, who was added to the admin group, is gone or renamed: "

@@ -1,7 +1,7 @@
-"""Action ``remove-from-admin-group``: takes users out of the admin group."""
+"""Action ``remove-from-admin-group``: removes users from the admin groups."""
 
 import time
-from functools import cached_property
+from functools import partial
 
 from c7n.exceptions import PolicyExecutionError
 from c7n.resources.iam import User
@@ -14,17 +14,16 @@ from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.iam.client import iam, retry_conflicts
 from c7n_iamguard.iam.deciding_action import DecidingAction
 
-#: How often, and after how many seconds, to look whether somebody is really out of a group.
-LOOKS, PAUSE = 3, 1
+#: How often to check whether a user is out of a group, and the seconds between two checks.
+CHECKS, PAUSE = 3, 1
 
 
 @User.action_registry.register("remove-from-admin-group")
-class RemoveFromAdminGroup(DecidingAction):
-    """Takes users out of the admin groups, and makes sure that they are out.
+class RemoveFromAdminGroup(MeantOptions, DecidingAction):
+    """Removes users from the admin groups, and makes sure that they are out.
 
-    ``groups`` names the groups, as for ``admin-group-member``; a function knows them by the ids that they had when
-    the policy was deployed. With ``observe: true`` nothing changes in IAM, and the decision is
-    ``would-revoke``.
+    ``groups`` names the groups, as for ``admin-group-member``. With ``observe: true`` nothing changes in IAM, and
+    the decision is ``would-revoke``.
 
     :example:
 
@@ -35,14 +34,10 @@ class RemoveFromAdminGroup(DecidingAction):
             resource: aws.iam-user
             max-resources: 20
             filters:
-              - type: value
-                key: Path
-                value: /contractors/
-              - type: admin-group-member
-                groups: [admins]
+              - {type: value, key: Path, value: /contractors/}
+              - {type: admin-group-member, groups: [admins]}
             actions:
-              - type: remove-from-admin-group
-                groups: [admins]
+              - {type: remove-from-admin-group, groups: [admins]}
 
     Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_RemoveUserFromGroup.html
     """
@@ -55,71 +50,49 @@ class RemoveFromAdminGroup(DecidingAction):
     )
     permissions = ("iam:RemoveUserFromGroup", "iam:ListGroupsForUser", "iam:GetGroup", "iam:ListGroups")
 
-    @cached_property
-    def options(self):
-        """The :class:`.MeantOptions` of the action."""
-        return MeantOptions(self)
-
-    def pin(self):
-        """The groups' ids, for the function."""
-        return self.options.pin()
-
     def validate(self):
-        """Check the options.
-
-        :raises PolicyValidationError: naming the policy, the key and the fix
-        """
+        """Check the options."""
         check_meant(self)
         self.check_observe()
 
     def process(self, resources, event=None):
-        """Take every user in ``resources`` out of the admin groups.
-
-        :returns: a record per user who was taken out: UserName and the groups' names
-        :raises PolicyExecutionError: if any user could not be taken out, after all were tried
-        """
+        """Remove every user from the admin groups, and return a record of each: UserName and the groups' names."""
         event = IAMEvent.of(event)
-        admin_ids = valid(self.options.known(event).groups, time.time())
-        return self.try_all(
-            resources, lambda user: self.try_to_remove(user, event, admin_ids), "remove from the admin group"
-        )
+        admin_ids = valid(self.who_is_meant(event).groups, time.time())
+        attempt = partial(self.try_to_remove, event=event, admin_ids=admin_ids)
+        return self.try_all(resources, attempt, "remove from the admin group")
 
     def try_to_remove(self, user, event, admin_ids):
-        """Take one user out of the admin groups, and log what came of it.
-
-        :returns: the record for Custodian's output; None if there was nothing to do; the error if it failed
-        """
+        """Remove one user from the admin groups, and log what came of it."""
         client, name = iam(self.manager), user["UserName"]
+        verdict, reason = "acted", None
         try:
             member_of = self.memberships(client, name, admin_ids)
-            if not member_of:  # as in a second try, after a first one that told nobody
-                self.record_decision(
-                    "acted", user, event, groups=[], reason="no member of the admin group any more"
-                )
-                return {"UserName": name, "groups": []}
-            if self.observes:
-                self.record_decision("would-revoke", user, event, groups=member_of)
-                return {"UserName": name, "groups": member_of}
-            for group in member_of:
-                retry_conflicts(client.remove_user_from_group, GroupName=group, UserName=name)
-            for _ in range(LOOKS):
-                if not self.memberships(client, name, admin_ids):
-                    break
-                time.sleep(PAUSE)
+            if not member_of:  # as in a retry, after a first try that could not log its decision
+                reason = "no member of the admin group any more"
+            elif self.observes:
+                verdict = "would-revoke"
             else:
-                raise PolicyExecutionError(f"{name} is still a member of {', '.join(member_of)}")
+                self.remove(client, name, member_of, admin_ids)
         except Exception as error:
             self.record_decision("failed", user, event, reason=str(error))
             return error
-        self.record_decision("acted", user, event, groups=member_of)
+        self.record_decision(verdict, user, event, groups=member_of, reason=reason)
         return {"UserName": name, "groups": member_of}
 
-    def memberships(self, client, name, admin_ids):
-        """The names of the admin groups that a user is in.
+    def remove(self, client, name, member_of, admin_ids):
+        """Remove a user from groups, and make sure that the user is out."""
+        for group in member_of:
+            retry_conflicts(client.remove_user_from_group, GroupName=group, UserName=name)
+        for _ in range(CHECKS):
+            if not self.memberships(client, name, admin_ids):
+                return
+            time.sleep(PAUSE)
+        raise PolicyExecutionError(f"{name} is still a member of {', '.join(member_of)}")
 
-        :raises PolicyExecutionError: if IAM does not know the user: they may be a member under another name
-        """
+    def memberships(self, client, name, admin_ids):
+        """The names of the admin groups that a user is in."""
         of_user = groups.of_user(client, name)
-        if of_user is None:
+        if of_user is None:  # they may be a member under another name
             raise PolicyExecutionError(f"{name} is gone or renamed: review the admin group's members")
         return [group["GroupName"] for group in of_user if group["GroupId"] in admin_ids]

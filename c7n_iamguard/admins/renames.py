@@ -24,34 +24,23 @@ State = frozenset[tuple[str, str]]
 
 
 class Change(NamedTuple):
-    """What a record says of a call that changed a name or a membership.
-
-    :param names: the names in the request, in lower case, by parameter
-    :param created_id: the id of the user whom the call created
-    """
+    """What a record says of a call that changed a name or a membership."""
 
     second: int
     event_name: str
     caller: Caller | None
-    names: Mapping[str, str]
-    created_id: str | None = None
+    names: Mapping[str, str]  #: the names in the request, in lower case, by parameter
+    created_id: str | None = None  #: the id of the user whom the call created
 
 
 class Named(NamedTuple):
-    """What is named, and which calls change the names.
+    """What is named, and which calls change the names."""
 
-    :param key: the parameter with the name
-    :param new_key: the parameter with the new name
-    :param renames: the call that renames
-    :param creates: the call that takes a new name, if the records have it
-    :param deletes: the call that gives a name up, if the records have it
-    """
-
-    key: str
-    new_key: str
-    renames: str
-    creates: str | None = None
-    deletes: str | None = None
+    key: str  #: the parameter with the name
+    new_key: str  #: the parameter with the new name
+    renames: str  #: the call that renames
+    creates: str | None = None  #: the call that takes a new name, if the records have it
+    deletes: str | None = None  #: the call that gives a name up, if the records have it
 
     @property
     def all_known(self) -> bool:

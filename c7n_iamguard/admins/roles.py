@@ -16,16 +16,10 @@ USUAL = re.compile(
 
 
 def pin(element, listed):
-    """The ids of the listed roles, of the guard's own and of StackSets', by name, as of now.
-
-    A listed role that does not exist is nobody until a deployment has seen it.
-
-    :raises botocore.exceptions.ClientError: whatever IAM answers
-    """
-    pages = ROLE.pages(iam(element.manager), "list_{}s", PaginationConfig={"PageSize": 1000})
+    """The ids of the listed roles that exist, of the guard's own and of StackSets', by name."""
     wanted = {name_of(role): role for role in listed if not is_pattern(role)}
     ids = {}
-    for role in (role for page in pages for role in page["Roles"]):
+    for role in ROLE.everybody(iam(element.manager)):
         name, entry = role["RoleName"], wanted.get(role["RoleName"].lower())
         own = role["Path"] == "/" and (name in OWN_ROLES or STACK_SETS_ROLES.fullmatch(name))
         if own or (entry and (not entry.startswith("arn:") or entry == role["Arn"])):
@@ -39,5 +33,5 @@ def name_of(listed):
 
 
 def is_pattern(listed):
-    """Whether an entry of the list stands for the roles of a permission set."""
+    """Whether an entry of the list is a pattern for the roles of a permission set."""
     return listed.endswith("*")

@@ -2,9 +2,9 @@
 
 A call is self-service only if its record proves whom it is about. So these are left out:
 
-- calls that name something else than a user, such as DeleteVirtualMFADevice by a serial number: it may be anybody's
-- calls about oneself that may take off a denial, or make somebody another person for the guard: TagUser and
-  UntagUser (``iam-guard``), UpdateUser, DeleteUser, groups, policies and boundaries
+- calls that name something else than a user: a serial number for DeleteVirtualMFADevice may be anybody's
+- calls about oneself that may take off a denial, or change who somebody is for the guard: TagUser and UntagUser
+  (``iam-guard``), UpdateUser, DeleteUser, groups, policies and boundaries
 - reads: they never count
 
 IAM itself refuses a key, certificate or device that is not the named user's.
@@ -12,7 +12,7 @@ IAM itself refuses a key, certificate or device that is not the named user's.
 Source: the pages of the calls in https://docs.aws.amazon.com/IAM/latest/APIReference/
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from c7n_iamguard.event import EVENT_SOURCE, Caller, str_or_none
@@ -23,46 +23,26 @@ NAMED = "userName is the caller's"
 OPTIONAL = "userName is the caller's, or left out"
 
 #: The calls that may be listed, and how the target of each is known.
-CALLS = {
-    "ChangePassword": NO_TARGET,
-    "CreateLoginProfile": OPTIONAL,
-    "UpdateLoginProfile": NAMED,
-    "DeleteLoginProfile": OPTIONAL,
-    "CreateVirtualMFADevice": NO_TARGET,
-    "EnableMFADevice": NAMED,
-    "ResyncMFADevice": NAMED,
-    "DeactivateMFADevice": OPTIONAL,
-    "CreateAccessKey": OPTIONAL,
-    "UpdateAccessKey": OPTIONAL,
-    "DeleteAccessKey": OPTIONAL,
-    "UploadSSHPublicKey": NAMED,
-    "UpdateSSHPublicKey": NAMED,
-    "DeleteSSHPublicKey": NAMED,
-    "CreateServiceSpecificCredential": NAMED,
-    "ResetServiceSpecificCredential": OPTIONAL,
-    "UpdateServiceSpecificCredential": OPTIONAL,
-    "DeleteServiceSpecificCredential": OPTIONAL,
-    "UploadSigningCertificate": OPTIONAL,
-    "UpdateSigningCertificate": OPTIONAL,
-    "DeleteSigningCertificate": OPTIONAL,
-}
-
-
-def unknown(names: Iterable[object]) -> list[str]:
-    """The names that may not be listed, for a message: each quoted, with a close match if there is one.
-
-    :param names: the setting's list, of any values
-    """
-    return [_described(name) for name in names if not (isinstance(name, str) and name in CALLS)]
+CALLS = (
+    dict.fromkeys(("ChangePassword", "CreateVirtualMFADevice"), NO_TARGET)
+    | dict.fromkeys((
+        "UpdateLoginProfile", "EnableMFADevice", "ResyncMFADevice", "UploadSSHPublicKey", "UpdateSSHPublicKey",
+        "DeleteSSHPublicKey", "CreateServiceSpecificCredential",
+    ), NAMED)
+    | dict.fromkeys((
+        "CreateLoginProfile", "DeleteLoginProfile", "DeactivateMFADevice", "CreateAccessKey", "UpdateAccessKey",
+        "DeleteAccessKey", "ResetServiceSpecificCredential", "UpdateServiceSpecificCredential",
+        "DeleteServiceSpecificCredential", "UploadSigningCertificate", "UpdateSigningCertificate",
+        "DeleteSigningCertificate",
+    ), OPTIONAL)
+)  # fmt: skip
 
 
 def about_themselves(record: Mapping[str, Any], who: Caller, calls: Collection[str]) -> bool:
     """Whether a call is one of the listed ones and is provably about its caller, a user. In doubt it says no.
 
-    The name in a record is of the moment of the call, so it is compared with the caller's in the same record.
-
-    :param record: the call's CloudTrail record
-    :param who: the :class:`~c7n_iamguard.event.Caller` in the same record
+    :param record: the call's CloudTrail record; names in it are those of the moment of the call
+    :param who: the caller in the same record
     :param calls: the names that the settings list
     """
     call = str_or_none(record, "eventName") or ""
@@ -91,7 +71,8 @@ def _is_name_of(who: Caller, name: str | None) -> bool:
     return bool(name and who.name and name.isascii() and name.lower() == who.name.lower())
 
 
-def _described(name: object) -> str:
+def described(name: object) -> str:
+    """A name that may not be listed, for a message: quoted, with a close match if there is one."""
     from difflib import get_close_matches  # settings that are right do not need it
 
     if isinstance(name, str) and name.startswith(("Get", "List")):

@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import partial
 
 from botocore.exceptions import BotoCoreError, ClientError
 from c7n.utils import get_partition, type_schema
@@ -26,7 +26,7 @@ OLD = "the call is older than 15 minutes, and somebody may have put things right
 
 
 @principals.register("action_registry", "undo-iam-call")
-class UndoIAMCall(DecidingAction):
+class UndoIAMCall(MeantOptions, DecidingAction):
     """Takes back what a call to IAM gave, and only that. The user or role is the one who made the call.
 
     A key or certificate becomes inactive, a password or inline policy is deleted, callers lose what they attached
@@ -106,15 +106,6 @@ class UndoIAMCall(DecidingAction):
             refuse(policy, f"action:{self.type}", problem, 'use mode: cloudtrail with event: "*"')
         check_meant(self)
         self.check_observe()
-
-    @cached_property
-    def options(self):
-        """The :class:`.MeantOptions` of the action."""
-        return MeantOptions(self)
-
-    def pin(self):
-        """The ids of the admin groups, for the function."""
-        return self.options.pin()
 
     def prepare(self):
         """Read, while the function starts, the quarantine and the policy that callers like best."""

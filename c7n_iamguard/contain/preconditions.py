@@ -107,7 +107,7 @@ class Preconditions:
         if target.kind == "user":
             holder = USER.by_name(self.client, target.name)
         else:
-            holder = next(iter(groups.named(self.client, target.name)), None)
+            holder = (groups.described(self.client, target.name) or {}).get("Group")
         if holder is None or holder["CreateDate"].timestamp() >= self.time:
             raise Unsafe(f"the {target.kind} {target.name} has been deleted, renamed or replaced since")
         raise AlreadyGone("what the call gave is gone already")

@@ -33,7 +33,7 @@ class Quarantine:
 
         :raises PolicyExecutionError: if the function was deployed without them
         """
-        return set(self.action.options.known({}).groups)
+        return set(self.action.who_is_meant({}).groups)
 
     def refuse_admin(self, client, target):
         """Fail if a new user is a member of an admin group by now.
@@ -61,9 +61,7 @@ class Quarantine:
         if kind is None:
             return False
         try:
-            pages = kind.pages(client, "list_attached_{}_policies", target.name)
-            attached = [policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"]]
-            if self.arn not in attached:
+            if self.arn not in [p["PolicyArn"] for p in kind.attached_policies(client, target.name)]:
                 return False
             self.check(client)
         except (client.exceptions.NoSuchEntityException, Distrusted):

@@ -5,7 +5,7 @@ import logging
 import time
 
 from c7n_iamguard.admins import groups, roles
-from c7n_iamguard.admins.options import GROUP_ID
+from c7n_iamguard.admins.options import GROUP_ID, MeantOptions
 from c7n_iamguard.aws_names import GROUPS_TAG
 from c7n_iamguard.errors import Refusal
 from c7n_iamguard.iam.client import iam
@@ -31,7 +31,7 @@ def pins_for(policy, before):
     """
     pins, elements = {name: {} for name in LISTS}, elements_of(policy)
     for element in elements:
-        for name, entries in element.options.pin().items():
+        for name, entries in element.pin().items():
             pins[name] |= entries
         pins["self_service"] |= dict.fromkeys(setting(element, "self-service", []), None)
     exempt, missing = exempt_here(policy, elements)
@@ -52,19 +52,18 @@ def pins_for(policy, before):
 def elements_of(policy):
     """The filters and actions of a policy whose options say who is meant to use IAM."""
     manager = policy.resource_manager
-    return [part for part in (*manager.iter_filters(), *manager.actions) if hasattr(part, "options")]
+    return [part for part in (*manager.iter_filters(), *manager.actions) if isinstance(part, MeantOptions)]
 
 
 def exempt_here(policy, elements):
     """The exempt ids of this account, each with its end, and warnings of those that nobody here has."""
     entries = {}
     for element in elements:
-        entries |= element.options.exempt
+        entries |= element.exempt
     client, ids = iam(policy.resource_manager), {}
     for kind, prefix in ((USER, "AIDA"), (ROLE, "AROA")):
         if any(entry.startswith(prefix) for entry in entries):
-            pages = kind.pages(client, "list_{}s", PaginationConfig={"PageSize": 1000})
-            ids |= {p[kind.id_key]: p[kind.name_key] for page in pages for p in page[f"{kind.noun}s"]}
+            ids |= {each[kind.id_key]: each[kind.name_key] for each in kind.everybody(client)}
     here = {entry: end for entry, end in entries.items() if entry.partition(":")[0] in ids}
     ends = {entry: None if end == float("inf") else end for entry, end in here.items()}
     return ends, [f"exempt: nobody in this account is {entry}" for entry in entries if entry not in here]

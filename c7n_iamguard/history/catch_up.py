@@ -1,20 +1,18 @@
 """Filters of the catch-ups: what the event path has missed."""
 
 import time
-from functools import partial
 
 from c7n.resources.iam import User
 
-from c7n_iamguard.admins import groups
 from c7n_iamguard.admins.filters import MeantFilter, meant_schema
-from c7n_iamguard.admins.judge import judge, valid
+from c7n_iamguard.admins.judge import valid
 from c7n_iamguard.aws_names import OBSERVED, SINCE_TAG
 from c7n_iamguard.errors import Refusal
 from c7n_iamguard.event import seconds_of
-from c7n_iamguard.history.iam_calls import Calls, IAMCalls, summary
+from c7n_iamguard.history.iam_calls import HOURS_SCHEMA, Calls, IAMCalls, summary
 from c7n_iamguard.history.past import Past
 from c7n_iamguard.iam import principals
-from c7n_iamguard.iam.authorization_details import GROUPS, AuthorizationDetails
+from c7n_iamguard.iam.authorization_details import AuthorizationDetails
 from c7n_iamguard.iam.deciding_action import observes
 from c7n_iamguard.iam.principals import USER, kind_of
 from c7n_iamguard.settings import refuse
@@ -26,17 +24,14 @@ PERIOD_SECONDS = 62 * 60
 #: How many managed policies IAM attaches to a principal, unless the quota was raised.
 FULL = 10
 
-HOURS_OPTION = {"hours": {"type": "integer", "minimum": 1, "maximum": 2160}}
-
 
 class CatchUpFilter(MeantFilter):
-    """A filter that asks the past, and needs all principals of the account with their groups and policies."""
+    """A filter that reads the event history, and needs all principals with their groups and policies."""
+
+    permissions = ("cloudtrail:LookupEvents", "iam:ListRoles", "iam:ListGroups", "iam:GetGroup")
 
     def validate(self):
-        """Check the options and the source.
-
-        :raises PolicyValidationError: naming the policy, the key and the fix
-        """
+        """Check the options and the source."""
         super().validate()
         if not isinstance(self.manager.source, AuthorizationDetails):
             problem = f"{self.type} needs all users or roles of the account with their groups and policies"
@@ -47,8 +42,7 @@ class CatchUpFilter(MeantFilter):
 class UnintendedIAMCalls(CatchUpFilter):
     """Users or roles that called IAM within the last ``hours``, 6 by default, without being meant to.
 
-    These are the calls that ``revoke-unintended-iam-access`` should have acted on. ``groups``, ``roles``,
-    ``exempt`` and ``self-service`` say who is meant to use IAM. What does not count:
+    These are the calls that ``revoke-unintended-iam-access`` should have acted on. What does not count:
 
     - calls of the last half hour, which the event path may still be working on;
     - calls of somebody who is meant to use IAM now, or was meant to at that moment;
@@ -73,34 +67,30 @@ class UnintendedIAMCalls(CatchUpFilter):
             resource: aws.iam-user
             source: authorization-details
             filters:
-              - not:
-                  - iam-access-revoked
-              - type: unintended-iam-calls
-                groups: [admins]
+              - not: [iam-access-revoked]
+              - {type: unintended-iam-calls, groups: [admins]}
 
     Source: https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html
     """
 
-    schema = meant_schema("unintended-iam-calls", **HOURS_OPTION)
-    permissions = ("cloudtrail:LookupEvents", "iam:ListRoles", "iam:ListGroups", "iam:GetGroup")
+    schema = meant_schema("unintended-iam-calls", hours=HOURS_SCHEMA)
     leaves_out_admins = True
 
     def process(self, resources, event=None):
-        """The principals among ``resources`` with calls that count.
-
-        :raises PolicyExecutionError: if it is unknown who the admins are, or if too many match
-        :raises botocore.exceptions.ClientError: whatever IAM answers
-        """
-        kind, meant = kind_of(self.manager), self.options.known(None)
-        if self.options.pins is not None:
-            groups.AdminGroups(self, self.options.pins["groups"]).check()
+        """The principals among ``resources`` with calls that count."""
+        kind, meant = kind_of(self.manager), self.who_is_meant(None)
+        if self.pins is not None:
+            self.groups.check()
         calls = Calls(kind, resources, self.manager.config.account_id)
         past = Past(self, meant, calls.add)
-        since, until = self.judged_since(), time.time() - SETTLED_SECONDS
+        # Calls from before the function was deployed, or while it observed, do not count.
+        tags = self.manager.ctx.policy.data.get("mode", {}).get("tags", {})
+        mark = tags.get(SINCE_TAG, "").removesuffix(OBSERVED)
+        since, until = seconds_of(mark) if mark else 0, time.time() - SETTLED_SECONDS
         matched = []
-        for name, made in calls.made.items():
+        for name, own in calls.of_principals.items():
             principal = calls.by_name[name]
-            counted = self.held_against(past, principal, made, since, until)
+            counted = self.held_against(past, principal, own, since, until)
             if counted:
                 principal[IAMCalls.annotation] = [summary(record, who) for record, who in counted]
                 matched.append(principal)
@@ -108,20 +98,18 @@ class UnintendedIAMCalls(CatchUpFilter):
         self.check_number(matched, kind)
         return matched
 
-    def judged_since(self):
-        """Since when calls are judged: since the function was first deployed, or stopped to observe."""
-        tags = self.manager.ctx.policy.data.get("mode", {}).get("tags", {})
-        mark = tags.get(SINCE_TAG, "").removesuffix(OBSERVED)
-        return seconds_of(mark) if mark else 0
-
-    def held_against(self, past, principal, made, since, until):
-        """The calls among those that a principal made that count against it, as (record, caller)."""
-        now = self.judge_now(past, principal)
+    def held_against(self, past, principal, calls, since, until):
+        """The calls of a principal that count, as (record, caller)."""
+        now = self.judge_principal(principal, None, past.meant)
         restored, perhaps_restored = past.restored_at(principal)
         after, doubts, counted = max(since, restored), [], []
-        if self.is_never_stopped(past.kind, principal):
-            after = max(after, until - PERIOD_SECONDS)
-        for record, who in made if now.meant is not True else ():
+        # With full quotas, somebody's own boundary may be all that denies them IAM, and nothing shows that.
+        bound = "PermissionsBoundary" in principal and len(principal["AttachedManagedPolicies"]) >= FULL
+        if observes(self.manager) or bound or past.kind.is_unmodifiable(principal):
+            after = max(
+                after, until - PERIOD_SECONDS
+            )  # no denial stops them: each call counts in one run alone
+        for record, who in calls if now.meant is not True else ():
             moment = seconds_of(record["eventTime"])
             if not after < moment <= until:
                 continue
@@ -133,41 +121,26 @@ class UnintendedIAMCalls(CatchUpFilter):
             elif not verdict.meant:
                 counted.append((record, who))
         if doubts and not counted:
-            past.report("failed", reason=doubts[0], **{past.kind.name: principal[past.kind.name_key]})
+            self.report("failed", reason=doubts[0], **{past.kind.name: principal[past.kind.name_key]})
         return counted
-
-    def judge_now(self, past, principal):
-        """The judge's answer about any call of a principal now."""
-        in_admin_group = partial(groups.membership_now, principal.get(GROUPS, ()), event=None)
-        return judge(None, past.kind.as_caller(principal), time.time(), past.meant, in_admin_group)
-
-    def is_never_stopped(self, kind, principal):
-        """Whether no denial will keep a principal from calling again, and from matching in each run."""
-        # With full quotas, somebody's own boundary may be all that denies them IAM, and nothing shows that.
-        bound = "PermissionsBoundary" in principal and len(principal["AttachedManagedPolicies"]) >= FULL
-        return observes(self.manager) or bound or kind.is_unmodifiable(principal)
 
     def report_the_rest(self, past, calls, since, until):
         """Log the calls whose caller cannot be read, or does not exist any more."""
         for record, problem in calls.unreadable:
             if since < seconds_of(record["eventTime"]) <= until:
-                past.report(
-                    "failed", reason=f"nobody can tell who made the call {record.get('eventID')}: {problem}"
-                )
-        existing, gone = self.manager.source.ids, {}
-        for record, who in calls.of_others.values():
+                reason = f"nobody can tell who made the call {record.get('eventID')}: {problem}"
+                self.report("failed", reason=reason)
+        for unique_id, (record, who) in calls.of_others.items():
             recent = since < seconds_of(record["eventTime"]) <= until
-            if recent and who.id not in existing and past.judge(record, who).meant is not True:
-                gone.setdefault(who.id, who.name)
-        for unique_id, name in gone.items():
-            reason = f"{unique_id} called IAM and does not exist any more, so that there is nobody to deny"
-            past.report("failed", reason=reason, **{past.kind.name: name})
+            exists = unique_id in self.manager.source.names
+            if recent and not exists and past.judge(record, who).meant is not True:
+                reason = (
+                    f"{unique_id} called IAM and does not exist any more, so that there is nobody to deny"
+                )
+                self.report("failed", reason=reason, **{past.kind.name: who.name})
 
     def check_number(self, matched, kind):
-        """Make sure that the run denies no more at once than the policy allows.
-
-        :raises Refusal: naming them
-        """
+        """Refuse to deny more principals at once than the policy allows."""
         policy = self.manager.ctx.policy
         limit = policy.data.get("max-resources")
         if isinstance(limit, int) and len(matched) > limit:
@@ -183,8 +156,8 @@ class UnintendedIAMCalls(CatchUpFilter):
 class UnlawfulAdminGroupMember(CatchUpFilter):
     """Members of the admin groups whom a non-admin added within the last ``hours``, 6 by default.
 
-    CloudTrail's event history tells who was an admin when, in whatever order the events came, and under whatever
-    names the users and groups went. ``roles`` and ``exempt`` name who may make admins without being one. What
+    CloudTrail's event history tells who was an admin when, whatever the order of the events and whatever names the
+    users and groups had. ``roles`` and ``exempt`` name who may make admins without being one. What
     nobody can tell is logged as ``failed``: a record does not say whether an addition changed anything, so that
     somebody may have been an admin before. Additions of the last half hour are left to the event path.
 
@@ -197,28 +170,22 @@ class UnlawfulAdminGroupMember(CatchUpFilter):
             resource: aws.iam-user
             source: authorization-details
             filters:
-              - type: unlawful-admin-group-member
-                groups: [admins]
+              - {type: unlawful-admin-group-member, groups: [admins]}
 
     Source: https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html
     """
 
-    schema = meant_schema("unlawful-admin-group-member", **HOURS_OPTION)
-    permissions = ("cloudtrail:LookupEvents", "iam:ListRoles", "iam:ListGroups", "iam:GetGroup")
+    schema = meant_schema("unlawful-admin-group-member", hours=HOURS_SCHEMA)
 
     def process(self, resources, event=None):
-        """The members among ``resources`` who are not lawful.
-
-        :raises PolicyExecutionError: if it is unknown which the admin groups are
-        :raises botocore.exceptions.ClientError: whatever IAM answers
-        """
-        until, meant = time.time() - SETTLED_SECONDS, self.options.known(None)
-        # With the records of the last half hour: the names and members that IAM tells are those of now.
+        """The members among ``resources`` who are not lawful."""
+        until, meant = time.time() - SETTLED_SECONDS, self.who_is_meant(None)
+        # The records of the last half hour are needed, too: IAM returns the names and members of now.
         past = Past(self, meant)
         membership = past.membership(valid(meant.groups, time.time()))
         doubtful, unlawful = membership.doubtful_members(until), membership.unlawful_members(until)
         for user in resources:
             if user[USER.id_key] in doubtful:
                 reason = "nobody can tell whether an admin made them one: review the admin group's members"
-                past.report("failed", reason=reason, user=user["UserName"])
+                self.report("failed", reason=reason, user=user["UserName"])
         return [user for user in resources if user[USER.id_key] in unlawful]

@@ -1,18 +1,21 @@
-"""Filter ``iam-guard-health``: what would keep a function of the guard from being invoked, and when it last ran."""
+"""Filter ``iam-guard-health``: whether anything can invoke a function of the guard, and when it last ran."""
 
 import json
 from datetime import datetime, timezone
 
+from botocore.exceptions import ClientError
 from c7n.filters import Filter
 from c7n.resources.awslambda import AWSLambda
 from c7n.utils import local_session, type_schema
+
+from c7n_iamguard.iam.client import error_code
 
 
 @AWSLambda.filter_registry.register("iam-guard-health")
 class GuardHealth(Filter):
     """The functions of the guard, each with its rule and when it last ran.
 
-    All functions match. What was found is in ``c7n:IAMGuardHealth``:
+    All functions match. ``c7n:IAMGuardHealth`` says of each:
 
     - ``rule``: its state, ``ENABLED``, ``DISABLED`` or ``deleted``;
     - ``target``, ``permission``: whether the rule has the function as its target, and may invoke it;
@@ -36,77 +39,52 @@ class GuardHealth(Filter):
 
     schema = type_schema("iam-guard-health")
     permissions = (
-        "events:DescribeRule",
-        "events:ListTargetsByRule",
-        "lambda:GetPolicy",
-        "lambda:GetFunctionConcurrency",
-        "logs:DescribeLogStreams",
-    )
+        "events:DescribeRule", "events:ListTargetsByRule",
+        "lambda:GetFunctionConcurrency", "lambda:GetPolicy", "logs:DescribeLogStreams",
+    )  # fmt: skip
     annotation = "c7n:IAMGuardHealth"
 
     def process(self, resources, event=None):
-        """All functions, annotated.
-
-        :raises botocore.exceptions.ClientError: whatever AWS answers, but that something does not exist
-        """
+        """All functions, annotated."""
         session = local_session(self.manager.session_factory)
-        clients = {service: session.client(service) for service in ("events", "lambda", "logs")}
+        clients = [session.client(service) for service in ("events", "lambda", "logs")]
         for function in resources:
-            function[self.annotation] = self.health_of(clients, function)
+            function[self.annotation] = health_of(function, *clients)
         return resources
 
-    def health_of(self, clients, function):
-        """What was found about one function."""
-        name, arn = function["FunctionName"], function["FunctionArn"]
-        rule, targets = self.rule_of(clients["events"], name)
-        found = {
-            "rule": rule.get("State", "deleted"),
-            "target": arn in [target["Arn"] for target in targets],
-            "permission": rule.get("Arn") in self.permitted(clients["lambda"], name),
-            "concurrency": self.concurrency_of(clients["lambda"], name),
-            "last-run": self.last_run(clients["logs"], name),
-        }
-        problems = {
-            f"its rule is {found['rule'].lower()}": not found["rule"].startswith("ENABLED"),
-            "its rule does not have it as target": not found["target"],
-            "its rule may not invoke it": not found["permission"],
-            "its reserved concurrency is 0": found["concurrency"] == 0,
-        }
-        return {**found, "problem": "; ".join(text for text, holds in problems.items() if holds) or "none"}
 
-    @staticmethod
-    def rule_of(client, name):
-        """The function's rule, and its targets."""
-        try:
-            return client.describe_rule(Name=name), client.list_targets_by_rule(Rule=name)["Targets"]
-        except client.exceptions.ResourceNotFoundException:
-            return {}, []
+def health_of(function, events, lambda_, logs):
+    """What AWS says about one function."""
+    name, arn = function["FunctionName"], function["FunctionArn"]
+    rule = answer(events.describe_rule, Name=name)
+    targets = answer(events.list_targets_by_rule, Rule=name).get("Targets", ())
+    policy = json.loads(answer(lambda_.get_policy, FunctionName=name).get("Policy", '{"Statement": []}'))
+    conditions = [statement.get("Condition", {}).get("ArnLike", {}) for statement in policy["Statement"]]
+    concurrency = lambda_.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
+    newest = {"orderBy": "LastEventTime", "descending": True, "limit": 1}
+    streams = answer(logs.describe_log_streams, logGroupName=f"/aws/lambda/{name}", **newest)
+    times = [s["lastEventTimestamp"] for s in streams.get("logStreams", ()) if "lastEventTimestamp" in s]
+    health = {
+        "rule": rule.get("State", "deleted"),
+        "target": arn in [target["Arn"] for target in targets],
+        "permission": rule.get("Arn") in [condition.get("AWS:SourceArn") for condition in conditions],
+        "concurrency": concurrency,
+        "last-run": datetime.fromtimestamp(times[0] / 1000, timezone.utc).isoformat() if times else "never",
+    }
+    problems = {
+        f"its rule is {health['rule'].lower()}": not health["rule"].startswith("ENABLED"),
+        "its rule does not have it as target": not health["target"],
+        "its rule may not invoke it": not health["permission"],
+        "its reserved concurrency is 0": concurrency == 0,
+    }
+    return {**health, "problem": "; ".join(text for text, holds in problems.items() if holds) or "none"}
 
-    @staticmethod
-    def permitted(client, name):
-        """The ARNs of the rules that may invoke the function."""
-        try:
-            document = json.loads(client.get_policy(FunctionName=name)["Policy"])
-        except client.exceptions.ResourceNotFoundException:
-            return []
-        conditions = [
-            statement.get("Condition", {}).get("ArnLike", {}) for statement in document["Statement"]
-        ]
-        return [condition.get("AWS:SourceArn") for condition in conditions]
 
-    @staticmethod
-    def concurrency_of(client, name):
-        """The function's reserved concurrency; None if it has none."""
-        return client.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
-
-    @staticmethod
-    def last_run(client, name):
-        """When the function last wrote into its log; ``never`` if it has not."""
-        try:
-            streams = client.describe_log_streams(
-                logGroupName=f"/aws/lambda/{name}", orderBy="LastEventTime", descending=True, limit=1
-            )["logStreams"]
-        except client.exceptions.ResourceNotFoundException:
-            streams = []
-        times = [stream["lastEventTimestamp"] for stream in streams if "lastEventTimestamp" in stream]
-        return datetime.fromtimestamp(times[0] / 1000, timezone.utc).isoformat() if times else "never"
+def answer(call, **parameters):
+    """AWS's answer to a call; an empty one if the call is about something that does not exist."""
+    try:
+        return call(**parameters)
+    except ClientError as error:
+        if error_code(error) != "ResourceNotFoundException":
+            raise
+        return {}

@@ -16,38 +16,27 @@ from c7n_iamguard.iam.client import client_of
 
 log = logging.getLogger("c7n_iamguard.history.iam_calls")
 
+#: The option ``hours``: CloudTrail keeps events for 90 days.
+HOURS_SCHEMA = {"type": "integer", "minimum": 1, "maximum": 90 * 24}
 #: What a call is annotated with, as CloudTrail names it in the record.
 COPIED = (
-    "eventTime",
-    "eventName",
-    "eventID",
-    "errorCode",
-    "errorMessage",
-    "sourceIPAddress",
-    "userAgent",
-    "requestParameters",
-    "responseElements",
-)
-
-#: The calls that EventBridge delivers to no rule begin like this.
+    "eventTime", "eventName", "eventID", "errorCode", "errorMessage", "sourceIPAddress", "userAgent",
+    "requestParameters", "responseElements",
+)  # fmt: skip
+#: The names of calls that EventBridge delivers to no rule begin like this.
 READS = ("Get", "List", "Describe")
-#: Parameters that are whole documents or keys, by the ends of their names.
+#: The names of parameters that are whole documents or keys end like this.
 DOCUMENTS = ("Document", "Body")
 #: The resource in the message of IAM's AccessDenied.
-RESOURCE = re.compile(
-    r"is not authorized to perform: \S+ on resource: (.+?)(?= because | with an explicit |$)"
-)
+RESOURCE = re.compile(r"not authorized to perform: \S+ on resource: (.+?)(?= because | with an explicit |$)")
 
 
 def target(record):
     """What a call was about, for a column of a report: the texts among its parameters, without documents.
 
-    Of a call that IAM denied, CloudTrail keeps no parameters; its error message may name the resource.
-
-    The caller of a call that fails chooses these texts freely. So they are cut, and only printable ASCII is left
-    of them: a line break would forge a row of the report, and other characters would act on the terminal.
-
-    :returns: such as ``backdoor, arn:aws:iam::aws:policy/AdministratorAccess``; None if CloudTrail tells nothing
+    If IAM denied a call, CloudTrail keeps no parameters, but the error message may name the resource. The caller of
+    a failed call chooses these texts freely. So they are cut and reduced to printable ASCII: a line break would
+    forge a row of the report, and other characters would act on the terminal.
     """
     parameters = record.get("requestParameters")
     if isinstance(parameters, dict):
@@ -58,11 +47,7 @@ def target(record):
 
 
 def summary(record, who):
-    """The facts that a report or a message has of a call, without those that CloudTrail does not tell.
-
-    :param record: the call's CloudTrail record
-    :param who: its :class:`~c7n_iamguard.event.Caller`
-    """
+    """The facts of a call for a report or a message, without those that CloudTrail does not tell."""
     identity = record["userIdentity"]
     context = identity.get("sessionContext")
     attributes = context.get("attributes") if isinstance(context, dict) else None
@@ -79,14 +64,7 @@ def summary(record, who):
 
 
 class Calls:
-    """The calls of some users or roles, collected from CloudTrail's records one by one.
-
-    :param kind: the :class:`~c7n_iamguard.iam.principals.Kind` of the principals
-    :param principals: the users or roles, as resources
-    :param account: the account that they are in
-    :param read_only: whether reads count, which EventBridge delivers to no rule: it tells them by their names
-    :param failed: whether calls that failed count
-    """
+    """The calls of some users or roles, collected from CloudTrail's records one by one."""
 
     def __init__(self, kind, principals, account, read_only=False, failed=True):
         self.kind, self.account = kind, account
@@ -94,19 +72,16 @@ class Calls:
         self.by_id = {principal.get(kind.id_key): principal for principal in principals}
         self.by_name = {principal[kind.name_key]: principal for principal in principals}
         #: The calls of each principal that has any, by its name, in the order of the records: (record, caller).
-        self.made = {}
+        self.of_principals = {}
         #: The newest call of each user or role that is not among the principals, by id; records that name nobody.
         self.of_others, self.unreadable = {}, []
         self.seen = set()
 
     def add(self, record):
-        """Look at one record, and keep the call if it counts."""
+        """Keep the call of a record if it counts."""
         is_read = (str_or_none(record, "eventName") or "").startswith(READS)
-        if (
-            (is_read and not self.read_only)
-            or (record.get("errorCode") and not self.failed)
-            or record.get("eventID") in self.seen
-        ):
+        is_left_out = (is_read and not self.read_only) or (record.get("errorCode") and not self.failed)
+        if is_left_out or record.get("eventID") in self.seen:
             return
         try:
             who = caller(record)
@@ -118,12 +93,12 @@ class Calls:
         if who.kind != self.kind.name or who.account != self.account or is_services_own(record, who):
             return
         self.seen.add(record.get("eventID"))
-        # By id, which survives renaming and is never given twice; a name may be somebody else's by now.
+        # By id, which survives renaming and is never given twice. Another user may have the name now.
         principal = self.by_id.get(who.id) if who.id else self.by_name.get(who.name)
         if principal is None:
             self.of_others.setdefault(who.id, (record, who))
         else:
-            self.made.setdefault(principal[self.kind.name_key], []).append((record, who))
+            self.of_principals.setdefault(principal[self.kind.name_key], []).append((record, who))
 
 
 @principals.register("filter_registry", "iam-calls")
@@ -138,14 +113,13 @@ class IAMCalls(Filter):
     that an AWS service made with the principal's rights does not count.
 
     The calls are in ``c7n:IAMCalls``, the newest first, and so are the principals. Each call has what CloudTrail
-    tells of ``eventTime``, ``eventName``, ``eventID``, ``errorCode``, ``errorMessage``, ``sourceIPAddress``,
-    ``userAgent``, ``accessKeyId``, ``mfaAuthenticated``, ``requestParameters``, ``responseElements``,
-    ``invokedBy``, ``sessionName``, ``sourceIdentity`` and ``onBehalfOf``. ``target`` has the names among the
+    tells of it: the fields of the record under their own names, ``accessKeyId``, ``mfaAuthenticated``,
+    ``sessionName``, ``sourceIdentity``, ``onBehalfOf``, ``invokedBy``, and as ``target`` the names among the
     parameters, for a column of a report.
 
-    All principals are looked up at once. AWS allows the account two requests a second, of 50 events each,
-    reads included, so that 10,000 events take 100 seconds. If AWS answers no request for five minutes, or an
-    entry cannot be read, the run fails: some calls are never shown as all calls.
+    AWS allows the account two requests a second, of 50 events each, reads included, so 10,000 events take 100
+    seconds. If AWS answers no request for five minutes, or an entry cannot be read, the run fails: some calls are
+    never shown as all calls.
 
     :example:
 
@@ -156,30 +130,19 @@ class IAMCalls(Filter):
             resource: aws.iam-user
             source: authorization-details
             filters:
-              - type: iam-calls
-                hours: 168
-                failed: false
+              - {type: iam-calls, hours: 168, failed: false}
 
     Source: https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html
     """
 
     schema = type_schema(
-        "iam-calls",
-        **{
-            "hours": {"type": "integer", "minimum": 1, "maximum": lookup_events.MAX_HOURS},
-            "read-only": {"type": "boolean"},
-            "failed": {"type": "boolean"},
-        },
+        "iam-calls", hours=HOURS_SCHEMA, failed={"type": "boolean"}, **{"read-only": {"type": "boolean"}}
     )
     permissions = ("cloudtrail:LookupEvents",)
     annotation = "c7n:IAMCalls"
 
     def process(self, resources, event=None):
-        """The principals among ``resources`` that called IAM, whose newest call is the newest first.
-
-        :raises IncompleteHistory: if a part of the history could not be read
-        :raises PolicyExecutionError: if nobody knows which region has IAM's events
-        """
+        """The principals among ``resources`` that called IAM, whose newest call is the newest first."""
         kind = principals.kind_of(self.manager)
         read_only, failed = self.data.get("read-only", False), self.data.get("failed", True)
         calls = Calls(kind, resources, self.manager.config.account_id, read_only, failed)
@@ -188,9 +151,9 @@ class IAMCalls(Filter):
                 calls.add(record)
         for record, problem in calls.unreadable:
             log.warning(f"nobody can tell who made the call {record.get('eventID')}: {problem}")
-        for name, made in calls.made.items():  # the history's order: the newest call first
-            calls.by_name[name][self.annotation] = [summary(record, who) for record, who in made]
-        return [calls.by_name[name] for name in calls.made]
+        for name, own in calls.of_principals.items():  # the history's order: the newest call first
+            calls.by_name[name][self.annotation] = [summary(record, who) for record, who in own]
+        return [calls.by_name[name] for name in calls.of_principals]
 
     def history(self, **how):
         """The :class:`.History` of the last ``hours``, read as its keywords say."""
@@ -198,9 +161,8 @@ class IAMCalls(Filter):
         start = end - timedelta(hours=self.data.get("hours", 24))
         partition = get_partition(self.manager.config.region)
         if partition not in IAM_REGIONS:
-            raise PolicyExecutionError(
-                f"policy:{self.manager.ctx.policy.name} filter:{self.type}: nobody knows which region of the "
-                f"partition {partition} has IAM's events"
-            )
+            where = f"policy:{self.manager.ctx.policy.name} filter:{self.type}"
+            problem = f"nobody knows which region of the partition {partition} has IAM's events"
+            raise PolicyExecutionError(f"{where}: {problem}")
         client = client_of(self.manager, "cloudtrail", lookup_events.CONFIG, IAM_REGIONS[partition])
         return lookup_events.History(client, self.manager.config.account_id, start, end, **how)

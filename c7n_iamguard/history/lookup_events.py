@@ -17,8 +17,6 @@ from c7n_iamguard.iam import client
 
 log = logging.getLogger("c7n_iamguard.history.lookup_events")
 
-#: CloudTrail keeps events this long.
-MAX_HOURS = 90 * 24
 #: The most events that one request returns.
 PAGE_SIZE = 50
 #: AWS answers two requests a second, to everybody in the account and region together.
@@ -41,16 +39,16 @@ class IncompleteHistory(PolicyExecutionError):
 class History:
     """CloudTrail's records of the calls to IAM in a span of time, newest first. Iterate it once.
 
-    One look-up serves all users and roles. A request can select by one attribute alone. This selects IAM's
-    events, reads included: ``ReadOnly=false`` would select the writes of every service, and most accounts have
-    more of these. Nothing of a record is kept, so memory does not grow with the records that a reader drops.
+    A request can select by one attribute alone. This selects IAM's events, reads included: ``ReadOnly=false`` would
+    select the writes of every service, and most accounts have more of these. It keeps no record, so memory does not
+    grow with the records that a reader drops.
 
     :param client: a CloudTrail client with :data:`CONFIG`, in the region that has IAM's events
     :param account: the account's id; records that are about another account are left out
     :param start: the beginning of the span, a datetime with a time zone
     :param end: its end
-    :param partial: False to raise an error if a part cannot be read; True to go on, or to end early. After
-        that, :attr:`problems` says what is missing.
+    :param partial: False to raise :class:`IncompleteHistory` if a part cannot be read; True to go on, or to end
+        early. After that, :attr:`problems` says what is missing.
     :param seconds: with ``partial``, how long reading may take
     """
 
@@ -63,16 +61,8 @@ class History:
         #: What could not be read, one sentence each.
         self.problems = []
 
-    @property
-    def complete(self):
-        """Whether everything was read, as far as the reading went."""
-        return not self.problems
-
     def __iter__(self):
-        """The records, as JSON objects.
-
-        :raises IncompleteHistory: if a part cannot be read, unless ``partial``
-        """
+        """The records, as JSON objects."""
         started = reported = time.monotonic()
         for entries in self.pages():
             self.events += len(entries)
@@ -87,9 +77,8 @@ class History:
                 if record and record.get("recipientAccountId", self.account) == self.account:
                     yield record
         took = time.monotonic() - started
-        log.info(
-            f"CloudTrail's event history: {self.events} IAM events read in {took:.0f} s, requests: {self.requests}"
-        )
+        read = f"{self.events} IAM events read in {took:.0f} s, requests: {self.requests}"
+        log.info(f"CloudTrail's event history: {read}")
 
     def pages(self):
         """The entries of the history, page by page."""
@@ -145,10 +134,7 @@ class History:
         self.next_request = max(now, self.next_request) + SECONDS_PER_REQUEST
 
     def miss(self, problem, error=None):
-        """Note that a part of the history could not be read.
-
-        :raises IncompleteHistory: unless ``partial``
-        """
+        """Note that a part of the history could not be read, or raise the error unless ``partial``."""
         sentence = f"CloudTrail's event history is incomplete: {problem}"
         if not self.partial:
             raise IncompleteHistory(sentence) from error

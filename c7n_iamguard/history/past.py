@@ -1,28 +1,23 @@
 """What CloudTrail's event history tells the judge: who was an admin when, and who was given IAM back."""
 
-import logging
 import time
 from functools import cached_property
 
 from c7n_iamguard import aws_names
-from c7n_iamguard.admins import groups
 from c7n_iamguard.admins.judge import Verdict, judge
 from c7n_iamguard.admins.membership import CHANGES, Membership
 from c7n_iamguard.aws_names import RESTORED_TAG
-from c7n_iamguard.decisions import log_line
 from c7n_iamguard.event import MalformedEvent, caller, seconds_of, str_or_none
 from c7n_iamguard.history.iam_calls import IAMCalls
 from c7n_iamguard.iam.client import iam
 from c7n_iamguard.iam.principals import KINDS, ROLE, kind_of
 
-log = logging.getLogger("c7n_iamguard")
-
-#: The span that is looked at: longer than the time between two runs (1 hour), the delay of the alarm that says that
-#: they have stopped (3 hours) and the event path's half hour together, so that a gap can be closed in time.
+#: How many hours are read: more than the time between two runs (1 hour), the delay of the alarm that says that they
+#: have stopped (3 hours) and the event path's half hour together, so that operators can close a gap in time.
 HOURS = 6
 #: How long reading the history may take: well under the function's 15 minutes.
 READING_SECONDS = 10 * 60
-#: The calls that take off one form of the denial, by name.
+#: The calls that remove one form of the denial.
 REMOVALS = frozenset(
     f"{verb}{kind.noun}{what}"
     for kind in KINDS
@@ -34,9 +29,8 @@ SKEW_SECONDS, LAG_SECONDS = 300, 90 * 60
 
 
 class Past:
-    """The history of a span of time, for a filter whose options say who is meant to use IAM.
+    """The history of a span of time, for a :class:`.MeantFilter`.
 
-    :param element: the filter
     :param meant: who is meant to use IAM, as :class:`.Meant`
     :param look: is called with each record, the newest first
     """
@@ -46,15 +40,15 @@ class Past:
         self.kind = kind_of(self.manager)
         self.hours = element.data.get("hours", HOURS)
         reader = IAMCalls({"type": "iam-calls", "hours": self.hours}, self.manager)
-        history, self.records = reader.history(partial=True, seconds=READING_SECONDS), []
-        wanted = CHANGES | REMOVALS | TAGGING
+        history = reader.history(partial=True, seconds=READING_SECONDS)
+        self.records, wanted = [], CHANGES | REMOVALS | TAGGING
         for record in history:
             look(record)
             if record.get("eventName") in wanted and not record.get("errorCode"):
                 self.records.append(record)
-        self.complete, self.memberships = history.complete, {}
-        if not self.complete:
-            self.report("incomplete", reason="; ".join(history.problems))
+        self.complete, self.memberships = not history.problems, {}
+        if history.problems:
+            element.report("incomplete", reason="; ".join(history.problems))
 
     def judge(self, record, who):
         """The judge's answer about a call of the past."""
@@ -66,12 +60,13 @@ class Past:
         if self.kind is ROLE:  # which does not read the users
             return Verdict(user_id in self.admins_now, "in an admin group now")
         membership = self.membership(admin_ids)
-        if membership.was_admin(user_id, moment):
+        was_admin = membership.was_admin(user_id, moment)
+        if was_admin:
             return Verdict(True, "in an admin group then")
-        if membership.may_have_been_admin(user_id, moment):
+        if was_admin is None:
             reason = "nobody can tell whether they were an admin when they called"
             return Verdict(None, f"{reason}: review the admin group's members")
-        existing = {group.id for group in (self.manager.source.groups or {}).values()}
+        existing = {group.id for group in self.manager.source.groups.values()}
         if set(admin_ids) - existing:
             return Verdict(None, "an admin group of that time does not exist any more")
         return Verdict(False, "in no admin group then")
@@ -82,18 +77,14 @@ class Past:
         if key not in self.memberships:
             source = self.manager.source
             # Names, members and groups have to be of one moment: those that were read together.
-            names = {group.id: group.name for group in (getattr(source, "groups", None) or {}).values()}
-            members = {pair for pair in getattr(source, "members", ()) if pair[0] in key}
-            admin_groups = {group_id: names.get(group_id, group_id) for group_id in key}
-            users = getattr(source, "names", {})
-            self.memberships[key] = Membership(self.records, admin_groups, users, members, self.is_trusted)
+            names = {group.id: group.name for group in source.groups.values()}
+            members = {pair for pair in source.members if pair[0] in key}
+            groups = {group_id: names.get(group_id, group_id) for group_id in key}
+            self.memberships[key] = Membership(self.records, groups, source.names, members, self.is_trusted)
         return self.memberships[key]
 
     def is_trusted(self, who, moment):
-        """Whether a caller might make admins without being one: root, and who was exempt or a listed role.
-
-        :returns: None if nobody can tell: a role of a listed name that is not the one that was listed
-        """
+        """Whether a caller might make admins without being one: root, and whoever was exempt or a listed role."""
         if who.account != self.manager.config.account_id:
             return False
         if who.type == "Root":
@@ -104,16 +95,15 @@ class Past:
     @cached_property
     def admins_now(self):
         """The ids of the admin groups' members, for a policy on roles."""
-        client, members, options = iam(self.manager), set(), self.element.options
-        admin_groups = groups.AdminGroups(self.element, (options.pins or options.pin())["groups"])
-        for group_id in admin_groups.names:
-            group = admin_groups.find(client, group_id)
+        client, members = iam(self.manager), set()
+        for group_id in self.element.groups.names:
+            group = self.element.groups.find(client, group_id)
             pages = client.get_paginator("get_group").paginate(GroupName=group.name) if group else ()
             members |= {user["UserId"] for page in pages for user in page["Users"]}
         return members
 
     def is_lawful(self, record):
-        """Whether somebody made a call who was meant to use IAM then; None if nobody can tell."""
+        """Whether the caller was meant to use IAM at the moment of a call; None if nobody can tell."""
         try:
             who = caller(record)
         except MalformedEvent:
@@ -123,7 +113,7 @@ class Past:
         return True if who.type == "Root" else self.judge(record, who).meant
 
     def restored_at(self, principal):
-        """When a principal was last given IAM back, in seconds since 1970, and when perhaps; 0 if never."""
+        """When an admin last gave IAM back to a principal, and when perhaps, in seconds since 1970; 0 if never."""
         about = self.records_about(principal)
         moments = {True: [0], None: [0], False: []}
         for record in filter(self.takes_off, about):
@@ -149,7 +139,7 @@ class Past:
         return about
 
     def takes_off(self, record):
-        """Whether a call took off a form of the guard's denial."""
+        """Whether a call removed a form of the guard's denial."""
         parameters, call = record.get("requestParameters"), record["eventName"]
         policy = str_or_none(parameters, "policyArn") or ""
         named = policy.rpartition("/")[2] or str_or_none(parameters, "policyName")
@@ -163,10 +153,7 @@ class Past:
         return next(named, aws_names.MANAGED_POLICY).rpartition("/")[2]
 
     def tagged_at(self, principal, about):
-        """The time in a principal's tag ``iam-guard-restored``, and whether it counts; 0 if there is none.
-
-        :param about: the records about the principal, the newest first
-        """
+        """The time in a principal's tag ``iam-guard-restored``, and whether it counts; 0 if there is none."""
         value = next((t["Value"] for t in principal["Tags"] if t["Key"].lower() == RESTORED_TAG), None)
         if value is None:
             return True, 0
@@ -184,14 +171,9 @@ class Past:
             problem = problem or "set by nobody, by CloudTrail's history"
         if problem:
             reason = f"the tag {RESTORED_TAG} is {problem}, and is ignored"
-            self.report("ignored", reason=reason, **{self.kind.name: principal[self.kind.name_key]})
+            self.element.report("ignored", reason=reason, **{self.kind.name: principal[self.kind.name_key]})
             return True, 0
         return lawful, moment
-
-    def report(self, verdict, **fields):
-        """Log what came of the run, or of one principal, beside the decisions."""
-        policy, account = self.manager.ctx.policy.name, self.manager.config.account_id
-        log.error(log_line(verdict, None, policy=policy, account=account, **fields))
 
 
 def sets_tag(record):

@@ -19,10 +19,9 @@ GROUPS = "c7n:Groups"
 class AuthorizationDetails(DescribeSource):
     """All users or roles of an account with their policies, boundary and tags, 1,000 a call.
 
-    A user or role has what the stock filters expect (UserName, UserId, Arn, Path, CreateDate, Tags), and what
-    IAM returns beside it: AttachedManagedPolicies, UserPolicyList or RolePolicyList and, if there is one,
-    PermissionsBoundary; GroupList for users; AssumeRolePolicyDocument and RoleLastUsed for roles.
-    PasswordLastUsed is missing; ``source: describe`` has it.
+    A user or role has what the stock filters expect, and what IAM returns beside it: AttachedManagedPolicies,
+    UserPolicyList or RolePolicyList, GroupList, PermissionsBoundary. PasswordLastUsed is missing;
+    ``source: describe`` has it.
 
     Every run reads them anew. An event's user or role is read by GetUser or GetRole, without the policies.
 
@@ -35,78 +34,58 @@ class AuthorizationDetails(DescribeSource):
             resource: aws.iam-user
             source: authorization-details
             filters:
-              - not:
-                  - type: admin-group-member
-                    groups: [admins]
+              - not: [{type: admin-group-member, groups: [admins]}]
 
     Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
     """
 
-    #: What IAM leaves out of the answer if there is nothing in it.
-    LISTS = ("GroupList", "AttachedManagedPolicies", "Tags")
-
     def __init__(self, manager):
         self.kind = kind_of(manager)
         if self.kind is None:
-            refuse(
-                manager.ctx.policy,
-                "source",
-                "authorization-details reads IAM users and roles alone",
-                "use resource: aws.iam-user or aws.iam-role",
-            )
+            problem, fix = "reads IAM users and roles alone", "use resource: aws.iam-user or aws.iam-role"
+            refuse(manager.ctx.policy, "source", f"authorization-details {problem}", fix)
         super().__init__(manager)
         #: The account's groups as :class:`Group`, by their names in lower case, once they have been read.
-        self.groups = None
-        #: The names that all users have now by their ids, and who is in which group: (group's id, user's id).
+        self.groups = {}
+        #: The names of all users or roles by their ids, and who is in which group: (group's id, user's id).
         self.names, self.members = {}, set()
-        #: The ids of all users or roles.
-        self.ids = set()
         # Custodian keeps what it has read for 15 minutes. Somebody who has become an admin since then would
         # be denied IAM. c7n has no public way to switch its cache off for one policy.
         manager._cache = NullCache(manager.config)
 
     def get_permissions(self):
-        """What it takes to read the account, and to read an event's user or role."""
+        """The rights to read the account, and to read an event's user or role."""
         return ["iam:GetAccountAuthorizationDetails", *self.kind.permissions("iam:Get{}")]
 
     def resources(self, query):
-        """Every user or role of the account.
-
-        :raises botocore.exceptions.ClientError: whatever IAM answers; some users are never taken for all users
-        """
+        """Every user or role of the account. An error of IAM ends the run, so that nobody is missing."""
         groups = ["Group"] if self.kind is USER else []
         pages = iam(self.manager).get_paginator("get_account_authorization_details")
         pages = pages.paginate(Filter=[self.kind.noun, *groups], PaginationConfig={"PageSize": 1000})
-        empty = {key: [] for key in (*self.LISTS, self.kind.inline)}
-        principals, ids = [], {}
+        # IAM leaves out of the answer what is empty.
+        lists = ("GroupList", "AttachedManagedPolicies", "Tags", self.kind.inline)
+        principals, group_ids = [], {}
         for page in pages:
-            principals += [{**empty, **principal} for principal in page[self.kind.details]]
-            ids.update((group["GroupName"], group["GroupId"]) for group in page["GroupDetailList"])
-        self.ids = {principal[self.kind.id_key] for principal in principals}
+            for principal in page[f"{self.kind.noun}DetailList"]:
+                principals.append({**{key: [] for key in lists}, **principal})
+            group_ids.update((group["GroupName"], group["GroupId"]) for group in page["GroupDetailList"])
+        self.names = {principal[self.kind.id_key]: principal[self.kind.name_key] for principal in principals}
         if self.kind is USER:
-            self.note_groups(principals, ids)
+            self.note_groups(principals, group_ids)
         return principals
 
-    def note_groups(self, users, ids):
-        """Note who is in which group, in each user and for the whole account.
-
-        :param ids: the groups' ids, by name
-        """
+    def note_groups(self, users, group_ids):
+        """Note who is in which group, in each user and for the whole account."""
         for user in users:
-            user[GROUPS] = [{"GroupName": name, "GroupId": ids[name]} for name in user["GroupList"]]
-        self.names = {user["UserId"]: user["UserName"] for user in users}
+            user[GROUPS] = [{"GroupName": name, "GroupId": group_ids[name]} for name in user["GroupList"]]
         self.members = {(group["GroupId"], user["UserId"]) for user in users for group in user[GROUPS]}
         full = {name for user in users for name in user["GroupList"]}
-        self.groups = {name.lower(): Group(name, id_, name not in full) for name, id_ in ids.items()}
+        self.groups = {name.lower(): Group(name, id_, name not in full) for name, id_ in group_ids.items()}
 
     def get_resources(self, names, cache=True):
-        """The users or roles of these names, without those who do not exist.
-
-        :raises botocore.exceptions.ClientError: whatever else IAM answers
-        """
+        """The users or roles of these names, without those who do not exist."""
         client = iam(self.manager)
-        principals = (self.kind.by_name(client, name) for name in names)
-        return [principal for principal in principals if principal]
+        return [principal for name in names if (principal := self.kind.by_name(client, name))]
 
     def augment(self, resources):
         """The users or roles as they are: there is nothing more to ask for."""
@@ -114,8 +93,5 @@ class AuthorizationDetails(DescribeSource):
 
 
 def has_details(manager, principal):
-    """Whether a principal's groups and policies were read along with it, by this run.
-
-    AWS Config tells of groups, too, but those are of some time ago.
-    """
+    """Whether this run has read a principal with its groups and policies. Those of AWS Config may be old."""
     return isinstance(manager.source, AuthorizationDetails) and "AttachedManagedPolicies" in principal

@@ -12,15 +12,9 @@ from c7n_iamguard.settings import PolicyOption, check_boolean, check_execution_m
 
 log = logging.getLogger("c7n_iamguard")
 
-#: IAM's limits are shared by all callers of an account; more threads only meet more throttles.
-BULK_WORKERS = 5
-
 
 def observes(manager):
-    """Whether one of a policy's actions decides, and changes nothing.
-
-    :param manager: c7n's resource manager
-    """
+    """Whether an action of a policy decides and changes nothing."""
     return any(action.observes for action in manager.actions if isinstance(action, DecidingAction))
 
 
@@ -29,26 +23,19 @@ class DecidingAction(PolicyOption, EventAction):
 
     @property
     def observes(self):
-        """Whether the action decides, and changes nothing: its option ``observe``, or one of several."""
+        """Whether the action decides and changes nothing: its option ``observe``, or one of several."""
         value = setting(self, "observe", False)
         return any(value) if isinstance(value, list) else value
 
     def check_observe(self):
-        """Refuse an option ``observe`` that says neither yes nor no.
-
-        :raises PolicyValidationError: naming the policy, the key and the fix
-        """
-        policy, value = self.manager.ctx.policy, self.data.get("observe", False)
+        """Refuse an option ``observe`` that says neither yes nor no."""
+        policy, where = self.manager.ctx.policy, where_is(self, "observe")
         check_execution_mode(policy)
+        value = self.data.get("observe", False)
         if value == []:
-            refuse(
-                policy,
-                where_is(self, "observe"),
-                "an empty list says neither yes nor no",
-                "write true or false",
-            )
+            refuse(policy, where, "an empty list says neither yes nor no", "write true or false")
         for each in value if isinstance(value, list) else [value]:
-            check_boolean(policy, where_is(self, "observe"), each)
+            check_boolean(policy, where, each)
 
     @property
     def kind(self):
@@ -56,14 +43,13 @@ class DecidingAction(PolicyOption, EventAction):
         return kind_of(self.manager)
 
     def try_all(self, principals, attempt, purpose):
-        """Do something to every principal, also if it fails for some.
+        """Do something to every principal, also if it fails for some, and return the records.
 
         :param attempt: a function of a principal that returns a record, None or the error that it met
-        :param purpose: what it does, for the error, such as ``deny IAM to``
-        :returns: the records
+        :param purpose: for the error's text, such as ``deny IAM to``
         :raises PolicyExecutionError: if any attempt failed, after all were made
         """
-        outcomes = map_threaded(self, attempt, principals, BULK_WORKERS)
+        outcomes = map_threaded(self, attempt, principals)
         failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         if failures:
             raise PolicyExecutionError(
@@ -78,12 +64,7 @@ class DecidingAction(PolicyOption, EventAction):
         principal[ANNOTATION] = {"decision": verdict, **fields}
         if event is not None:
             setattr(event, "failed" if verdict == "failed" else "decided", True)
-        line = log_line(
-            verdict,
-            event,
-            policy=self.manager.ctx.policy.name,
-            account=self.manager.config.account_id,
-            **{self.kind.name: principal[self.kind.name_key]},
-            **fields,
-        )
-        log.log(logging.ERROR if verdict == "failed" else level, line)
+        policy, account = self.manager.ctx.policy.name, self.manager.config.account_id
+        about = {"policy": policy, "account": account, self.kind.name: principal[self.kind.name_key]}
+        level = logging.ERROR if verdict == "failed" else level
+        log.log(level, log_line(verdict, event, **about, **fields))

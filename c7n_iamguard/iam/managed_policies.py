@@ -1,7 +1,7 @@
-"""What the documents of managed policies say. IAM is asked at most once a minute.
+"""Whether a managed policy denies what it should.
 
-An attacker who may write policies can turn ``DenyIAMAccess`` into one that allows everything. Attaching it would
-then help nobody. So its default version is read, and the answer counts for :data:`SECONDS`.
+An attacker who may write policies can turn ``DenyIAMAccess`` into a policy that allows everything. So an action
+reads its default version before it relies on it, at most once a minute.
 """
 
 import threading
@@ -17,22 +17,23 @@ SECONDS = 60
 
 
 class Distrusted(Exception):
-    """A managed policy that cannot be relied on. Its text says why."""
+    """A managed policy does not deny what it should, or cannot be read. Its text says why."""
 
 
 class ManagedPolicies:
-    """What an action has read of managed policies. It lives as long as the action, so as long as the function."""
+    """What an action has read of managed policies, for as long as the function lives."""
 
     def __init__(self):
-        self.problems = {}  # when it was read and what is wrong, by ARN, actions and judgement
-        self.denials = {}  # whether a policy of AWS denies anything, by ARN
+        #: When a policy was read and what is wrong with it, by ARN, actions and the function that judged it.
+        self.problems = {}
+        #: Whether a policy of AWS denies anything, by ARN.
+        self.denials = {}
         self.lock = threading.Lock()
 
     def check(self, client, arn, actions, holds):
-        """Make sure that a managed policy denies what it must.
+        """Make sure that a managed policy denies some actions.
 
-        :param actions: what it has to deny, as action patterns
-        :param holds: what judges its document: ``denies`` or ``withholds`` of :mod:`.policy_documents`
+        :param holds: what judges the document: ``denies`` or ``withholds`` of :mod:`.policy_documents`
         :raises Distrusted: if it does not, or cannot be read
         """
         key = (arn, tuple(actions), holds.__name__)
@@ -45,17 +46,14 @@ class ManagedPolicies:
             raise Distrusted(problem)
 
     def forget_changed(self, event):
-        """Ask IAM again about the policy that an event's call has changed."""
+        """Forget the policy that an event's call has changed, so that it is read again."""
         if event is None or event.record.get("errorCode"):
             return
         changed = str_or_none(event.record.get("requestParameters"), "policyArn")
         self.problems = {key: known for key, known in self.problems.items() if key[0] != changed}
 
     def carries_denial(self, client, arn):
-        """Whether a managed policy denies anything to anybody. AWS's own are read once: only AWS changes them.
-
-        :raises botocore.exceptions.ClientError: whatever IAM answers
-        """
+        """Whether a managed policy denies anything to anybody. AWS's own are read once: only AWS changes them."""
         if arn in self.denials:
             return self.denials[arn]
         answer = carries_denial(document_of(client, arn))
@@ -65,13 +63,8 @@ class ManagedPolicies:
 
 
 def document_of(client, arn):
-    """The document of a managed policy's default version.
-
-    Most policies were never changed, so this asks for the first version before it asks which one counts.
-
-    :raises botocore.exceptions.ClientError: whatever IAM answers
-    """
-    with suppress(client.exceptions.NoSuchEntityException):
+    """The document of a managed policy's default version."""
+    with suppress(client.exceptions.NoSuchEntityException):  # most policies were never changed
         first = client.get_policy_version(PolicyArn=arn, VersionId="v1")["PolicyVersion"]
         if first["IsDefaultVersion"]:
             return first["Document"]

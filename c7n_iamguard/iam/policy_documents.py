@@ -15,10 +15,7 @@ DENIED_ACTIONS = ("iam:*",)
 
 
 def deny_document(actions: Sequence[str] = DENIED_ACTIONS) -> str:
-    """The policy document that denies ``actions`` on everything, as compact JSON text.
-
-    Compact, because all inline policies of a user share 2,048 characters.
-    """
+    """The policy document that denies ``actions``, as compact JSON: inline policies share 2,048 characters."""
     statement = {"Effect": "Deny", "Action": list(actions), "Resource": "*"}
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, separators=(",", ":"))
 
@@ -33,12 +30,9 @@ def is_own_document(document: Any) -> bool:
 
 
 def denies(document: Any, actions: Sequence[str] = DENIED_ACTIONS) -> bool:
-    """Whether a policy document denies all of ``actions``, on every resource and under no condition.
+    """Whether a policy document denies all of ``actions``, which are patterns such as ``iam:*``.
 
-    In doubt it says no: a denial under a condition, on some resources, or by several patterns together does
-    not count.
-
-    :param actions: action patterns, such as ``iam:*``
+    A denial under a condition, on some resources, or by several patterns together does not count.
     """
     denials = [s for s in statements(document) if s.get("Effect") == "Deny" and unconditional(s)]
     return bool(actions) and all(any(takes_in(s, action) for s in denials) for action in actions)
@@ -87,9 +81,8 @@ def unconditional(statement: dict[str, Any]) -> bool:
 def takes_in(statement: dict[str, Any], action: str) -> bool:
     """Whether a statement is about everything that an action pattern matches."""
     if "NotAction" in statement:
-        return "Action" not in statement and not any(
-            overlap(excepted, action) for excepted in texts(statement["NotAction"])
-        )
+        excepted = texts(statement["NotAction"])
+        return "Action" not in statement and not any(overlap(pattern, action) for pattern in excepted)
     return any(covers(pattern, action) for pattern in texts(statement.get("Action", [])))
 
 
@@ -124,18 +117,14 @@ def overlap(pattern: str, other: str) -> bool:
     pattern, other = pattern.lower(), other.lower()
     if "*" not in pattern + other and len(pattern) != len(other):
         return False
-    heads = pattern.partition("*")[0], other.partition("*")[0]
-    tails = pattern.rpartition("*")[2][::-1], other.rpartition("*")[2][::-1]
-    return _agree(*heads) and _agree(*tails)
+    heads = zip(pattern.partition("*")[0], other.partition("*")[0], strict=False)
+    tails = zip(pattern.rpartition("*")[2][::-1], other.rpartition("*")[2][::-1], strict=False)
+    return all(a == b or "?" in (a, b) for a, b in (*heads, *tails))
 
 
 def _one_by_one(text: str) -> str:
     """A regular expression for text without stars. ``?`` matches no star: it stands for one character."""
     return re.escape(text).replace(r"\?", "[^*]")
-
-
-def _agree(text: str, other: str) -> bool:
-    return all(a == b or "?" in (a, b) for a, b in zip(text, other, strict=False))
 
 
 def listed(value: Any) -> list[Any]:

@@ -1,4 +1,1 @@
-"""Denying IAM by a ``ladder`` of ways, because quotas may be full, and giving it back.
-
-``carried`` tells who carries a denial that denies.
-"""
+"""Denying IAM by a ``ladder`` of ways, because quotas may be full, and giving it back."""

@@ -14,34 +14,23 @@ from c7n_iamguard.settings import PolicyOption
 
 
 def state_of(client, kind, name):
-    """What a principal carries of what :func:`forms_in` looks at, as ``authorization-details`` gives it.
-
-    :returns: None if there is no such principal
-    :raises botocore.exceptions.ClientError: whatever else IAM answers
-    """
+    """A principal and its policies, as ``authorization-details`` gives them; None if there is no such principal."""
     principal = kind.by_name(client, name)
     if principal is None:
         return None
     try:
-        pages = kind.pages(client, "list_attached_{}_policies", name)
-        attached = [policy for page in pages for policy in page["AttachedPolicies"]]
+        attached = kind.attached_policies(client, name)
     except client.exceptions.NoSuchEntityException:
         return None
-    inline = []
+    inline = None
     if "inline" in kind.rungs:
-        call = kind.operation(client, "get_{}_policy")
-        policy = retry_conflicts(
-            call, name, PolicyName=aws_names.INLINE_POLICY, ignore_err_codes=("NoSuchEntity",)
-        )
-        inline = [policy] if policy else []
-    return {**principal, "AttachedManagedPolicies": attached, kind.inline: inline}
+        call, ignored = kind.operation(client, "get_{}_policy"), ("NoSuchEntity",)
+        inline = retry_conflicts(call, name, PolicyName=aws_names.INLINE_POLICY, ignore_err_codes=ignored)
+    return {**principal, "AttachedManagedPolicies": attached, kind.inline: [inline] if inline else []}
 
 
 def forms_in(state, kind, policy_arn, boundary_arn):
-    """The forms of the guard's denial that a principal carries.
-
-    :param state: the principal as ``authorization-details`` or :func:`state_of` gives it
-    """
+    """The forms of the guard's denial in a principal's ``state``, as :func:`state_of` returns it."""
     boundary = state.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
     inline = {policy["PolicyName"]: policy["PolicyDocument"] for policy in state[kind.inline]}
     forms = {
@@ -56,15 +45,15 @@ def forms_in(state, kind, policy_arn, boundary_arn):
 class IAMAccessRevoked(PolicyOption, Filter):
     """Users or roles that carry the guard's denial, in any of its forms.
 
-    A form counts only while it denies IAM: somebody may have changed the document of the managed policy. The forms
-    found are in ``c7n:IAMAccessRevoked``:
+    A form counts only while it denies IAM: an attacker may have changed the document of the managed policy. The
+    forms that count are in ``c7n:IAMAccessRevoked``:
 
     - ``managed``: the managed policy ``policy``, a name or an ARN, ``DenyIAMAccess`` by default;
     - ``inline``: on users, the inline policy ``DenyIAM``, with a document that ``revoke-iam-access`` writes;
     - ``boundary``: the permissions boundary ``DenyIAMAccessBoundary``.
 
-    If a principal's own boundary already denied IAM, nothing was set, and the principal does not match. An
-    error of IAM ends the run with that error. A principal that does not exist does not match.
+    If a principal's own boundary already denied IAM, nothing was set, and the principal does not match. A principal
+    that does not exist does not match. An error of IAM ends the run.
 
     :example:
 
@@ -74,8 +63,7 @@ class IAMAccessRevoked(PolicyOption, Filter):
           - name: iam-users-who-are-denied-iam
             resource: aws.iam-user
             source: authorization-details
-            filters:
-              - iam-access-revoked
+            filters: [iam-access-revoked]
 
     Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_UserDetail.html
     """
@@ -84,33 +72,32 @@ class IAMAccessRevoked(PolicyOption, Filter):
     annotation = "c7n:IAMAccessRevoked"
 
     def get_permissions(self):
-        """What looking at one user or role takes."""
+        """The rights to read one user or role, and the documents."""
         kind = principals.kind_of(self.manager)
         inline = ["iam:Get{}Policy"] if "inline" in kind.rungs else []
         own = kind.permissions("iam:Get{}", "iam:ListAttached{}Policies", *inline)
         return ["iam:GetPolicy", "iam:GetPolicyVersion", *own]
 
     def validate(self):
-        """Check the policy's name.
-
-        :raises PolicyValidationError: naming the policy, the key and the fix
-        """
+        """Check the policy's name."""
         self.check_policy_option()
 
     def process(self, resources, event=None):
-        """The principals among ``resources`` that carry a denial that denies.
-
-        :raises botocore.exceptions.ClientError: whatever IAM answers, but that a principal does not exist
-        """
+        """The principals among ``resources`` that carry a denial that denies."""
         client, event = iam(self.manager), IAMEvent.of(event)
         carried = map_threaded(self, lambda principal: self.forms_on(client, principal), resources)
-        holding, revoked = self.forms_that_deny(client, carried), []
+        documents = {"managed": (self.policy_arn, denies), "boundary": (self.boundary_arn, withholds)}
+        denying, revoked = {"inline"}, []  # is_own_document has read the inline policy
+        for form in documents.keys() & {form for forms in carried for form in forms or ()}:
+            arn, holds = documents[form]
+            if holds(document_of(client, arn)):
+                denying.add(form)
         for principal, forms in zip(resources, carried, strict=True):
             if forms is None and event is not None:
                 event.gone = True
-            denying = [form for form in forms or () if form in holding]
-            if denying:
-                principal[self.annotation] = denying
+            annotation = [form for form in forms or () if form in denying]
+            if annotation:
+                principal[self.annotation] = annotation
                 revoked.append(principal)
         return revoked
 
@@ -120,11 +107,3 @@ class IAMAccessRevoked(PolicyOption, Filter):
         details = has_details(self.manager, principal)
         state = principal if details else state_of(client, kind, principal[kind.name_key])
         return state and forms_in(state, kind, self.policy_arn, self.boundary_arn)
-
-    def forms_that_deny(self, client, carried):
-        """The forms among those that anybody carries whose documents deny IAM as of now."""
-        documents = {"managed": (self.policy_arn, denies), "boundary": (self.boundary_arn, withholds)}
-        forms = {form for forms in carried for form in forms or ()}
-        return {
-            f for f in forms if f not in documents or documents[f][1](document_of(client, documents[f][0]))
-        }

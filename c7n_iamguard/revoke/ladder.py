@@ -14,34 +14,15 @@ log = logging.getLogger("c7n_iamguard")
 
 
 class NextRung(Exception):
-    """A rung of the ladder does not hold, and will not another time; the next one is tried. Its text says why."""
+    """This way of denying failed, and a retry would not help. Its text says why."""
 
 
 class Unmodifiable(Exception):
     """A role that only AWS can change. Its text says what to do."""
 
 
-def raise_unless(error, *codes):
-    """Turn IAM's error into :class:`NextRung` if it has one of ``codes``; else raise it as it is.
-
-    :raises Unmodifiable: if IAM lets nobody change the role
-    """
-    code, message = error_code(error), error.response["Error"].get("Message", "")
-    if code == "UnmodifiableEntity":
-        raise Unmodifiable(
-            f"{message.rstrip('.')}. Contain the person with AWS's runbook AWSSupport-ContainIAMPrincipal, or add "
-            "the role to the roles of admin-role"
-        ) from error
-    if code not in codes:
-        raise error
-    raise NextRung(f"{code}: {message}") from error
-
-
 class Ladder:
-    """The ladder of an action.
-
-    :param action: it says what to deny, and by which policies
-    """
+    """The ladder of an action, which says what to deny, and by which policies."""
 
     def __init__(self, action):
         self.action, self.managed_policies = action, ManagedPolicies()
@@ -49,13 +30,11 @@ class Ladder:
     def climb(self, client, name, rungs):
         """Deny one principal IAM by the first rung of the ladder that holds.
 
-        :param rungs: a dict that is told of every rung what came of it
-        :returns: ``managed``, ``inline`` or ``boundary``, and AWS's error if it does not let the guard take an
-            earlier rung, as a guardrail or an SCP may
+        :param rungs: a dict to which the outcome of each rung is added
+        :returns: ``managed``, ``inline`` or ``boundary``, and AWS's error if it refused an earlier rung
         :raises Unmodifiable: if only AWS can change the role
         :raises PolicyExecutionError: if no rung holds
-        :raises botocore.exceptions.ClientError: NoSuchEntity if the principal does not exist, else what IAM
-            answered to a rung that may work another time
+        :raises botocore.exceptions.ClientError: if the principal does not exist, or a rung may work another time
         """
         steps = {"managed": self.attach, "inline": self.put_inline, "boundary": self.set_boundary}
         refusal = None
@@ -76,44 +55,49 @@ class Ladder:
         raise PolicyExecutionError(f"no rung of the ladder holds for {name}: {rungs}")
 
     def check_deny_policy(self, client):
-        """Make sure that the managed policy can be relied on."""
+        """Make sure that the managed policy denies what it should."""
         self.managed_policies.check(client, self.action.policy_arn, self.action.denied_actions, denies)
 
     def attach(self, client, name):
         """Attach the managed policy."""
         self.check_deny_policy(client)
-        call = self.action.kind.operation(client, "attach_{}_policy")
-        try:
-            retry_conflicts(call, name, PolicyArn=self.action.policy_arn)
-        except ClientError as error:
-            # NoSuchEntity may mean the policy or the principal; the next rung tells them apart.
-            raise_unless(error, "LimitExceeded", "NoSuchEntity", "PolicyNotAttachable")
+        # NoSuchEntity may mean the policy or the principal; the next rung tells them apart.
+        lost = ("LimitExceeded", "NoSuchEntity", "PolicyNotAttachable")
+        self.call(client, "attach_{}_policy", name, lost, PolicyArn=self.action.policy_arn)
         return "attached"
 
     def put_inline(self, client, name):
         """Put the inline policy."""
-        call, document = (
-            self.action.kind.operation(client, "put_{}_policy"),
-            deny_document(self.action.denied_actions),
-        )
-        try:
-            retry_conflicts(call, name, PolicyName=aws_names.INLINE_POLICY, PolicyDocument=document)
-        except ClientError as error:
-            raise_unless(error, "LimitExceeded")
+        policy = {
+            "PolicyName": aws_names.INLINE_POLICY,
+            "PolicyDocument": deny_document(self.action.denied_actions),
+        }
+        self.call(client, "put_{}_policy", name, ("LimitExceeded",), **policy)
         return "put"
 
     def set_boundary(self, client, name):
         """Set the permissions boundary, or find that the one in place is enough."""
         principal = retry_conflicts(self.action.kind.operation(client, "get_{}"), name)[self.action.kind.noun]
         in_place = principal.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
-        self.managed_policies.check(
-            client, in_place or self.action.boundary_arn, self.action.denied_actions, withholds
-        )
+        boundary = in_place or self.action.boundary_arn
+        self.managed_policies.check(client, boundary, self.action.denied_actions, withholds)
         if in_place:
             return f"kept {in_place}"
-        call = self.action.kind.operation(client, "put_{}_permissions_boundary")
-        try:
-            retry_conflicts(call, name, PermissionsBoundary=self.action.boundary_arn)
-        except ClientError as error:
-            raise_unless(error, "PolicyNotAttachable")
+        lost = ("PolicyNotAttachable",)
+        self.call(client, "put_{}_permissions_boundary", name, lost, PermissionsBoundary=boundary)
         return "set"
+
+    def call(self, client, template, name, lost, **parameters):
+        """Make a call that denies. If IAM answers one of the error codes in ``lost``, try the next rung."""
+        try:
+            retry_conflicts(self.action.kind.operation(client, template), name, **parameters)
+        except ClientError as error:
+            code, message = error_code(error), error.response["Error"].get("Message", "")
+            if code == "UnmodifiableEntity":
+                raise Unmodifiable(
+                    f"{message.rstrip('.')}. Contain the person with AWS's runbook AWSSupport-ContainIAMPrincipal, "
+                    "or add the role to the roles of admin-role"
+                ) from error
+            if code not in lost:
+                raise
+            raise NextRung(f"{code}: {message}") from error

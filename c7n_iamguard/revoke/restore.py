@@ -1,5 +1,7 @@
 """Action ``restore-iam-access``: gives IAM back."""
 
+from functools import partial
+
 from c7n.exceptions import PolicyExecutionError
 from c7n.utils import type_schema
 
@@ -22,9 +24,9 @@ class RestoreIAMAccess(DecidingAction):
     - the inline policy ``DenyIAM``, if its document is one that ``revoke-iam-access`` writes. Another document
       stays; its user is still denied IAM, so the run fails in the end.
 
-    The action looks at each principal right before. It leaves the time as the tag ``iam-guard-restored``, and
-    then removes the tag ``iam-guard``, which asks for a restoration. It is no failure if something is gone already,
-    and repeating it changes nothing. Every principal is tried; if one of them failed, the run fails in the end.
+    The action reads each principal anew. It leaves the time as the tag ``iam-guard-restored``, and then removes the
+    tag ``iam-guard``, which asks for a restoration. What is gone already is no failure, and repeating the action
+    changes nothing. Every principal is tried; if one of them failed, the run fails in the end.
 
     Only a person restores: the action requires mode ``pull``.
 
@@ -37,12 +39,9 @@ class RestoreIAMAccess(DecidingAction):
             resource: aws.iam-user
             source: authorization-details
             filters:
-              - type: value
-                key: Path
-                value: /contractors/
+              - {type: value, key: Path, value: /contractors/}
               - iam-access-revoked
-            actions:
-              - restore-iam-access
+            actions: [restore-iam-access]
 
     Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_DetachUserPolicy.html
     """
@@ -50,49 +49,29 @@ class RestoreIAMAccess(DecidingAction):
     schema = type_schema("restore-iam-access", policy={"type": "string"})
 
     def get_permissions(self):
-        """What restoring users, or roles, takes."""
+        """The rights to restore users, or roles."""
         inline = ["iam:Get{}Policy", "iam:Delete{}Policy"] if "inline" in self.kind.rungs else []
-        templates = [
-            "iam:Get{}",
-            "iam:ListAttached{}Policies",
-            "iam:Detach{}Policy",
-            "iam:Tag{}",
-            "iam:Untag{}",
-        ]
-        return self.kind.permissions(*templates, "iam:Delete{}PermissionsBoundary", *inline)
+        templates = ("iam:Get{}", "iam:ListAttached{}Policies", "iam:Detach{}Policy", "iam:Tag{}", *inline)
+        return self.kind.permissions(*templates, "iam:Untag{}", "iam:Delete{}PermissionsBoundary")
 
     def validate(self):
-        """Check the policy's name, and that somebody runs this by hand.
-
-        :raises PolicyValidationError: naming the policy, the key and the fix
-        """
+        """Check the policy's name, and that a person runs the policy."""
         self.check_policy_option()
         policy = self.manager.ctx.policy
         if policy.execution_mode != "pull":
-            refuse(
-                policy,
-                "mode.type",
+            problem = (
                 f"restore-iam-access would undo revocations by itself in mode {policy.execution_mode}, and "
-                "joining the admin group must not undo a revocation",
-                "use mode pull, and run the policy by hand",
+                "joining the admin group must not undo a revocation"
             )
+            refuse(policy, "mode.type", problem, "use mode pull, and run the policy by hand")
 
     def process(self, resources, event=None):
-        """Give every principal in ``resources`` back what a revocation took.
-
-        :returns: a record per principal: its name and the forms that were taken off
-        :raises PolicyExecutionError: if one of them could not be restored, after all were tried
-        """
+        """Give IAM back to every principal, and return a record of each: its name and the forms taken off."""
         client = iam(self.manager)
-        return self.try_all(
-            resources, lambda principal: self.try_to_restore(client, principal), "give IAM back to"
-        )
+        return self.try_all(resources, partial(self.try_to_restore, client), "give IAM back to")
 
     def try_to_restore(self, client, principal):
-        """Take the guard's denial off one principal, and log what came of it.
-
-        :returns: the record for Custodian's output; None if the principal is gone; the error if it failed
-        """
+        """Take the guard's denial off one principal, and log what came of it."""
         name, id_key, restored = principal[self.kind.name_key], self.kind.id_key, []
         try:
             state = state_of(client, self.kind, name)
@@ -111,18 +90,18 @@ class RestoreIAMAccess(DecidingAction):
         return {self.kind.name_key: name, "restored": restored}
 
     def restore(self, client, name, state, restored):
-        """Take off all forms of the guard's denial, and the tag that asked for it.
-
-        :param state: what the principal carries, as :func:`state_of` tells it
-        :param restored: a list that is told of every form that was taken off
-        :raises PolicyExecutionError: if an inline policy stays that is not the guard's
-        """
+        """Take off all forms of the guard's denial, adding each to ``restored``, and the tag that asked for it."""
         forms = forms_in(state, self.kind, self.policy_arn, self.boundary_arn)
         if forms:
             self.change(client, "tag_{}", name, Tags=[{"Key": RESTORED_TAG, "Value": time_text()}])
-        for form in ("boundary", "managed", "inline"):
+        calls = {
+            "boundary": ("delete_{}_permissions_boundary", {}),
+            "managed": ("detach_{}_policy", {"PolicyArn": self.policy_arn}),
+            "inline": ("delete_{}_policy", {"PolicyName": aws_names.INLINE_POLICY}),
+        }
+        for form, (template, parameters) in calls.items():
             if form in forms:
-                self.take_off(client, name, form)
+                self.change(client, template, name, **parameters)
                 restored.append(form)
         if "inline" not in forms and state[self.kind.inline]:
             raise PolicyExecutionError(
@@ -134,16 +113,7 @@ class RestoreIAMAccess(DecidingAction):
         if requests:
             self.change(client, "untag_{}", name, TagKeys=requests)
 
-    def take_off(self, client, name, form):
-        """Take off one form of the denial; one that is gone already is no failure."""
-        if form == "boundary":
-            self.change(client, "delete_{}_permissions_boundary", name)
-        elif form == "managed":
-            self.change(client, "detach_{}_policy", name, PolicyArn=self.policy_arn)
-        else:
-            self.change(client, "delete_{}_policy", name, PolicyName=aws_names.INLINE_POLICY)
-
     def change(self, client, template, name, **parameters):
-        """Make a call that changes the principal, again if something else changes it at the same time."""
+        """Make a call that changes the principal. What is gone already is no failure."""
         call = self.kind.operation(client, template)
         retry_conflicts(call, name, **parameters, ignore_err_codes=("NoSuchEntity",))

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from functools import partial
 
 from c7n.exceptions import PolicyExecutionError
 from c7n.policy import PullMode, ServerlessExecutionMode
@@ -34,8 +35,8 @@ class RevokeIAMAccess(DecidingAction):
        enough if it withholds as much by itself;
     4. fail.
 
-    If AWS refuses a step, as a guardrail or an SCP may, the next one is taken, and the run fails all the same, so
-    that somebody looks.
+    If AWS refuses a step, as a guardrail or an SCP may, the action takes the next one, and the run fails all the
+    same, so that operators learn of it.
 
     A managed policy counts only while its default version denies all of ``deny``, a list of action patterns,
     ``[iam:*]`` by default, on everything and under no condition. Every principal is tried; if one of them
@@ -56,15 +57,10 @@ class RevokeIAMAccess(DecidingAction):
             resource: aws.iam-user
             max-resources: 20
             filters:
-              - type: value
-                key: Path
-                value: /contractors/
-              - not:
-                  - type: admin-group-member
-                    groups: [admins]
+              - {type: value, key: Path, value: /contractors/}
+              - not: [{type: admin-group-member, groups: [admins]}]
             actions:
-              - type: revoke-iam-access
-                bulk: true
+              - {type: revoke-iam-access, bulk: true}
 
     Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_AttachUserPolicy.html
     """
@@ -82,36 +78,26 @@ class RevokeIAMAccess(DecidingAction):
         self.ladder = Ladder(self)
 
     def get_permissions(self):
-        """What denying users, or roles, takes."""
+        """The rights to deny users, or roles."""
         templates = ["iam:Attach{}Policy", "iam:Get{}", "iam:Put{}PermissionsBoundary"]
         inline = ["iam:Put{}Policy"] if "inline" in self.kind.rungs else []
         return ["iam:GetPolicy", "iam:GetPolicyVersion", *self.kind.permissions(*templates, *inline)]
 
     def validate(self):
-        """Check the policy's name, and that a revocation in bulk is meant.
-
-        :raises PolicyValidationError: naming the policy, the key and the fix
-        """
-        policy = self.manager.ctx.policy
+        """Check the options, and that a revocation in bulk is meant."""
+        policy, where = self.manager.ctx.policy, "action:revoke-iam-access"
         self.check_policy_option()
         self.check_observe()
         for pattern in self.denied_actions:
             if not ACTION.fullmatch(pattern):
-                refuse(
-                    policy,
-                    "action:revoke-iam-access deny",
-                    f"{pattern!r} is no action of a service",
-                    "write patterns such as iam:*",
-                )
+                problem = f"{pattern!r} is no action of a service"
+                refuse(policy, f"{where} deny", problem, "write patterns such as iam:*")
         mode = policy.get_execution_mode()
         by_event = isinstance(mode, ServerlessExecutionMode) and not isinstance(mode, PullMode)
         if not by_event and not self.data.get("bulk"):
-            refuse(
-                policy,
-                "action:revoke-iam-access bulk",
-                f"mode {mode.type} would deny IAM to everybody whom the filters leave",
-                "add bulk: true if that is meant, or use mode: cloudtrail",
-            )
+            problem = f"mode {mode.type} would deny IAM to everybody whom the filters leave"
+            fix = "add bulk: true if that is meant, or use mode: cloudtrail"
+            refuse(policy, f"{where} bulk", problem, fix)
 
     @property
     def denied_actions(self):
@@ -119,31 +105,22 @@ class RevokeIAMAccess(DecidingAction):
         return self.data.get("deny", list(DENIED_ACTIONS))
 
     def prepare(self):
-        """Look at the deny policy while the function starts."""
+        """Read the deny policy while the function starts."""
         try:
             self.ladder.check_deny_policy(iam(self.manager))
         except Distrusted as reason:
             log.warning("the managed policy will not be used: %s", reason)
 
     def process(self, resources, event=None):
-        """Deny every principal in ``resources`` IAM.
-
-        :returns: a record per denied principal: its name, how, and the event's id, name and time
-        :raises PolicyExecutionError: if one of them could not be denied, after all were tried
-        """
+        """Deny every principal IAM, and return a record of each: its name, how it was denied, and the event."""
         client, event = iam(self.manager), IAMEvent.of(event)
         self.ladder.managed_policies.forget_changed(event)
-        return self.try_all(
-            resources, lambda principal: self.try_to_revoke(client, principal, event), "deny IAM to"
-        )
+        return self.try_all(resources, partial(self.try_to_revoke, client, event=event), "deny IAM to")
 
-    def try_to_revoke(self, client, principal, event=None):
-        """Deny one principal IAM, and log what came of it.
-
-        :returns: the record for Custodian's output; None if the principal is gone; the error if it failed
-        """
+    def try_to_revoke(self, client, principal, event):
+        """Deny one principal IAM, and log what came of it."""
         if event is not None and event.gone:
-            return None  # a filter has found that the name is nobody's: whoever takes it now has not called
+            return None  # a filter has found nobody of this name, and whoever takes it now has not called
         name, rungs, how, reason, refusal = principal[self.kind.name_key], {}, None, None, None
         verdict = "would-revoke" if self.observes else "revoked"
         try:
@@ -166,7 +143,6 @@ class RevokeIAMAccess(DecidingAction):
         level = logging.WARNING if verdict == "cannot-revoke" else logging.INFO
         self.record_decision(verdict, principal, event, level, how=how, reason=reason, rungs=rungs or None)
         if refusal:
-            return PolicyExecutionError(
-                f"{name} is denied IAM, but AWS refused a step before that: {refusal}"
-            )
+            problem = f"AWS refused a step before that: {refusal}"
+            return PolicyExecutionError(f"{name} is denied IAM, but {problem}")
         return {self.kind.name_key: name, "decision": verdict, "how": how, "rungs": rungs, **facts(event)}
