@@ -4,28 +4,24 @@ import json
 
 from c7n_iamguard.event import MalformedEvent, caller, seconds_since, str_or_none
 
-#: The annotation of a resource that says what was decided about it. The actions that follow read it, and it
-#: is part of Custodian's output.
+#: The annotation of a resource with the decision about it, for the actions that follow and Custodian's output.
 ANNOTATION = "c7n:IAMGuard"
 
 
 def facts(event):
-    """What a log line or an output record says of an event: id, name, time and error of the call.
-
-    Works on anything, malformed events too: what is missing, or is no text, is left out.
-    """
+    """The id, name, time and error of an event's call, each only if it is there and a text."""
     record = _record(event)
-    keys = ("eventID", "eventName", "eventTime", "errorCode")
-    return {key: found[:256] for key in keys if (found := str_or_none(record, key)) is not None}
+    texts = {key: str_or_none(record, key) for key in ("eventID", "eventName", "eventTime", "errorCode")}
+    return {key: text[:256] for key, text in texts.items() if text is not None}
 
 
 def log_line(verdict, event, **fields):
     """One decision as one line of JSON, for CloudWatch Logs Insights.
 
     :param verdict: ``revoked``, ``let-pass``, ``failed`` or another of the decisions in the reference
-    :param event: the event that it was decided on, or None outside an event mode; any JSON value
-    :param fields: what else belongs to it; None values are left out
-    :returns: JSON text; ``delay`` in it is the seconds from the call to now
+    :param event: any JSON value; None outside an event mode
+    :param fields: the decision's other fields; those that are None are left out
+    :returns: JSON text; its ``delay`` is the seconds from the call to now
     """
     record = _record(event)
     age = seconds_since(record)
@@ -39,7 +35,7 @@ def log_line(verdict, event, **fields):
             "invokedBy": who.invoked_by,
         }
     except MalformedEvent:
-        pass  # nobody is named in it
+        pass  # it names no caller
     return json.dumps({key: value for key, value in fields.items() if value is not None})
 
 

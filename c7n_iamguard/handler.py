@@ -1,8 +1,7 @@
 """The Lambda's entry point.
 
-Lambda imports this module in its init phase, at full CPU and before any event. So everything that can be done
-before the first event is done here, once: the plugin and the policies' resources are loaded, the policies are
-made and validated, the account is known, the clients are made and connected.
+Lambda imports this module in its init phase, at full CPU and before any event. So this module does here, once,
+all that can be done before the first event: it loads the plugin, makes and validates the policies, and connects.
 """
 
 from c7n_iamguard import cold_start
@@ -22,7 +21,7 @@ from c7n.policy import PolicyCollection
 from c7n.resources import load_resources
 from c7n.resources.aws import AWS
 from c7n.structure import StructureParser
-from c7n.utils import format_event, local_session
+from c7n.utils import local_session
 
 from c7n_iamguard import errors
 from c7n_iamguard.decisions import log_line
@@ -34,10 +33,7 @@ CONFIG_FILE = "config.json"  # beside the code, which is where Lambda starts the
 
 
 def prepare():
-    """Make the function's policies, and the clients that serve every event, and connect them.
-
-    :returns: the policies, validated
-    """
+    """Make the function's policies, validated, and the clients that serve every event."""
     logging.getLogger().setLevel(logging.INFO)  # c7n sets DEBUG, a dozen lines for every event
     errors.log_refusals_in_one_sentence()
     with open(CONFIG_FILE) as file:
@@ -45,7 +41,7 @@ def prepare():
     policies = load_policies(data, options_of(data))
     for policy in policies:
         policy.validate()
-        connect(policy)
+        make_client(policy)
         manager = policy.resource_manager
         for element in (*iter_filters(manager.filters), *manager.actions):
             if hasattr(element, "prepare"):
@@ -54,27 +50,18 @@ def prepare():
 
 
 def options_of(data):
-    """c7n's options for the function, without the files that it would write to its own disk for every event.
-
-    Nobody can read these files. Output to S3, and logs to a log group, stay if the policy asks for them.
-    """
+    """c7n's options for the function, without the files that c7n would write to its disk for every event."""
     options = data.setdefault("execution-options", {})
-    # If these were missing, c7n would make a session and ask STS. The function's account is its role's.
+    # Without these, c7n would make a session and ask STS. The function's account is its role's.
     options["regions"] = [os.environ["AWS_REGION"]]
     options["account_id"] = data["policies"][0]["mode"]["role"].split(":")[4]
-    # c7n's own handler builds its options with this function, which is no part of c7n's public interface.
-    options = c7n_handler.init_config(data)
-    if not options.output_dir.startswith("s3"):
-        options.output_dir = "null://"
-        options.log_group = options.log_group or "null"
+    options = c7n_handler.init_config(data)  # no part of c7n's public interface
+    options.output_dir, options.log_group = "null://", "null"
     return options
 
 
 def load_policies(data, options):
-    """The function's policies, with the plugin's modules that they need.
-
-    The deployment has written down which ones; importing a module registers what is in it.
-    """
+    """The function's policies. To import the modules that the deployment listed registers their elements."""
     try:
         AWS.get_resource_types([policy["resource"] for policy in data["policies"]])
         for policy in data["policies"]:
@@ -87,7 +74,7 @@ def load_policies(data, options):
         return PolicyCollection.from_data(data, options)
 
 
-def connect(policy):
+def make_client(policy):
     """Make the IAM client that serves every event."""
     session = local_session(policy.session_factory)
     cold_start.list_services_by_folder(session)
@@ -96,12 +83,12 @@ def connect(policy):
 
 
 def run(event, context):
-    """Run the function's policies on an event that EventBridge delivered, or on dead letters from SQS.
+    """Run the function's policies on an event from EventBridge, or on dead letters from SQS.
 
     :param event: any JSON value
     :param context: AWS Lambda's context object
-    :returns: True if the event was decided on
-    :raises Exception: if it was not, so that Lambda tries it again and then dead-letters it
+    :returns: True if the policies decided on the event
+    :raises Exception: if they did not. Lambda retries the event, and then dead-letters it
     """
     letters = dead_letters(event)
     if letters is not None:
@@ -109,25 +96,18 @@ def run(event, context):
             run(letter, context)
         return True
     if not isinstance(event, dict) or not isinstance(event.get("detail", {}), dict):
-        # It names nobody who could have called anything; trying it again would not change that.
-        log.error(
-            log_line("let-pass", event, reason="malformed: an event is an object with an object as detail")
-        )
+        reason = "malformed: an event is an object with an object as detail"
+        log.error(log_line("let-pass", event, reason=reason))  # no error: a retry would not change it
         return True
-    if c7n_handler.C7N_DEBUG_EVENT:
-        event["debug"] = True
-        log.info("Processing event\n %s", format_event(event))
     for policy in POLICIES:
         policy.push(event, context)
     return True
 
 
 def dead_letters(event):
-    """The events in a batch that SQS delivers from the function's own dead-letter queue.
+    """The events in a batch that SQS delivers from the function's own dead-letter queue; None if it is no batch.
 
-    :returns: None if the event is no such batch
-    :raises ValueError: if the batch is of another queue: whoever filled that one might frame somebody. Its
-        messages stay where they are.
+    :raises ValueError: if another queue delivers it, whose messages may be forged. They stay in that queue.
     """
     records = event.get("Records") if isinstance(event, dict) else None
     if not isinstance(records, list) or not records:
@@ -142,7 +122,7 @@ def dead_letters(event):
 
 
 def _parsed(body):
-    """A message's body as JSON; the text itself if it is none, which makes a malformed event."""
+    """A message's body as JSON; a body that is no JSON as it is, which makes a malformed event."""
     try:
         return json.loads(body)
     except (TypeError, ValueError):

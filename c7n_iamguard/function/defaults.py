@@ -15,7 +15,6 @@ COMMON = {
     "handler": HANDLER,
     "packages": [PACKAGE],
     "memory": 1769,  # one whole processor, so that no event waits for a share of one
-    "environment": {"Variables": {"C7N_DEBUG_EVENT": "no"}},  # one log line per decision is enough
 }
 BY_TYPE = {
     "cloudtrail": {
