@@ -1,4 +1,4 @@
-"""What a policy's mode need not say: how each function of the guard is set up. What the policy says itself wins."""
+"""The defaults of a policy's mode: how each function of the guard is set up. The policy's own values win."""
 
 from c7n.utils import get_partition
 
@@ -14,7 +14,7 @@ COMMON = {
     "runtime": "python3.13",
     "handler": HANDLER,
     "packages": [PACKAGE],
-    "memory": 1769,  # one whole processor, so that no event waits for a share of one
+    "memory": 1769,  # the least that gives a whole processor
 }
 BY_TYPE = {
     "cloudtrail": {
@@ -28,15 +28,12 @@ BY_TYPE = {
 ANY_NAME = {"pattern": {"detail": {"eventName": [{"exists": True}]}}}
 
 
-def is_guards(policy):
-    """Whether a policy is the guard's: it uses one of the plugin's filters, actions or sources."""
-    return any(type(part).__module__.startswith(f"{PACKAGE}.") for part in parts_of(policy))
-
-
-def parts_of(policy):
-    """The source, filters and actions of a policy."""
+def own_modules(policy):
+    """The modules of the plugin that a policy's source, filters and actions are in, sorted."""
     manager = policy.resource_manager
-    return (manager.source, *manager.iter_filters(), *manager.actions)
+    parts = (manager.source, *manager.iter_filters(), *manager.actions)
+    modules = {type(part).__module__ for part in parts}
+    return sorted(module for module in modules if module.startswith(f"{PACKAGE}."))
 
 
 def listens_to_any_call(mode):
@@ -51,8 +48,7 @@ def fill_in(policy):
     if listens_to_any_call(mode):
         defaults = merged(defaults, ANY_NAME)
     policy.data["mode"] = merged(defaults, mode)
-    queue = dead_letter_queue(policy)
-    if queue:
+    if queue := dead_letter_queue(policy):
         policy.data["mode"].setdefault("dead_letter_config", {}).setdefault("TargetArn", queue)
 
 
