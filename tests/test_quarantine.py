@@ -88,7 +88,7 @@ def test_an_action_without_its_admin_groups_is_not_deployed(by_hand, groups, pro
     """A group that does not exist here would let admins be quarantined, and so would a missing setting."""
     (action,) = by_hand(groups=groups).resource_manager.actions
     with pytest.raises(Refusal, match=problem):
-        action.pin()
+        action.options.pin()
 
 
 def test_without_admin_groups_every_new_user_is_quarantined(contained, by_hand):

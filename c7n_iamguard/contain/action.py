@@ -96,10 +96,7 @@ class UndoIAMCall(DecidingAction):
         self.quarantine = Quarantine(self, self.managed_policies)
 
     def validate(self):
-        """Check the names, and that the action gets the event of each call.
-
-        :raises PolicyValidationError: naming the policy, the key and the fix
-        """
+        """Check the options, and that the action gets the event of each call."""
         policy = self.manager.ctx.policy
         if not getattr(policy.get_execution_mode(), "any_call", False):
             problem = f"mode {policy.execution_mode} does not tell which calls to take back"
@@ -112,12 +109,8 @@ class UndoIAMCall(DecidingAction):
         """The :class:`.MeantOptions` of the action."""
         return MeantOptions(self)
 
-    def pin(self):
-        """The ids of the admin groups, for the function."""
-        return self.options.pin()
-
     def prepare(self):
-        """Read, while the function starts, the quarantine and the policy that callers like best."""
+        """While the function starts, read the quarantine and the policy that callers attach most."""
         client, partition = iam(self.manager), get_partition(self.manager.config.region)
         with suppress(Distrusted):
             self.quarantine.check(client)
@@ -127,24 +120,20 @@ class UndoIAMCall(DecidingAction):
             )
 
     def process(self, resources, event=None):
-        """Take back what the event's call gave.
-
-        :param resources: the caller alone
-        :returns: a record of what was decided
-        :raises PolicyExecutionError: if the call could not be taken back
-        """
+        """Take back what the event's call gave, and return a record of the decision. The resource is the caller."""
         client, event = iam(self.manager), IAMEvent.of(event)
         self.managed_policies.forget_changed(event)
         undo = partial(self.try_to_undo, client, event=event)
         return self.try_all(resources, undo, "take back a call of")
 
     def try_to_undo(self, client, principal, event):
-        """Take back an event's call, and log what came of it.
+        """Take back an event's call, and log the decision.
 
         :returns: the record for Custodian's output; None if the caller has another name by now, under which the
-            mode comes back; the error if the call could not be taken back
+            mode tries again; the error if IAM did not let the action take back the call
         """
-        if event.gone and self.may_be_renamed(client, principal):
+        unique_id = principal.get(self.kind.id_key)
+        if event.gone and (not unique_id or self.kind.by_id(client, unique_id)):
             return None
         try:
             decision, fields = self.decide(client, principal, event)
@@ -156,16 +145,8 @@ class UndoIAMCall(DecidingAction):
         name = {self.kind.name_key: principal[self.kind.name_key]}
         return {**name, "decision": decision, **fields, **facts(event)}
 
-    def may_be_renamed(self, client, principal):
-        """Whether a caller whom IAM does not know by name may be somebody whom it knows by id."""
-        unique_id = principal.get(self.kind.id_key)
-        return not unique_id or self.kind.by_id(client, unique_id) is not None
-
     def decide(self, client, principal, event):
-        """Decide about an event's call and act on it.
-
-        :returns: the decision, and the other fields of its log line
-        """
+        """Act on an event's call, and return the decision and the other fields of its log line."""
         caller_is_gone, event.gone = event.gone, False
         plan = undoable.plan(event.record, event.who, self.quarantine.arn)
         if isinstance(plan, NoChange):
@@ -184,13 +165,9 @@ class UndoIAMCall(DecidingAction):
         return self.leave(client, plan)
 
     def reverse(self, client, plan, preconditions):
-        """Carry out a reversal.
-
-        :raises Unsafe: if it must not be carried out
-        :raises AlreadyGone: if there is nothing to reverse any more
-        :raises Distrusted: if the quarantine does not deny everything
-        """
-        plan = preconditions.check(plan)
+        """Carry out a reversal if its precondition holds."""
+        if plan.check:
+            plan = plan.check(preconditions, plan)
         fields = {"containment": plan.containment, "target": plan.target and str(plan.target)}
         if self.observes:
             return "would-contain", {**fields, "commands": [plan.call.command]}
@@ -208,16 +185,14 @@ class UndoIAMCall(DecidingAction):
         if steps.target and self.quarantine.is_on(client, steps.target):
             reason = f"the {steps.target.kind} is quarantined, which outweighs what the call gave"
             return "contained", {**fields, "containment": reason}
-        if steps.target:
+        if steps.target and steps.target.kind != "group":
             fields["commands"] += filter(None, [self.runbook_command(steps.target)])
         if steps.policy:
             fields["carriers"] = carriers(client, steps.policy)
         return "left", {**fields, "reason": steps.reason}
 
     def runbook_command(self, target):
-        """The command that contains a whole user or role; empty for a group."""
-        if target.kind == "group":
-            return ""
+        """The command of AWS's runbook that contains a whole user or role; empty if AWS's runbook cannot."""
         config = self.manager.config
         reader = wording.reader_arn(get_partition(config.region), config.account_id)
         about = {"type": target.kind, "name": target.name}
@@ -225,7 +200,7 @@ class UndoIAMCall(DecidingAction):
 
 
 def carriers(client, arn):
-    """Who carries a managed policy: the first hundred, with "…" for further ones."""
+    """The first hundred users, groups and roles that carry a managed policy, with "…" for further ones."""
     try:
         answer = client.list_entities_for_policy(PolicyArn=arn, MaxItems=100)
     except client.exceptions.NoSuchEntityException:

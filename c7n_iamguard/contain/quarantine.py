@@ -1,4 +1,4 @@
-"""The quarantine: what it is, who carries it, and whom it never hits."""
+"""The quarantine: which policy it is, who carries it, and who never gets it."""
 
 from c7n.exceptions import PolicyExecutionError
 
@@ -27,32 +27,18 @@ class Quarantine:
         """The policy's ARN."""
         return self.action.arn_of(aws_names.QUARANTINE_POLICY)
 
-    @property
-    def spared_groups(self):
-        """The ids of the admin groups, whose members are never quarantined.
-
-        :raises PolicyExecutionError: if the function was deployed without them
-        """
-        return set(self.action.options.known({}).groups)
-
     def refuse_admin(self, client, target):
-        """Fail if a new user is a member of an admin group by now.
-
-        :raises PolicyExecutionError: if they are, or if the function does not know the admin groups
-        """
-        admin_groups = self.spared_groups
+        """Fail if a new user is a member of an admin group by now, or nobody knows the admin groups."""
+        admin_groups = self.action.options.known({}).groups
         of_user = groups.of_user(client, target.name) or [] if target.kind == "user" else []
         if any(group["GroupId"] in admin_groups for group in of_user):
             raise PolicyExecutionError(
                 f"the call made {target.name}, who is a member of the admin group by now, and an admin is never "
-                "quarantined: look who added them"
+                "quarantined: find out who added them"
             )
 
     def check(self, client):
-        """Make sure that the policy denies everything.
-
-        :raises Distrusted: if it does not
-        """
+        """Raise :class:`.Distrusted` if the policy does not deny everything."""
         self.managed_policies.check(client, self.arn, EVERYTHING, denies)
 
     def is_on(self, client, target):
