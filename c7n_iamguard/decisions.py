@@ -16,12 +16,10 @@ def facts(event):
 
 
 def log_line(verdict, event, **fields):
-    """One decision as one line of JSON, for CloudWatch Logs Insights.
+    """One decision as one line of JSON, for CloudWatch Logs Insights. Fields that are None are left out.
 
     :param verdict: ``revoked``, ``let-pass``, ``failed`` or another of the decisions in the reference
-    :param event: any JSON value; None outside an event mode
-    :param fields: the decision's other fields; those that are None are left out
-    :returns: JSON text; its ``delay`` is the seconds from the call to now
+    :param event: any JSON value; None outside an event mode. ``delay`` is the seconds from its call to now
     """
     record = _record(event)
     age = seconds_since(record)

@@ -61,10 +61,7 @@ class Caller:
 
 
 class IAMEvent(dict[str, Any]):
-    """An event about a call to IAM. Filters and actions note here what they find out about its caller.
-
-    They cannot annotate the caller instead: c7n drops the annotations that a ``not`` block makes.
-    """
+    """An event about a call to IAM, with the notes that filters and actions make about its caller."""
 
     def __init__(self, event: dict[str, Any]) -> None:
         super().__init__(event)
@@ -77,6 +74,7 @@ class IAMEvent(dict[str, Any]):
 
     def forget(self) -> None:
         """Forget all notes, before the policy runs on the event again."""
+        # Not on the resource: c7n drops the annotations that a "not" block makes.
         self.meant: str | None = None  #: why the caller is meant to use IAM, for the log
         self.gone = False  #: IAM does not know the principal under this name
         self.decided = self.failed = False  #: an action has logged its decision, or its failure
@@ -93,10 +91,9 @@ class IAMEvent(dict[str, Any]):
 
     @property
     def is_fresh(self) -> bool:
-        """Whether a call was made so recently that its caller's name is still theirs.
+        """Whether the call is so recent that its caller's name is still theirs. In doubt it is not.
 
-        Redriven dead letters are days old. A time that is missing, cannot be read or lies far in the future
-        is not fresh.
+        Redriven dead letters are days old.
         """
         age = seconds_since(self.get("detail"))
         return age is not None and abs(age) < NAME_SECONDS

@@ -11,6 +11,7 @@ cold_start.begin()
 import json
 import logging
 import os
+from contextlib import suppress
 
 with cold_start.without_time_zones():
     from c7n import handler as c7n_handler
@@ -123,10 +124,9 @@ def dead_letters(event):
 
 def _parsed(body):
     """A message's body as JSON; a body that is no JSON as it is, which makes a malformed event."""
-    try:
+    with suppress(TypeError, ValueError):
         return json.loads(body)
-    except (TypeError, ValueError):
-        return body
+    return body
 
 
 POLICIES = prepare()

@@ -36,10 +36,7 @@ def where_is(element, key):
 
 
 def setting(element, key, default=None):
-    """The value of an element's option when the policy runs. If the option is a list, a text is a list of one.
-
-    :raises Refusal: if nothing has filled in its placeholder
-    """
+    """An option's value when the policy runs: no placeholder, and a list of one for a text if it is a list."""
     value = element.data.get(key, default)
     unfilled = next(filter(is_placeholder, value if isinstance(value, list) else [value]), None)
     if unfilled:

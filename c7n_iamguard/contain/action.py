@@ -33,16 +33,15 @@ class UndoIAMCall(DecidingAction):
     to themselves, and a new user or role is quarantined: the managed policy ``iam-guard-quarantine`` denies it
     everything. The decision is ``contained``, with the command that did it and the one that reverses it.
 
-    Other calls that change something are ``left``, with the command that a person would use: if IAM does not
-    tell what was there before, if something that denies would be lifted, or if the call is older than 15
-    minutes. If a quarantine of the user or role outweighs what the call gave, it is contained.
+    Other calls that change something are ``left``, with the command for a person: if IAM does not tell what was
+    there before, if the reversal would lift a denial, or if the call is older than 15 minutes. If the user or role
+    is quarantined already, the call is contained.
 
-    Members of the admin groups are never quarantined. ``groups`` names these; the function
-    knows them by the ids that they had when the policy was deployed. The guard's own roles are spared, too.
+    The action never quarantines members of the admin groups, which ``groups`` names, and the guard's own roles. The
+    function knows the groups by the ids that they had when the policy was deployed.
 
-    Repeating it changes nothing, and what is gone already is no failure. If IAM does not let the guard take
-    something back, the run fails in the end. With ``observe: true`` nothing changes in IAM, and the decision is
-    ``would-contain``.
+    The action is idempotent. If IAM refuses a reversal, the run fails at the end. With ``observe: true`` nothing
+    changes in IAM, and the decision is ``would-contain``.
 
     The action requires ``mode: cloudtrail`` with ``event: "*"``.
 
@@ -123,8 +122,7 @@ class UndoIAMCall(DecidingAction):
         """Take back what the event's call gave, and return a record of the decision. The resource is the caller."""
         client, event = iam(self.manager), IAMEvent.of(event)
         self.managed_policies.forget_changed(event)
-        undo = partial(self.try_to_undo, client, event=event)
-        return self.try_all(resources, undo, "take back a call of")
+        return self.try_all(resources, partial(self.try_to_undo, client, event=event), "take back a call of")
 
     def try_to_undo(self, client, principal, event):
         """Take back an event's call, and log the decision.
@@ -181,22 +179,21 @@ class UndoIAMCall(DecidingAction):
 
     def leave(self, client, steps):
         """Leave what a call gave to a person, unless a quarantine outweighs it."""
-        fields = {"target": steps.target and str(steps.target), "commands": list(steps.commands)}
-        if steps.target and self.quarantine.is_on(client, steps.target):
-            reason = f"the {steps.target.kind} is quarantined, which outweighs what the call gave"
+        target, commands = steps.target, list(steps.commands)
+        fields = {"target": target and str(target), "commands": commands}
+        if target and self.quarantine.is_on(client, target):
+            reason = f"the {target.kind} is quarantined, which outweighs what the call gave"
             return "contained", {**fields, "containment": reason}
-        if steps.target and steps.target.kind != "group":
-            fields["commands"] += filter(None, [self.runbook_command(steps.target)])
+        if target and target.kind != "group":
+            config, about = self.manager.config, {"type": target.kind, "name": target.name}
+            reader = wording.reader_arn(get_partition(config.region), config.account_id)
+            whole = wording.contain_command(
+                about, "/", "", config.region, reader
+            )  # the user or role, for AWS's runbook
+            commands += [whole] if whole else []
         if steps.policy:
             fields["carriers"] = carriers(client, steps.policy)
         return "left", {**fields, "reason": steps.reason}
-
-    def runbook_command(self, target):
-        """The command of AWS's runbook that contains a whole user or role; empty if AWS's runbook cannot."""
-        config = self.manager.config
-        reader = wording.reader_arn(get_partition(config.region), config.account_id)
-        about = {"type": target.kind, "name": target.name}
-        return wording.contain_command(about, "/", "", config.region, reader)
 
 
 def carriers(client, arn):

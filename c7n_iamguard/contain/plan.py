@@ -148,10 +148,7 @@ class Record:
         return value
 
     def user(self, element: str | None = None) -> str:
-        """The name of the user whom the call was about: the caller, if it names nobody.
-
-        :param element: the part of IAM's answer that may name them
-        """
+        """The user whom the call was about: named by ``element`` of IAM's answer or by the call, or the caller."""
         if element:
             with suppress(MissingField):
                 return self.answer(element, "userName")

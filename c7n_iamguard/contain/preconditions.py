@@ -30,10 +30,7 @@ DENIES = "the policy denies something, and the guard lifts no denial"
 
 
 class Unsafe(Exception):
-    """Reversing the call might take more than what it gave. The text says why.
-
-    :param command: what a person does instead of the reversal, if the reversal itself would be wrong
-    """
+    """Reversing the call might take more than what it gave. The text says why, ``command`` what to do instead."""
 
     def __init__(self, reason, command=None):
         super().__init__(reason)
@@ -45,13 +42,7 @@ class AlreadyGone(Exception):
 
 
 class Preconditions:
-    """The preconditions for reversing one event's call.
-
-    :param client: the IAM client
-    :param event: the event, which names its call and its caller
-    :param name: the name that the caller has now
-    :param quarantine: the action's :class:`~c7n_iamguard.contain.quarantine.Quarantine`
-    """
+    """The preconditions for reversing one event's call, whose caller has ``name`` now."""
 
     def __init__(self, client, event, name, quarantine):
         self.client, self.event, self.name, self.quarantine = client, event, name, quarantine
@@ -84,23 +75,17 @@ class Preconditions:
         return retry_conflicts(function, **parameters)
 
     def explain_missing(self, plan):
-        """Find out why IAM does not know what a plan is about.
-
-        :returns: the plan, for the name that its user has now
-        :raises AlreadyGone: if somebody has deleted it
-        :raises Unsafe: if IAM cannot tell
-        """
+        """Find out why IAM does not know what a plan is about: its user has another name now, or it is gone."""
         key, target = plan.call.parameters.get("AccessKeyId"), plan.target
         if key:
             return plan.for_user(self.owner(key))
-        if target is None or target.kind == "role" or self.is_caller(target):
-            raise AlreadyGone("what the call gave is gone already")
-        if target.kind == "user":
-            holder = USER.by_name(self.client, target.name)
-        else:
-            holder = next(iter(groups.named(self.client, target.name)), None)
-        if holder is None or holder["CreateDate"].timestamp() >= self.time:
-            raise Unsafe(f"the {target.kind} {target.name} has been deleted, renamed or replaced since")
+        if target and target.kind != "role" and not self.is_caller(target):
+            if target.kind == "user":
+                holder = USER.by_name(self.client, target.name)
+            else:
+                holder = next(iter(groups.named(self.client, target.name)), None)
+            if holder is None or holder["CreateDate"].timestamp() >= self.time:
+                raise Unsafe(f"the {target.kind} {target.name} has been deleted, renamed or replaced since")
         raise AlreadyGone("what the call gave is gone already")
 
     def owner(self, key):

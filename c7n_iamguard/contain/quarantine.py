@@ -1,5 +1,7 @@
 """The quarantine: which policy it is, who carries it, and who never gets it."""
 
+from contextlib import suppress
+
 from c7n.exceptions import PolicyExecutionError
 
 from c7n_iamguard import aws_names
@@ -13,11 +15,7 @@ EVERYTHING = ("*",)
 
 
 class Quarantine:
-    """The managed policy ``iam-guard-quarantine``.
-
-    :param action: the action that attaches it
-    :param managed_policies: what the action has read of managed policies
-    """
+    """The managed policy ``iam-guard-quarantine``, for the action that attaches it."""
 
     def __init__(self, action, managed_policies):
         self.action, self.managed_policies = action, managed_policies
@@ -46,12 +44,9 @@ class Quarantine:
         kind = next((kind for kind in principals.KINDS if kind.name == target.kind), None)
         if kind is None:
             return False
-        try:
+        with suppress(client.exceptions.NoSuchEntityException, Distrusted):
             pages = kind.pages(client, "list_attached_{}_policies", target.name)
-            attached = [policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"]]
-            if self.arn not in attached:
-                return False
-            self.check(client)
-        except (client.exceptions.NoSuchEntityException, Distrusted):
-            return False
-        return True
+            if any(policy["PolicyArn"] == self.arn for page in pages for policy in page["AttachedPolicies"]):
+                self.check(client)
+                return True
+        return False

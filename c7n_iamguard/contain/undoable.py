@@ -7,6 +7,7 @@ Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_Operations.html
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -31,11 +32,7 @@ READING = ("Get", "List", "Describe", "Generate", "Simulate")
 
 
 def plan(record: dict[str, Any], who: Caller, quarantine: str) -> NoChange | Reversal | ManualSteps:
-    """What to do about a call.
-
-    :param record: CloudTrail's record of it, a JSON object
-    :param quarantine: the ARN of the managed policy that denies everything
-    """
+    """What to do about a call; ``quarantine`` is the ARN of the managed policy that denies everything."""
     call = Record(record, who, quarantine)
     if record.get("errorCode"):
         return NoChange("the call failed, so that it left nothing")
@@ -125,10 +122,9 @@ def inline_policy(call: Record, noun: str) -> Reversal:
 
 def compact(document: str) -> str:
     """A policy document without needless white space; other text as it is."""
-    try:
+    with suppress(ValueError):
         return json.dumps(json.loads(document), separators=(",", ":"), ensure_ascii=False)
-    except ValueError:
-        return document
+    return document
 
 
 def own_gain(

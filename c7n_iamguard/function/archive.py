@@ -57,10 +57,7 @@ class CompiledPolicyLambda(PolicyLambda):
 
 @cache
 def pack(packages, runtime):
-    """c7n and other packages, with their bytecode, as the bytes of a zip file, made once a process.
-
-    :param runtime: what the functions run on, such as ``python3.13``
-    """
+    """c7n and other packages, with bytecode for a runtime such as ``python3.13``, as a zip file's bytes."""
     with TemporaryDirectory() as folder:
         code = Path(folder).resolve() / "code"
         custodian_archive(packages).close().get_reader().extractall(code)
@@ -81,16 +78,13 @@ def pack(packages, runtime):
 
 
 def leave_out_strangers(code):
-    """Delete from the copied plugin all but its own sources, such as keys, libraries and links.
-
-    The distribution lists the sources. That of an editable install lists none, so that all sources count.
-    """
+    """Delete from the copied plugin all but its own sources, such as keys, libraries and links."""
     package = Path(__file__).parents[1]
     sources = {path for path in package.rglob("*.py") if not path.is_symlink()}
     names = {path.relative_to(package.parent).as_posix() for path in sources}
     with suppress(PackageNotFoundError):
         listed = {file.as_posix() for file in metadata.files("c7n-iamguard") or ()}
-        names = names & listed or names
+        names = names & listed or names  # an editable install lists none
     for path in (code / package.name).rglob("*"):
         if path.is_file() and path.relative_to(code).as_posix() not in names:
             path.unlink()

@@ -23,10 +23,9 @@ LISTS = ("groups", "roles", "patterns", "exempt", "self_service")
 
 
 def pins_for(policy, before):
-    """Who is meant to use IAM, by id, for a function that is about to be deployed.
+    """Who is meant to use IAM, by id, for a function that is about to be deployed, and a list of warnings.
 
     :param before: the pins of the function that is deployed now; None if there is none
-    :returns: the pins, and a list of warnings
     :raises Refusal: if the account contradicts the settings
     """
     pins, elements = {name: {} for name in LISTS}, elements_of(policy)
@@ -146,11 +145,7 @@ def trusted_roles(policy, before, pins):
 
 
 def summary(policy, name, observes, observed, pins):
-    """What a function does, in one line that a person reads.
-
-    :param name: the function's name
-    :param observed: whether the function that is deployed now observes; None if there is none
-    """
+    """What a function does, in one line; ``observed`` is None, or whether the deployed one observes."""
     does = "observes" if observes else "acts"
     before = "observed" if observed else "acted"
     changed = f" (it {before} before)" if observed not in (None, observes) else ""

@@ -4,14 +4,14 @@ or by which events are forged, lost or misread."""
 from collections.abc import Callable
 from typing import NamedTuple
 
+from c7n.utils import jmespath_search as search
+
 from c7n_iamguard.aws_names import FUNCTION_PREFIX
 from c7n_iamguard.event import EVENT_SOURCE
-from c7n_iamguard.function.defaults import HANDLER, PACKAGE, dead_letter_queue, function_name
+from c7n_iamguard.function.defaults import ANY_NAME, HANDLER, PACKAGE, dead_letter_queue, function_name
 from c7n_iamguard.iam.principals import kind_of
 from c7n_iamguard.settings import refuse
 
-#: What a rule has to hold among its events' names, so that it matches any.
-ANY_NAME = {"exists": True}
 #: The stock filters that look at more of a principal than an event tells.
 LOOK_AT_DETAILS = ("value", "list-item", "marked-for-op", "tag-count", "reduce", "config-compliance")
 
@@ -23,13 +23,6 @@ class Check(NamedTuple):
     holds: Callable
     problem: str
     fix: str
-
-
-def at(value, *keys):
-    """The value under nested keys of a JSON object; None if there is none."""
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
 
 
 #: Every function of the guard.
@@ -46,7 +39,7 @@ FUNCTION = (
           "the function acts in its own account only", "deploy it to each account"),
     Check("execution-options", lambda mode: not mode.get("execution-options"),
           "the function's role has no rights for these, so that every event would fail", "leave it out"),
-    Check("environment", lambda mode: at(mode, "environment", "Variables", "C7N_CATCH_ERR") in (None, "no"),
+    Check("environment", lambda mode: search("environment.Variables.C7N_CATCH_ERR", mode) in (None, "no"),
           "events that fail would be lost", "leave out C7N_CATCH_ERR"),
 )  # fmt: skip
 
@@ -54,9 +47,9 @@ FUNCTION = (
 BY_EVENT = (
     Check("events", lambda mode: all(isinstance(e, dict) and e["source"] == EVENT_SOURCE for e in mode["events"]),
           f"the guard understands calls to {EVENT_SOURCE}", "use that source"),
-    Check("pattern.source", lambda mode: at(mode, "pattern", "source") == ["aws.iam"],
+    Check("pattern.source", lambda mode: search("pattern.source", mode) == ["aws.iam"],
           "anyone could forge the event", "leave it out"),
-    Check("environment", lambda mode: at(mode, "environment", "Variables", "C7N_SKIP_ERR_EVENT") == "no",
+    Check("environment", lambda mode: search("environment.Variables.C7N_SKIP_ERR_EVENT", mode) == "no",
           "calls that failed would be missed", "leave out C7N_SKIP_ERR_EVENT"),
     Check("delay", lambda mode: not mode.get("delay"),
           "the guard does not wait before it denies", "leave it out"),
@@ -69,7 +62,7 @@ ANY_CALL = (
     Check("events", lambda mode: mode["events"][0]["ids"].removeprefix("detail.").startswith("userIdentity"),
           'with "*" the user or role is the caller', "use ids: userIdentity"),
     Check("pattern.detail.eventName",
-          lambda mode: isinstance(names := at(mode, "pattern", "detail", "eventName"), list) and ANY_NAME in names,
+          lambda mode: ANY_NAME in (search("pattern.detail.eventName[*]", mode) or ()),
           "the rule would match no call at all", "leave it out"),
 )  # fmt: skip
 
@@ -83,7 +76,7 @@ def check_mode(policy, *tables):
     for check in (check for table in tables for check in table):
         if not check.holds(mode):
             refuse(policy, f"mode.{check.key}", check.problem, check.fix)
-    queue = at(mode, "dead_letter_config", "TargetArn")
+    queue = search("dead_letter_config.TargetArn", mode)
     name, known = function_name(policy), dead_letter_queue(policy)
     if queue is not None and (queue != known if known else not str(queue).endswith(f":{name}")):
         problem = f"an event that fails three times has to end in the queue {name}"

@@ -24,8 +24,8 @@ BY_TYPE = {
     },
     "periodic": {"timeout": 900},
 }
-#: c7n renders the event's name ``*``, which matches no call by itself.
-ANY_NAME = {"pattern": {"detail": {"eventName": [{"exists": True}]}}}
+#: What the rule's pattern needs beside the event's name ``*``, which c7n renders, and which matches no call.
+ANY_NAME = {"exists": True}
 
 
 def own_modules(policy):
@@ -46,7 +46,7 @@ def fill_in(policy):
     mode = policy.data["mode"]
     defaults = merged(COMMON, BY_TYPE[mode["type"]])
     if listens_to_any_call(mode):
-        defaults = merged(defaults, ANY_NAME)
+        defaults = merged(defaults, {"pattern": {"detail": {"eventName": [ANY_NAME]}}})
     policy.data["mode"] = merged(defaults, mode)
     if queue := dead_letter_queue(policy):
         policy.data["mode"].setdefault("dead_letter_config", {}).setdefault("TargetArn", queue)

@@ -56,11 +56,7 @@ class GuardedFunction:
             raise errors[0]
 
     def provision(self):
-        """Deploy the policy's function; if it is guarded, with the ids of the admins that it has to know.
-
-        :raises c7n_iamguard.errors.Refusal: if nobody in the account would be an admin, the region gets no IAM
-            events, or what the function needs is not there
-        """
+        """Deploy the policy's function. If it is guarded, check the account first, and pin the admins' ids."""
         if not self.guarded:
             return super().provision()
         try:
@@ -121,12 +117,8 @@ class GuardedFunction:
             raise Refusal(f"{where} {problem}; deploy it with -r {right}")
 
     def leave_out_own_calls(self, roles):
-        """Leave the calls of the guard's own functions out of a rule on roles.
-
-        The rule has their roles' ids: if it left out a name, it would miss whoever takes that name.
-
-        :param roles: the pinned roles' ids, by name
-        """
+        """Leave the calls of the guard's own functions out of a rule on roles; ``roles`` has their ids by name."""
+        # By id: if the rule left out a name, it would miss whoever takes that name.
         own = [roles[name] for name in FUNCTION_ROLES if name in roles]
         if own and self.policy.execution_mode == "cloudtrail":
             place = self.policy.data["mode"]["pattern"]
@@ -151,10 +143,7 @@ class GuardedFunction:
         return answer.get("Tags", {}), json.loads(variables.get(settings.PINS, "null"))
 
     def judged_since(self, mark):
-        """The tag that says since when a catch-up judges calls: since it was first deployed, or stopped to observe.
-
-        :param mark: the tag of the function that is deployed now; None if there is none
-        """
+        """The new value of the tag that says since when a catch-up judges calls; ``mark`` is the present one."""
         now = time_text()
         if mark and mark.removesuffix(OBSERVED) > now:
             mark = None  # somebody has set a time in the future
@@ -181,13 +170,19 @@ class GuardedFunction:
             )
 
 
-#: What AWS answers if whoever deploys lacks valid credentials.
-BAD_CREDENTIALS = (
-    "ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException",
-    "SignatureDoesNotMatch", "InvalidSignatureException", "AuthFailure",
-)  # fmt: skip
-DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
-THROTTLED = ("Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded")
+#: The fix if AWS refuses whoever deploys, and the codes that call for it.
+FIXES = {
+    "Sign in again, and run this again": (
+        "ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException",
+        "SignatureDoesNotMatch", "InvalidSignatureException", "AuthFailure",
+    ),
+    "Get that right, such as by deploy/access.yml, and run this again to complete what is there": (
+        "AccessDenied", "AccessDeniedException", "UnauthorizedOperation",
+    ),
+    "Run this again: it completes what is there": (
+        "Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded",
+    ),
+}  # fmt: skip
 
 
 def foreseen(policy, error):
@@ -195,13 +190,9 @@ def foreseen(policy, error):
     if isinstance(error, NoCredentialsError):
         return "there are no AWS credentials; set AWS_PROFILE, or whatever else your AWS CLI finds them by"
     code, said = error_code(error), error.response["Error"].get("Message", "").rstrip(".")
-    call = f"{error.operation_name} answered {code}: {said}"
-    if code in BAD_CREDENTIALS:
-        return f"{call}. Sign in again, and run this again"
-    if code in DENIED:
-        return f"{call}. Get that right, such as by deploy/access.yml, and run this again to complete what is there"
-    if code in THROTTLED:
-        return f"{call}. Run this again: it completes what is there"
+    for fix, codes in FIXES.items():
+        if code in codes:
+            return f"{error.operation_name} answered {code}: {said}. {fix}"
     if code != "InvalidParameterValueException":
         return None
     if "role" not in said.lower():

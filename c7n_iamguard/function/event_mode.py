@@ -6,6 +6,7 @@ for policies of the guard.
 """
 
 import logging
+from contextlib import suppress
 
 from c7n.cwe import CloudWatchEvents
 from c7n.exceptions import PolicyExecutionError
@@ -60,11 +61,6 @@ class GuardedCloudTrailMode(GuardedFunction, CloudTrailMode):
         """The :class:`~c7n_iamguard.iam.principals.Kind` of principal that the policy is about."""
         return kind_of(self.policy.resource_manager)
 
-    @property
-    def asks_iam(self):
-        """Whether the policy names a source that asks IAM. By default the event describes the user or role."""
-        return "source" in self.policy.data
-
     def validate(self):
         """Check the settings of a guarded policy, beside c7n's own checks."""
         super().validate()
@@ -72,7 +68,7 @@ class GuardedCloudTrailMode(GuardedFunction, CloudTrailMode):
             return
         tables = (checks.ANY_CALL,) if self.any_call else ()
         checks.check_mode(self.policy, *tables, checks.BY_EVENT, checks.FUNCTION)
-        if not self.asks_iam:
+        if "source" not in self.policy.data:  # the event describes the user or role
             checks.check_filters(self.policy)
         if self.any_call:
             checks.check_no_event_filter(self.policy)
@@ -94,10 +90,7 @@ class GuardedCloudTrailMode(GuardedFunction, CloudTrailMode):
             raise
 
     def act(self, event):
-        """Run the policy on the principals of an event, and return those that it acted on.
-
-        :raises LetPass: if there are none
-        """
+        """Run the policy on the principals of an event, and return those that it acted on: one or more."""
         if not self.policy.is_runnable(event):
             raise LetPass("the policy's conditions do not hold here")
         self.check_caller(event)
@@ -162,7 +155,7 @@ class GuardedCloudTrailMode(GuardedFunction, CloudTrailMode):
     def act_on(self, principals, event):
         """Run the policy on principals, and return those that its filters left."""
         manager = self.policy.resource_manager
-        if self.asks_iam:
+        if "source" in self.policy.data:
             # Not the manager's own get_resources, which turns errors of IAM into no resources.
             principals = manager.source.get_resources([each[self.kind.name_key] for each in principals])
             event.gone = not principals
@@ -174,17 +167,8 @@ class GuardedCloudTrailMode(GuardedFunction, CloudTrailMode):
 
     def log_line(self, verdict, event, **fields):
         """A decision about an event, malformed ones too, as one line of JSON."""
-        try:
+        caller = {}
+        with suppress(MalformedEvent):
             who = event.who
-        except MalformedEvent:
-            who = None
-        principal = {who.kind: who.name} if who and who.kind else {}
-        return log_line(
-            verdict,
-            event,
-            policy=self.policy.name,
-            account=who and who.account,
-            caller=who and who.type,
-            **principal,
-            **fields,
-        )
+            caller = {"account": who.account, "caller": who.type, who.kind or "user": who.name}
+        return log_line(verdict, event, policy=self.policy.name, **caller, **fields)
