@@ -1,6 +1,7 @@
 """A decision: its line in the log, and its annotation on the resource."""
 
 import json
+from contextlib import suppress
 
 from c7n_iamguard.event import MalformedEvent, caller, seconds_since, str_or_none
 
@@ -24,16 +25,10 @@ def log_line(verdict, event, **fields):
     record = _record(event)
     age = seconds_since(record)
     fields = {"decision": verdict, **fields, **facts(event), "delay": None if age is None else round(age)}
-    try:
+    with suppress(MalformedEvent):
         who = caller(record)
-        fields |= {
-            "session": who.session,
-            "sourceIdentity": who.source_identity,
-            "onBehalfOf": who.on_behalf_of,
-            "invokedBy": who.invoked_by,
-        }
-    except MalformedEvent:
-        pass  # it names no caller
+        fields |= {"session": who.session, "sourceIdentity": who.source_identity}
+        fields |= {"onBehalfOf": who.on_behalf_of, "invokedBy": who.invoked_by}
     return json.dumps({key: value for key, value in fields.items() if value is not None})
 
 

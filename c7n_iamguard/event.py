@@ -182,9 +182,8 @@ def _circumstances(identity: dict[str, Any], kind: str) -> dict[str, str | None]
 def is_services_own(record: Mapping[str, Any], who: Caller) -> bool:
     """Whether an AWS service made its own service-linked role, with the rights of whoever uses the service."""
     service = str_or_none(record.get("requestParameters"), "aWSServiceName")
-    return (
-        record.get("eventName") == "CreateServiceLinkedRole" and bool(service) and service == who.invoked_by
-    )
+    makes_role = record.get("eventName") == "CreateServiceLinkedRole"
+    return makes_role and bool(service) and service == who.invoked_by
 
 
 def seconds_of(moment: str) -> int:

@@ -91,8 +91,7 @@ def run(event, context):
     :returns: True if the policies decided on the event
     :raises Exception: if they did not. Lambda retries the event, and then dead-letters it
     """
-    letters = dead_letters(event)
-    if letters is not None:
+    if letters := dead_letters(event):
         for letter in letters:
             run(letter, context)
         return True

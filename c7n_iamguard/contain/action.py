@@ -9,7 +9,7 @@ from c7n.utils import get_partition, type_schema
 
 from c7n_iamguard.admins.options import MeantOptions, check_meant
 from c7n_iamguard.contain import undoable
-from c7n_iamguard.contain.plan import NoChange, Reversal
+from c7n_iamguard.contain.plan import ManualSteps, NoChange, Reversal
 from c7n_iamguard.contain.preconditions import AlreadyGone, Preconditions, Unsafe
 from c7n_iamguard.contain.quarantine import Quarantine
 from c7n_iamguard.decisions import facts
@@ -111,12 +111,11 @@ class UndoIAMCall(DecidingAction):
     def prepare(self):
         """While the function starts, read the quarantine and the policy that callers attach most."""
         client, partition = iam(self.manager), get_partition(self.manager.config.region)
+        administrator = f"arn:{partition}:iam::aws:policy/AdministratorAccess"
         with suppress(Distrusted):
             self.quarantine.check(client)
         with suppress(BotoCoreError, ClientError):
-            self.managed_policies.carries_denial(
-                client, f"arn:{partition}:iam::aws:policy/AdministratorAccess"
-            )
+            self.managed_policies.carries_denial(client, administrator)
 
     def process(self, resources, event=None):
         """Take back what the event's call gave, and return a record of the decision. The resource is the caller."""
@@ -159,7 +158,7 @@ class UndoIAMCall(DecidingAction):
             except AlreadyGone as reason:
                 return "contained", {"containment": str(reason), "target": plan.target and str(plan.target)}
             except Unsafe as reason:
-                plan = plan.leave(str(reason), reason.command)
+                plan = ManualSteps(str(reason), (reason.command or plan.call.command,), plan.target)
         return self.leave(client, plan)
 
     def reverse(self, client, plan, preconditions):
@@ -187,10 +186,8 @@ class UndoIAMCall(DecidingAction):
         if target and target.kind != "group":
             config, about = self.manager.config, {"type": target.kind, "name": target.name}
             reader = wording.reader_arn(get_partition(config.region), config.account_id)
-            whole = wording.contain_command(
-                about, "/", "", config.region, reader
-            )  # the user or role, for AWS's runbook
-            commands += [whole] if whole else []
+            runbook = wording.contain_command(about, "/", "", config.region, reader)
+            commands += [runbook] if runbook else []
         if steps.policy:
             fields["carriers"] = carriers(client, steps.policy)
         return "left", {**fields, "reason": steps.reason}

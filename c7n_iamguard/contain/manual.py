@@ -57,15 +57,10 @@ OVERWRITING = (
 )  # fmt: skip
 #: The kinds of things with tags, and the parameter that names one.
 TAGGED = (
-    ("User", "UserName"),
-    ("Role", "RoleName"),
-    ("Policy", "PolicyArn"),
-    ("InstanceProfile", "InstanceProfileName"),
-    ("MFADevice", "SerialNumber"),
-    ("OpenIDConnectProvider", "OpenIDConnectProviderArn"),
-    ("SAMLProvider", "SAMLProviderArn"),
-    ("ServerCertificate", "ServerCertificateName"),
-)
+    ("User", "UserName"), ("Role", "RoleName"), ("Policy", "PolicyArn"), ("InstanceProfile", "InstanceProfileName"),
+    ("MFADevice", "SerialNumber"), ("OpenIDConnectProvider", "OpenIDConnectProviderArn"),
+    ("SAMLProvider", "SAMLProviderArn"), ("ServerCertificate", "ServerCertificateName"),
+)  # fmt: skip
 #: The names of calls that take something away begin like this.
 TAKING = ("Delete", "Detach", "Remove", "Deactivate", "Disable", "Untag", "Reject")
 #: The commands that list what there is now, by a part of the call's name, if its record has no parameters.

@@ -51,10 +51,6 @@ class Call:
                 words.append(f"{option}{'=' if value.startswith('-') else ' '}{shlex.quote(value)}")
         return " ".join(words)
 
-    def for_user(self, name: str) -> Call:
-        """The same call for another user name."""
-        return Call(self.operation, {**self.parameters, "UserName": name})
-
 
 @dataclass(frozen=True)
 class Target:
@@ -101,12 +97,9 @@ class Reversal:
 
     def for_user(self, name: str) -> Reversal:
         """The same reversal for the same user, who has another name by now."""
+        calls = [replace(c, parameters={**c.parameters, "UserName": name}) for c in (self.call, self.redo)]
         target = self.target and replace(self.target, name=name)
-        return replace(self, call=self.call.for_user(name), redo=self.redo.for_user(name), target=target)
-
-    def leave(self, reason: str, command: str | None = None) -> ManualSteps:
-        """The reversal as a manual step, or another command instead."""
-        return ManualSteps(reason, (command or self.call.command,), self.target)
+        return replace(self, call=calls[0], redo=calls[1], target=target)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ denial. So each precondition compares what IAM has now with what the event tells
 """
 
 import time
+from contextlib import suppress
 
 from botocore.exceptions import ClientError
 
@@ -121,14 +122,12 @@ class Preconditions:
 
     def find(self, kind, target):
         """The user or role that a call made, whatever its name is now; None if it is gone."""
-        try:
-            call = kind.operation(self.client, "get_{}")
-            principal = self.retry_until_visible(lambda: call(target.name))[kind.noun]
-        except self.client.exceptions.NoSuchEntityException:
-            principal = None
-        if principal is None or principal[kind.id_key] != target.id:
-            return kind.by_id(self.client, target.id)
-        return principal
+        get = kind.operation(self.client, "get_{}")
+        with suppress(self.client.exceptions.NoSuchEntityException):
+            principal = self.retry_until_visible(lambda: get(target.name))[kind.noun]
+            if principal[kind.id_key] == target.id:
+                return principal
+        return kind.by_id(self.client, target.id)
 
     def password(self, plan):
         """A new password: is it still the one that the call made, and not of somebody who has taken the name?"""

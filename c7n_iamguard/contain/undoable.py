@@ -50,8 +50,12 @@ class Credential:
 
     noun: str  #: in words
     name: str  #: as IAM's operations name it: ``AccessKey`` in ``UpdateAccessKey``
-    id_parameter: str  #: the parameter that names one
-    element: str  #: the part of IAM's answer that describes a new one
+    element: str  #: as IAM's answers and parameters name it: ``AccessKey`` in ``AccessKeyId``
+
+    @property
+    def id_parameter(self) -> str:
+        """The parameter that names one."""
+        return f"{self.element}Id"
 
     def new(self, call: Record) -> Reversal:
         """A new one."""
@@ -77,14 +81,11 @@ class Credential:
         return Reversal(f"the {self.noun} is inactive", inactive, active, Target("user", user))
 
 
-ACCESS_KEY = Credential("access key", "AccessKey", "AccessKeyId", "accessKey")
-SSH_KEY = Credential("SSH key", "SSHPublicKey", "SSHPublicKeyId", "sSHPublicKey")
-CERTIFICATE = Credential("signing certificate", "SigningCertificate", "CertificateId", "certificate")
+ACCESS_KEY = Credential("access key", "AccessKey", "AccessKey")
+SSH_KEY = Credential("SSH key", "SSHPublicKey", "SSHPublicKey")
+CERTIFICATE = Credential("signing certificate", "SigningCertificate", "Certificate")
 SERVICE_CREDENTIAL = Credential(
-    "service-specific credential",
-    "ServiceSpecificCredential",
-    "ServiceSpecificCredentialId",
-    "serviceSpecificCredential",
+    "service-specific credential", "ServiceSpecificCredential", "ServiceSpecificCredential"
 )
 
 

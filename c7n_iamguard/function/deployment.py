@@ -155,13 +155,11 @@ class GuardedFunction:
         """Log a warning if nothing can invoke the function that is deployed now. The deployment repairs that."""
         client, name = client_of(self.policy.resource_manager, "events"), function_name(self.policy)
         try:
-            state = client.describe_rule(Name=name)["State"]
+            disabled = client.describe_rule(Name=name)["State"] == "DISABLED"
             targets = client.list_targets_by_rule(Rule=name)["Targets"]
+            problem = "is disabled" if disabled else None if targets else "has no target"
         except client.exceptions.ResourceNotFoundException:
-            state, targets = "deleted", []
-        problem = "has no target" if targets == [] else None
-        if state in ("DISABLED", "deleted"):
-            problem = f"is {state.lower()}"
+            problem = "is deleted"
         if problem:
             log.warning(
                 "policy:%s the rule %s %s, so nothing has invoked the function for some time; this deployment "

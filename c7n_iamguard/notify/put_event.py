@@ -133,8 +133,7 @@ class PutEvent(EventAction):
         if self.problem or self.checked is None or time.monotonic() - self.checked >= SECONDS:
             self.check_bus()
         if self.problem:
-            fix = "deploy the stack that makes it, or name another under bus"
-            self.fail(len(news), f"{self.problem}; {fix}")
+            self.fail(len(news), f"{self.problem}; deploy the stack that makes it, or name another under bus")
         answers = [answer for batch in chunks(news, ENTRIES) for answer in self.put(batch, event)]
         records, errors = [], []
         for principal, answer in zip(news, answers, strict=True):

@@ -12,16 +12,12 @@ from c7n_iamguard.aws_names import IDENTITY_CENTER_PATH, SERVICE_LINKED_PATH
 
 #: The policy file that gives IAM back to users and roles.
 RESTORE = "policies/restore-iam-access.yml"
-
 #: A name that needs no quotes in the AWS CLI's shorthand. EventBridge does not escape the quotes in a mail.
 PLAIN_NAME = re.compile(r"[\w+=.@-]{1,64}", re.ASCII)
-
 #: The ways in which IAM can be denied, in words.
 FORMS = {"managed": "a managed policy", "inline": "an inline policy", "boundary": "a permissions boundary"}
-
 #: What a call was about, as the guard writes it.
 PLAIN_TARGET = re.compile(r"(?:user|role|group) [\w+=,.@-]{1,128}", re.ASCII)
-
 #: A command that holds only names and ARNs. A caller can write documents and addresses.
 PLAIN_COMMAND = re.compile(r"aws iam(?: (?:file://)?(?!\S*://)[\w+=,.@/:-]+)+", re.ASCII)
 
