@@ -40,12 +40,12 @@ UNIQUE_ID = re.compile(r"\w{1,128}", re.ASCII)
 
 
 class MalformedEvent(ValueError):
-    """An event that does not say who called. Its text says which part of the event is wrong."""
+    """An event that does not say who called. The text says which part of the event is wrong."""
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who made a call, as CloudTrail recorded it. What it does not tell is None."""
+    """Who made a call, as CloudTrail recorded it. What CloudTrail does not tell is None."""
 
     type: str  #: CloudTrail's ``userIdentity.type``: ``IAMUser``, ``FederatedUser``, ``AssumedRole``, …
     account: str | None  #: the 12-digit id of the account that the caller belongs to
@@ -74,7 +74,7 @@ class IAMEvent(dict[str, Any]):
 
     def forget(self) -> None:
         """Forget all notes, before the policy runs on the event again."""
-        # Not on the resource: c7n drops the annotations that a "not" block makes.
+        # The notes are not on the resource, because c7n drops the annotations that a "not" block makes.
         self.meant: str | None = None  #: why the caller is meant to use IAM, for the log
         self.gone = False  #: IAM does not know the principal under this name
         self.decided = self.failed = False  #: an action has logged its decision, or its failure

@@ -30,19 +30,20 @@ from c7n_iamguard.iam import client
 
 log = logging.getLogger("c7n_iamguard")
 
-CONFIG_FILE = "config.json"  # beside the code, which is where Lambda starts the function
-
 
 def prepare():
     """Make the function's policies, validated, and the clients that serve every event."""
     logging.getLogger().setLevel(logging.INFO)  # c7n sets DEBUG, a dozen lines for every event
     errors.log_refusals_in_one_sentence()
-    with open(CONFIG_FILE) as file:
+    with open("config.json") as file:  # Lambda starts the function in the folder of its code
         data = json.load(file)
     policies = load_policies(data, options_of(data))
     for policy in policies:
         policy.validate()
-        make_client(policy)
+        session = local_session(policy.session_factory)
+        cold_start.list_services_by_folder(session)
+        config = client.BULK_CONFIG if policy.execution_mode == "periodic" else client.CONFIG
+        client.keep("iam", session.client("iam", config=config))
         manager = policy.resource_manager
         for element in (*iter_filters(manager.filters), *manager.actions):
             if hasattr(element, "prepare"):
@@ -73,14 +74,6 @@ def load_policies(data, options):
         # An action or filter for all kinds of resources, such as invoke-sfn: c7n loads more for those.
         load_resources(StructureParser().get_resource_types(data))
         return PolicyCollection.from_data(data, options)
-
-
-def make_client(policy):
-    """Make the IAM client that serves every event."""
-    session = local_session(policy.session_factory)
-    cold_start.list_services_by_folder(session)
-    config = client.BULK_CONFIG if policy.execution_mode == "periodic" else client.CONFIG
-    client.keep("iam", session.client("iam", config=config))
 
 
 def run(event, context):

@@ -37,13 +37,12 @@ class UndoIAMCall(DecidingAction):
     there before, if the reversal would lift a denial, or if the call is older than 15 minutes. If the user or role
     is quarantined already, the call is contained.
 
-    The action never quarantines members of the admin groups, which ``groups`` names, and the guard's own roles. The
-    function knows the groups by the ids that they had when the policy was deployed.
+    The action never quarantines members of the admin groups or the guard's own roles. ``groups`` names the groups,
+    which the function knows by the ids that they had when the policy was deployed.
 
     The action is idempotent. If IAM refuses a reversal, the run fails at the end. With ``observe: true`` nothing
-    changes in IAM, and the decision is ``would-contain``.
-
-    The action requires ``mode: cloudtrail`` with ``event: "*"``.
+    changes in IAM, and the decision is ``would-contain``. The action requires ``mode: cloudtrail`` with
+    ``event: "*"``.
 
     :example:
 

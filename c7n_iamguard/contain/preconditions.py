@@ -93,12 +93,12 @@ class Preconditions:
         """The name of the user who has an access key now."""
         try:
             return self.client.get_access_key_last_used(AccessKeyId=key)["UserName"]
+        except self.client.exceptions.NoSuchEntityException:
+            raise AlreadyGone("the access key is gone already") from None
         except ClientError as error:
-            if error_code(error) == "NoSuchEntity":
-                raise AlreadyGone("the access key is gone already") from error
-            if error_code(error) == "AccessDenied":
-                raise Unsafe(f"IAM does not say whose access key {key} is now") from error
-            raise
+            if error_code(error) != "AccessDenied":
+                raise
+            raise Unsafe(f"IAM does not say whose access key {key} is now") from error
 
     # The preconditions: each returns the plan, for the name that its user has now
 

@@ -10,9 +10,6 @@ from c7n_iamguard.iam import principals
 from c7n_iamguard.iam.managed_policies import Distrusted
 from c7n_iamguard.iam.policy_documents import denies
 
-#: What a quarantine denies.
-EVERYTHING = ("*",)
-
 
 class Quarantine:
     """The managed policy ``iam-guard-quarantine``, for the action that attaches it."""
@@ -37,7 +34,7 @@ class Quarantine:
 
     def check(self, client):
         """Raise :class:`.Distrusted` if the policy does not deny everything."""
-        self.managed_policies.check(client, self.arn, EVERYTHING, denies)
+        self.managed_policies.check(client, self.arn, ("*",), denies)
 
     def is_on(self, client, target):
         """Whether a user or role carries the policy, and it denies everything."""

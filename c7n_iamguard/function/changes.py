@@ -1,7 +1,6 @@
 """What a deployment changes: who is meant to use IAM now and was not before, and the other way round."""
 
 import json
-import logging
 import time
 
 from c7n_iamguard.admins import groups, roles
@@ -11,8 +10,6 @@ from c7n_iamguard.errors import Refusal
 from c7n_iamguard.iam.client import iam
 from c7n_iamguard.iam.principals import ROLE, USER
 from c7n_iamguard.settings import PINS, setting
-
-log = logging.getLogger("c7n_iamguard")
 
 #: CloudTrail's event history holds the calls of so many seconds, so that nobody asks about an earlier time.
 REMEMBERED_SECONDS = 90 * 24 * 3600
@@ -56,11 +53,11 @@ def elements_of(policy):
 def exempt_here(policy, elements):
     """The exempt ids of this account, each with its end, and warnings of those that nobody here has."""
     entries = {entry: end for element in elements for entry, end in element.options.exempt.items()}
-    client, ids = iam(policy.resource_manager), {}
+    client, ids = iam(policy.resource_manager), set()
     for kind, prefix in ((USER, "AIDA"), (ROLE, "AROA")):
         if any(entry.startswith(prefix) for entry in entries):
             pages = kind.pages(client, "list_{}s", PaginationConfig={"PageSize": 1000})
-            ids |= {p[kind.id_key]: p[kind.name_key] for page in pages for p in page[f"{kind.noun}s"]}
+            ids |= {principal[kind.id_key] for page in pages for principal in page[f"{kind.noun}s"]}
     here = {entry: end for entry, end in entries.items() if entry.partition(":")[0] in ids}
     ends = {entry: None if end == float("inf") else end for entry, end in here.items()}
     return ends, [f"exempt: nobody in this account is {entry}" for entry in entries if entry not in here]

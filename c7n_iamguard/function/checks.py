@@ -1,5 +1,4 @@
-"""What ``custodian validate`` refuses in a policy of the guard: settings by which the wrong people are denied,
-or by which events are forged, lost or misread."""
+"""What ``custodian validate`` refuses: settings that deny the wrong people, or forge, lose or misread events."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from c7n_iamguard.function.defaults import ANY_NAME, HANDLER, PACKAGE, dead_lett
 from c7n_iamguard.iam.principals import kind_of
 from c7n_iamguard.settings import refuse
 
-#: The stock filters that look at more of a principal than an event tells.
+#: The stock filters that need more of a user or role than an event tells.
 LOOK_AT_DETAILS = ("value", "list-item", "marked-for-op", "tag-count", "reduce", "config-compliance")
 
 

@@ -7,7 +7,6 @@ from c7n_iamguard.settings import is_template
 
 HANDLER = "c7n_iamguard.handler.run"
 PACKAGE = "c7n_iamguard"
-ANY = "*"
 
 COMMON = {
     "function-prefix": FUNCTION_PREFIX,
@@ -31,14 +30,13 @@ ANY_NAME = {"exists": True}
 def own_modules(policy):
     """The modules of the plugin that a policy's source, filters and actions are in, sorted."""
     manager = policy.resource_manager
-    parts = (manager.source, *manager.iter_filters(), *manager.actions)
-    modules = {type(part).__module__ for part in parts}
+    modules = {type(part).__module__ for part in (manager.source, *manager.iter_filters(), *manager.actions)}
     return sorted(module for module in modules if module.startswith(f"{PACKAGE}."))
 
 
 def listens_to_any_call(mode):
     """Whether a mode listens to any call, instead of listed ones."""
-    return any(isinstance(event, dict) and event.get("event") == ANY for event in mode.get("events") or ())
+    return any(isinstance(event, dict) and event.get("event") == "*" for event in mode.get("events") or ())
 
 
 def fill_in(policy):

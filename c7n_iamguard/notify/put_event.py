@@ -104,9 +104,12 @@ class PutEvent(EventAction):
         return client_of(self.manager, "events", CONFIG)
 
     def check_bus(self):
-        """Ask for the account's alias, and whether there is the bus. After an error, neither is known."""
+        """Ask for the account's alias, once, and whether there is the bus. After an error it is not known."""
         if self.alias is None:
-            self.alias = self.find_alias()
+            self.alias = ""
+            with suppress(BotoCoreError, ClientError):
+                aliases = iam(self.manager).list_account_aliases()["AccountAliases"]
+                self.alias = next(filter(ALIAS.fullmatch, aliases), "")
         self.problem = None
         # AWS accepts events for a bus that does not exist, and drops them without a word.
         with suppress(BotoCoreError, ClientError):
@@ -115,13 +118,6 @@ class PutEvent(EventAction):
             except self.client.exceptions.ResourceNotFoundException:
                 self.problem = f"there is no event bus {self.bus}"
         self.checked = time.monotonic()
-
-    def find_alias(self):
-        """The account's alias; empty if it has none, or IAM does not say."""
-        with suppress(BotoCoreError, ClientError):
-            aliases = iam(self.manager).list_account_aliases()["AccountAliases"]
-            return next(filter(ALIAS.fullmatch, aliases), "")
-        return ""
 
     def process(self, resources, event=None):
         """Send an event for every decision, and return a record of each: name, ``detail-type`` and event's id."""

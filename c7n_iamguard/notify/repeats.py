@@ -7,10 +7,8 @@ from c7n_iamguard.event import str_or_none
 
 #: For so many seconds there is no further event about a principal who goes on calling.
 SECONDS = 15 * 60
-
 #: Decisions that do not keep the caller from calling on. All of these calls are alike.
 LASTING = ("would-revoke", "would-contain", "cannot-revoke")
-
 #: Calls that could take off the denial.
 REMOVALS = ("Detach{}Policy", "Delete{}Policy", "Delete{}PermissionsBoundary", "Put{}PermissionsBoundary")
 
