@@ -63,7 +63,7 @@ def options_of(data):
 
 
 def load_policies(data, options):
-    """The function's policies. To import the modules that the deployment listed registers their elements."""
+    """The function's policies. It imports the modules that the deployment listed, which registers what is in them."""
     try:
         AWS.get_resource_types([policy["resource"] for policy in data["policies"]])
         for policy in data["policies"]:
@@ -90,7 +90,7 @@ def run(event, context):
         return True
     if not isinstance(event, dict) or not isinstance(event.get("detail", {}), dict):
         reason = "malformed: an event is an object with an object as detail"
-        log.error(log_line("let-pass", event, reason=reason))  # no error: a retry would not change it
+        log.error(log_line("let-pass", event, reason=reason))  # a retry would not change that
         return True
     for policy in POLICIES:
         policy.push(event, context)
@@ -115,7 +115,7 @@ def dead_letters(event):
 
 
 def _parsed(body):
-    """A message's body as JSON; a body that is no JSON as it is, which makes a malformed event."""
+    """A message's body as JSON. A body that is no JSON stays a text, which makes a malformed event."""
     with suppress(TypeError, ValueError):
         return json.loads(body)
     return body
