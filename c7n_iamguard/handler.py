@@ -63,7 +63,7 @@ def options_of(data):
 
 
 def load_policies(data, options):
-    """The function's policies. It imports the modules that the deployment listed, which registers what is in them."""
+    """The function's policies. Importing a module that the deployment listed registers what is in it."""
     try:
         AWS.get_resource_types([policy["resource"] for policy in data["policies"]])
         for policy in data["policies"]:
