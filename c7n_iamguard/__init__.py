@@ -2,7 +2,7 @@
 
 An event's way. In between, the policy's YAML says which filters and actions run:
 
-1. ``handler`` takes it from Lambda, and ``event`` reads out of it who called
+1. ``handler`` gets it from Lambda, and ``event`` reads who called
 2. ``function.event_mode`` checks its account and caller, and runs the policy on the caller
 3. ``admins.filters`` asks ``admins.groups`` who is a member now, and ``admins.judge`` decides
 4. ``revoke.revoke`` denies IAM by ``revoke.ladder``: if a quota is full, by the next rung
@@ -11,7 +11,7 @@ An event's way. In between, the policy's YAML says which filters and actions run
 The rest:
 
 - hourly: ``history.catch_up`` by ``.past``, ``.lookup_events`` and ``admins.membership`` (who was an admin then)
-- settings: ``admins.options`` checks who is meant to use IAM; ``settings`` words the errors
+- settings: ``admins.options`` checks who is meant to use IAM; ``settings`` raises the errors
 - refusals: ``function.checks`` at validation, ``function.deployment`` and ``.changes`` at deployment
 - taking a call back: ``contain.action`` carries out what ``contain.undoable`` plans
 - giving IAM back: ``revoke.restore``; who carries a denial: ``revoke.carried``

@@ -1,9 +1,9 @@
-"""Loads the plugin as soon as c7n has loaded what it belongs to.
+"""Loads the plugin as soon as c7n has loaded what it belongs to. c7n loads no plugins (cloud-custodian#6443).
 
-``c7n_iamguard.pth`` imports this module in every interpreter of the environment. So it imports nothing but
-``sys``, and only puts a finder on ``sys.meta_path``. As soon as one of c7n's modules in :data:`AWAITED` has been
-imported, the finder imports the module of ours that belongs to it. Stock ``custodian`` and ``c7n-org``, and their
-worker processes, then know what the plugin adds. c7n itself loads no third-party plugins (cloud-custodian#6443).
+``c7n_iamguard.pth`` imports this module in every interpreter of the environment. So the module imports nothing but
+``sys``, and only puts a finder on ``sys.meta_path``. When an interpreter has imported one of c7n's modules in
+:data:`AWAITED`, the finder imports our module that belongs to it. So stock ``custodian`` and ``c7n-org``, and their
+worker processes, know what the plugin adds.
 """
 
 import sys
@@ -22,13 +22,9 @@ class PluginFinder:
     def find_spec(cls, name, path=None, target=None):
         if name not in AWAITED:
             return None
-        for finder in sys.meta_path:
-            spec = None if finder is cls else finder.find_spec(name, path, target)
-            if spec is not None:
-                break
-        else:
-            return None
-        if spec.loader is not None:
+        specs = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not cls)
+        spec = next(filter(None, specs), None)
+        if spec and spec.loader:
             load = spec.loader.exec_module
 
             def exec_module(module):
@@ -40,10 +36,7 @@ class PluginFinder:
 
 
 def load_plugin(name):
-    """Import a module of the plugin.
-
-    If it cannot be imported, an error in the log says so, and all policies that do not use it go on working.
-    """
+    """Import a module of the plugin. If that fails, log it: policies that do not use the plugin still work."""
     own = [module for known, module in sys.modules.items() if known.startswith("c7n_iamguard.")]
     # Skip while one of our own modules is importing c7n's (circular import). Python marks a module that is being
     # imported in this private attribute; importlib itself relies on it.

@@ -18,9 +18,9 @@ OWN_ROLES = (*FUNCTION_ROLES, "iam-guard-deployer", "iam-guard-reader", "iam-gua
 #: StackSets' execution roles, which make and update the guard's stacks.
 STACK_SETS_ROLES = re.compile(r"stacksets-exec-\w{1,64}|AWSCloudFormationStackSetExecutionRole", re.ASCII)
 
-#: What the names of the guard's functions begin with.
+#: The prefix of the guard's functions.
 FUNCTION_PREFIX = "iam-guard-"
-#: The event bus that is told of decisions, and the source of its events.
+#: The event bus that gets the decisions, and the source of these events.
 BUS = SOURCE = "iam-guard"
 
 #: The tag of a user or role that asks for a restoration, and the one that says when there was one.
@@ -31,31 +31,14 @@ GROUPS_TAG = "iam-guard-admin-groups"
 VERSION_TAG = "iam-guard-version"
 #: The tag of a function that says whether it observes: ``yes`` or ``no``.
 OBSERVES_TAG = "iam-guard-observes"
-#: The tag of a catch-up's function that says since when it judges calls, and whether it observed since then.
-SINCE_TAG = "iam-guard-since"
-#: What the end of that tag says if it observed.
-OBSERVED = " observed"
+#: The tag of a catch-up's function that says since when it judges calls, and its end if it observed.
+SINCE_TAG, OBSERVED = "iam-guard-since", " observed"
 
 #: The path of Identity Center's roles, and that of service-linked roles. Only AWS can change these roles.
 IDENTITY_CENTER_PATH, SERVICE_LINKED_PATH = "/aws-reserved/sso.amazonaws.com/", "/aws-service-role/"
 RESERVED_PATHS = ("/aws-reserved/", SERVICE_LINKED_PATH)
 
-#: In which region IAM's events reach EventBridge, and CloudTrail's event history: one per partition.
+#: The one region of each partition in which IAM's events reach EventBridge and CloudTrail's event history.
 IAM_REGIONS = {
-    "aws": "us-east-1",
-    "aws-cn": "cn-north-1",
-    "aws-us-gov": "us-gov-west-1",
-    "aws-eusc": "eusc-de-east-1",
-}
-
-
-def policy_arn(policy, partition, account):
-    """The ARN of a managed policy that is given by its ARN, or by its path and name.
-
-    :param policy: ``DenyIAMAccess``, ``security/DenyIAMAccess`` or a whole ARN
-    :param partition: ``aws``, ``aws-cn`` or ``aws-us-gov``
-    :param account: the 12-digit id of the account that owns it
-    """
-    if policy.startswith("arn:"):
-        return policy
-    return f"arn:{partition}:iam::{account}:policy/{policy.lstrip('/')}"
+    "aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1", "aws-eusc": "eusc-de-east-1",
+}  # fmt: skip

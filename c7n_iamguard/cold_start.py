@@ -1,8 +1,7 @@
-"""Everything that is done to make a function's cold start short.
+"""All that makes a function's cold start short, but for bytecode, which saves most (:mod:`.function.archive`).
 
-The first event of a cold function waits for it, so what saves less than a twentieth of the start is not here. What
-each part saves is the processor time until the handler is imported, as medians of 24 starts side by side with
-bytecode. Bytecode in the archive (:mod:`.function.archive`) saves most, and stands there.
+The first event of a cold function waits for the start. A trick that saves less than a twentieth of it is not here.
+The table says how much processor time each saves until the handler is imported: medians of 24 starts with bytecode.
 
 =========================  =====  =======================================  ===========================
 what                       saves  the private part that it relies on       a change of it is noticed by
@@ -23,22 +22,19 @@ from dateutil import zoneinfo
 
 
 def begin():
-    """Stop collecting garbage: what is made at start lives as long as the function."""
+    """Stop collecting garbage: objects made at start live as long as the function."""
     gc.disable()
 
 
 def end():
-    """Collect garbage from now on, but never among what was made at start."""
+    """Collect garbage from now on, but never among the objects made at start."""
     gc.freeze()
     gc.enable()
 
 
 @contextmanager
 def without_time_zones():
-    """Import c7n without its 600 time zones, which its filter for off-hours wants in lower case.
-
-    No policy on IAM uses that filter.
-    """
+    """Import c7n without its 600 time zones, which only its filter for off-hours uses, and no policy on IAM."""
     get_zonefile_instance = zoneinfo.get_zonefile_instance
     zoneinfo.get_zonefile_instance = lambda: SimpleNamespace(zones={})
     try:
@@ -48,10 +44,7 @@ def without_time_zones():
 
 
 def list_services_by_folder(session):
-    """Let botocore take the names of its folders for the services that there are.
-
-    By default it looks into each of 440 folders, three times for a client.
-    """
+    """Let botocore list its services by their folders' names. By itself it looks into 440 folders, three times."""
     loader = session._session.get_component("data_loader")
     folders = [path for path in loader.search_paths if os.path.isdir(path)]
     loader.list_available_services = lambda type_name: [name for path in folders for name in os.listdir(path)]

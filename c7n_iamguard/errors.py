@@ -1,6 +1,6 @@
-"""Errors whose sentence says all: what is wrong in an account, and what to do about it.
+"""Errors that one sentence explains: what is wrong in an account, and how to fix it.
 
-Custodian logs the traceback of an error, and some of them twice. For these, it logs the sentence once.
+Custodian logs an error with its traceback, and some twice. It logs a :class:`Refusal` once, as its sentence.
 """
 
 import logging
@@ -10,7 +10,7 @@ from c7n.exceptions import PolicyExecutionError
 
 
 class Refusal(PolicyExecutionError):
-    """A policy that must not run, or cannot be deployed, as things are."""
+    """A policy must not run, or cannot be deployed, as things are."""
 
 
 def log_refusals_in_one_sentence():
@@ -31,15 +31,14 @@ def is_no_refusal(record):
     return not (record.exc_info and isinstance(record.exc_info[1], Refusal))
 
 
-def is_no_error(record):
-    """Whether a log record is about no error."""
-    return not record.exc_info
-
-
 @contextmanager
 def logged_once():
-    """Keep Custodian from logging an error where it happens, as it logs it again in the end."""
+    """Keep Custodian from logging an error where it happens, because it logs the error again at the end."""
     output = logging.getLogger("custodian.output")
+
+    def is_no_error(record):
+        return not record.exc_info
+
     output.addFilter(is_no_error)
     try:
         yield

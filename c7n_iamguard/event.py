@@ -19,7 +19,7 @@ from typing import Any
 DETAIL_TYPE = "AWS API Call via CloudTrail"
 EVENT_SOURCE = "iam.amazonaws.com"
 
-#: Types of callers behind whom no IAM user or role of the account stands.
+#: Types of callers that are neither an IAM user nor a role of the account.
 OTHER_TYPES = {"Root", "FederatedUser", "AWSService", "AWSAccount", "Directory", "IdentityCenterUser"}
 #: How CloudTrail and the guard's tags write a time.
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
@@ -40,18 +40,16 @@ UNIQUE_ID = re.compile(r"\w{1,128}", re.ASCII)
 
 
 class MalformedEvent(ValueError):
-    """An event that does not say who called. Its text says which part of the event is wrong."""
+    """An event that does not say who called. The text says which part of the event is wrong."""
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who made a call, as CloudTrail recorded it. What it does not tell is None."""
+    """Who made a call, as CloudTrail recorded it. What CloudTrail does not tell is None."""
 
     type: str  #: CloudTrail's ``userIdentity.type``: ``IAMUser``, ``FederatedUser``, ``AssumedRole``, …
     account: str | None  #: the 12-digit id of the account that the caller belongs to
-    kind: str | None = (
-        None  #: ``user`` or ``role``, whose rights stand behind the call; None for anybody else
-    )
+    kind: str | None = None  #: ``user`` or ``role``, whose rights the call used; None for others
     name: str | None = None  #: the user's or role's name
     id: str | None = None  #: the unique id that survives a rename (``AIDA…``, ``AROA…``)
     arn: str | None = None  #: the user's or role's ARN, with its path
@@ -63,10 +61,7 @@ class Caller:
 
 
 class IAMEvent(dict[str, Any]):
-    """An event about a call to IAM, and what filters and actions note about it. c7n passes it through.
-
-    What is noted here is about the event's caller, whom c7n drops from a ``not`` block with all annotations.
-    """
+    """An event about a call to IAM, with the notes that filters and actions make about its caller."""
 
     def __init__(self, event: dict[str, Any]) -> None:
         super().__init__(event)
@@ -78,51 +73,40 @@ class IAMEvent(dict[str, Any]):
         return event if event is None or isinstance(event, cls) else cls(event)
 
     def forget(self) -> None:
-        """Forget what was noted, before the event is judged once more."""
+        """Forget all notes, before the policy runs on the event again."""
+        # The notes are not on the resource, because c7n drops the annotations that a "not" block makes.
         self.meant: str | None = None  #: why the caller is meant to use IAM, for the log
         self.gone = False  #: IAM does not know the principal under this name
         self.decided = self.failed = False  #: an action has logged its decision, or its failure
 
     @cached_property
     def record(self) -> dict[str, Any]:
-        """CloudTrail's record of the call.
-
-        :raises MalformedEvent: if there is none
-        """
-        return _object(self, "detail", "detail")
+        """CloudTrail's record of the call."""
+        return _object(self.get("detail"), "detail")
 
     @cached_property
     def who(self) -> Caller:
-        """Who called.
-
-        :raises MalformedEvent: if the event names no caller, or contradicts itself about them
-        """
+        """Who called."""
         return caller(self.record)
 
     @property
     def is_fresh(self) -> bool:
-        """Whether a call was made so recently that its caller's name is still theirs.
+        """Whether the call is so recent that its caller's name is still theirs. In doubt it is not.
 
-        Redriven dead letters are days old. A time that is missing, cannot be read or lies far in the future
-        is not fresh.
+        Redriven dead letters are days old.
         """
         age = seconds_since(self.get("detail"))
         return age is not None and abs(age) < NAME_SECONDS
 
     @property
     def accounts(self) -> set[str]:
-        """Every account that the event names as its own, as a set of 12-digit ids.
-
-        :raises MalformedEvent: if one of them is no account id
-        """
-        named = {
-            "account": self.get("account"),
-            "detail.recipientAccountId": self.record.get("recipientAccountId"),
-        }
+        """The 12-digit ids of all accounts that the event names as its own."""
+        recipient = self.record.get("recipientAccountId")
+        named = {"account": self.get("account"), "detail.recipientAccountId": recipient}
         for key, value in named.items():
             if value is not None and not (isinstance(value, str) and ACCOUNT_ID.fullmatch(value)):
                 raise MalformedEvent(f"{key} is no account id")
-        return {value for value in named.values() if value is not None}
+        return {value for value in named.values() if value}
 
 
 def caller(record: Mapping[str, Any]) -> Caller:
@@ -130,7 +114,7 @@ def caller(record: Mapping[str, Any]) -> Caller:
 
     :raises MalformedEvent: if the record names no caller, or contradicts itself about them
     """
-    identity = _object(record, "userIdentity", "userIdentity")
+    identity = _object(record.get("userIdentity"), "userIdentity")
     type_ = identity.get("type")
     if not isinstance(type_, str) or not type_:
         raise MalformedEvent(f"userIdentity.type is no name of a type but {_type(type_)}")
@@ -143,11 +127,8 @@ def caller(record: Mapping[str, Any]) -> Caller:
         if not issuer:
             return _session(identity)
         return _principal(type_, "role", issuer, identity, where)
-    if type_ == "FederatedUser":
-        if not isinstance(issuer, dict):
-            raise MalformedEvent(f"{where} is no JSON object but {_type(issuer)}")
-        if issuer.get("type") == "IAMUser":
-            return _principal(type_, "user", issuer, identity, where)
+    if type_ == "FederatedUser" and _object(issuer, where).get("type") == "IAMUser":
+        return _principal(type_, "user", issuer, identity, where)
     account, service = str_or_none(identity, "accountId"), str_or_none(identity, "invokedBy")
     return Caller(type_, account, invoked_by=service)
 
@@ -165,10 +146,8 @@ def _session(identity: dict[str, Any]) -> Caller:
 
 def _principal(type_: str, kind: str, element: Any, identity: dict[str, Any], where: str) -> Caller:
     """The user or role that an element describes; its parts must agree with each other."""
-    if not isinstance(element, dict):
-        raise MalformedEvent(f"{where} is no JSON object but {_type(element)}")
-    arn = element.get("arn")
-    parts = ARN.fullmatch(arn) if isinstance(arn, str) else None
+    arn = str_or_none(_object(element, where), "arn")
+    parts = ARN.fullmatch(arn) if arn else None
     if not parts or parts["kind"] != kind:
         raise MalformedEvent(f"{where}.arn is not the ARN of an IAM {kind}")
     if element.get("accountId", parts["account"]) != parts["account"]:
@@ -190,7 +169,7 @@ def _principal(type_: str, kind: str, element: Any, identity: dict[str, Any], wh
 
 
 def _circumstances(identity: dict[str, Any], kind: str) -> dict[str, str | None]:
-    """The session, source identity, person and service of a call, as far as the event tells."""
+    """The session, source identity, person and service of a call. What the event does not tell is None."""
     session = (str_or_none(identity, "principalId") or "").partition(":")[2]
     return {
         "session": session or None if kind == "role" else None,
@@ -203,16 +182,12 @@ def _circumstances(identity: dict[str, Any], kind: str) -> dict[str, str | None]
 def is_services_own(record: Mapping[str, Any], who: Caller) -> bool:
     """Whether an AWS service made its own service-linked role, with the rights of whoever uses the service."""
     service = str_or_none(record.get("requestParameters"), "aWSServiceName")
-    return (
-        record.get("eventName") == "CreateServiceLinkedRole" and bool(service) and service == who.invoked_by
-    )
+    makes_role = record.get("eventName") == "CreateServiceLinkedRole"
+    return makes_role and bool(service) and service == who.invoked_by
 
 
 def seconds_of(moment: str) -> int:
-    """A time as CloudTrail and the guard's tags write it, in seconds since 1970.
-
-    :raises ValueError: if it is no such time
-    """
+    """A time as CloudTrail and the guard's tags write it, in seconds since 1970."""
     return timegm(time.strptime(moment, TIME_FORMAT))
 
 
@@ -235,8 +210,7 @@ def str_or_none(parent: Any, key: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _object(parent: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
-    value = parent.get(key)
+def _object(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise MalformedEvent(f"{where} is no JSON object but {_type(value)}")
     return value

@@ -1,8 +1,7 @@
 """The Lambda's entry point.
 
-Lambda imports this module in its init phase, at full CPU and before any event. So everything that can be done
-before the first event is done here, once: the plugin and the policies' resources are loaded, the policies are
-made and validated, the account is known, the clients are made and connected.
+Lambda imports this module in its init phase, at full CPU and before any event. So this module does here, once,
+all that can be done before the first event: it loads the plugin, makes and validates the policies, and connects.
 """
 
 from c7n_iamguard import cold_start
@@ -12,6 +11,7 @@ cold_start.begin()
 import json
 import logging
 import os
+from contextlib import suppress
 
 with cold_start.without_time_zones():
     from c7n import handler as c7n_handler
@@ -22,7 +22,7 @@ from c7n.policy import PolicyCollection
 from c7n.resources import load_resources
 from c7n.resources.aws import AWS
 from c7n.structure import StructureParser
-from c7n.utils import format_event, local_session
+from c7n.utils import local_session
 
 from c7n_iamguard import errors
 from c7n_iamguard.decisions import log_line
@@ -30,22 +30,20 @@ from c7n_iamguard.iam import client
 
 log = logging.getLogger("c7n_iamguard")
 
-CONFIG_FILE = "config.json"  # beside the code, which is where Lambda starts the function
-
 
 def prepare():
-    """Make the function's policies, and the clients that serve every event, and connect them.
-
-    :returns: the policies, validated
-    """
+    """Make the function's policies, validated, and the clients that serve every event."""
     logging.getLogger().setLevel(logging.INFO)  # c7n sets DEBUG, a dozen lines for every event
     errors.log_refusals_in_one_sentence()
-    with open(CONFIG_FILE) as file:
+    with open("config.json") as file:  # Lambda starts the function in the folder of its code
         data = json.load(file)
     policies = load_policies(data, options_of(data))
     for policy in policies:
         policy.validate()
-        connect(policy)
+        session = local_session(policy.session_factory)
+        cold_start.list_services_by_folder(session)
+        config = client.BULK_CONFIG if policy.execution_mode == "periodic" else client.CONFIG
+        client.keep("iam", session.client("iam", config=config))
         manager = policy.resource_manager
         for element in (*iter_filters(manager.filters), *manager.actions):
             if hasattr(element, "prepare"):
@@ -54,27 +52,18 @@ def prepare():
 
 
 def options_of(data):
-    """c7n's options for the function, without the files that it would write to its own disk for every event.
-
-    Nobody can read these files. Output to S3, and logs to a log group, stay if the policy asks for them.
-    """
+    """c7n's options for the function, without the files that c7n would write to its disk for every event."""
     options = data.setdefault("execution-options", {})
-    # If these were missing, c7n would make a session and ask STS. The function's account is its role's.
+    # Without these, c7n would make a session and ask STS. The function's account is its role's.
     options["regions"] = [os.environ["AWS_REGION"]]
     options["account_id"] = data["policies"][0]["mode"]["role"].split(":")[4]
-    # c7n's own handler builds its options with this function, which is no part of c7n's public interface.
-    options = c7n_handler.init_config(data)
-    if not options.output_dir.startswith("s3"):
-        options.output_dir = "null://"
-        options.log_group = options.log_group or "null"
+    options = c7n_handler.init_config(data)  # no part of c7n's public interface
+    options.output_dir, options.log_group = "null://", "null"
     return options
 
 
 def load_policies(data, options):
-    """The function's policies, with the plugin's modules that they need.
-
-    The deployment has written down which ones; importing a module registers what is in it.
-    """
+    """The function's policies. Importing a module that the deployment listed registers what is in it."""
     try:
         AWS.get_resource_types([policy["resource"] for policy in data["policies"]])
         for policy in data["policies"]:
@@ -87,47 +76,31 @@ def load_policies(data, options):
         return PolicyCollection.from_data(data, options)
 
 
-def connect(policy):
-    """Make the IAM client that serves every event."""
-    session = local_session(policy.session_factory)
-    cold_start.list_services_by_folder(session)
-    config = client.BULK_CONFIG if policy.execution_mode == "periodic" else client.CONFIG
-    client.keep("iam", session.client("iam", config=config))
-
-
 def run(event, context):
-    """Run the function's policies on an event that EventBridge delivered, or on dead letters from SQS.
+    """Run the function's policies on an event from EventBridge, or on dead letters from SQS.
 
     :param event: any JSON value
     :param context: AWS Lambda's context object
-    :returns: True if the event was decided on
-    :raises Exception: if it was not, so that Lambda tries it again and then dead-letters it
+    :returns: True if the policies decided on the event
+    :raises Exception: if they did not. Lambda retries the event, and then dead-letters it
     """
-    letters = dead_letters(event)
-    if letters is not None:
+    if letters := dead_letters(event):
         for letter in letters:
             run(letter, context)
         return True
     if not isinstance(event, dict) or not isinstance(event.get("detail", {}), dict):
-        # It names nobody who could have called anything; trying it again would not change that.
-        log.error(
-            log_line("let-pass", event, reason="malformed: an event is an object with an object as detail")
-        )
+        reason = "malformed: an event is an object with an object as detail"
+        log.error(log_line("let-pass", event, reason=reason))  # a retry would not change that
         return True
-    if c7n_handler.C7N_DEBUG_EVENT:
-        event["debug"] = True
-        log.info("Processing event\n %s", format_event(event))
     for policy in POLICIES:
         policy.push(event, context)
     return True
 
 
 def dead_letters(event):
-    """The events in a batch that SQS delivers from the function's own dead-letter queue.
+    """The events in a batch that SQS delivers from the function's own dead-letter queue; None if it is no batch.
 
-    :returns: None if the event is no such batch
-    :raises ValueError: if the batch is of another queue: whoever filled that one might frame somebody. Its
-        messages stay where they are.
+    :raises ValueError: if another queue delivers it, whose messages may be forged. They stay in that queue.
     """
     records = event.get("Records") if isinstance(event, dict) else None
     if not isinstance(records, list) or not records:
@@ -142,11 +115,10 @@ def dead_letters(event):
 
 
 def _parsed(body):
-    """A message's body as JSON; the text itself if it is none, which makes a malformed event."""
-    try:
+    """A message's body as JSON. A body that is no JSON stays a text, which makes a malformed event."""
+    with suppress(TypeError, ValueError):
         return json.loads(body)
-    except (TypeError, ValueError):
-        return body
+    return body
 
 
 POLICIES = prepare()

@@ -1,7 +1,7 @@
 """What an operator may write, and the error if it is wrong: it names the policy, the key and the fix.
 
-The shipped policies hold placeholders such as ``{admin_groups}``, which c7n fills in from ``iam-guard.yml`` before
-a policy runs. ``custodian validate`` sees them as they are, so that a placeholder is refused only by a run.
+The shipped policies hold placeholders such as ``{admin_groups}``. c7n fills them in from ``iam-guard.yml`` before a
+policy runs. ``custodian validate`` sees the placeholders themselves, so only a run refuses them.
 """
 
 import json
@@ -14,18 +14,14 @@ from c7n.utils import get_partition
 from c7n_iamguard import aws_names
 from c7n_iamguard.errors import Refusal
 
-#: The environment variable of a function that holds what its deployment has found out, as JSON. The next deployment
-#: reads it back.
+#: A function's environment variable with who is meant to use IAM, by id, as JSON. The next deployment reads it.
 PINS = "IAM_GUARD"
 
 PLACEHOLDER = re.compile(r"\{\w+\}", re.ASCII)
 #: The settings of ``iam-guard.yml`` by the options that take them.
 SETTINGS = {
-    "groups": "admin_groups",
-    "roles": "admin_roles",
-    "exempt": "exempt",
-    "self-service": "self_service",
-}
+    "groups": "admin_groups", "roles": "admin_roles", "exempt": "exempt", "self-service": "self_service",
+}  # fmt: skip
 
 POLICY_NAME = re.compile(r"(?:[\w+=,.@-]+/)*[\w+=,.@-]{1,128}", re.ASCII)
 POLICY_ARN = re.compile(
@@ -40,18 +36,15 @@ def where_is(element, key):
 
 
 def setting(element, key, default=None):
-    """What an element says under a key, when the policy runs. A text stands for a list of one.
-
-    :raises Refusal: if nothing has filled in its placeholder
-    """
+    """An option's value when the policy runs: no placeholder, and a list of one for a text if it is a list."""
     value = element.data.get(key, default)
-    for each in value if isinstance(value, list) else [value]:
-        if is_placeholder(each):
-            raise Refusal(
-                f"policy:{element.manager.ctx.policy.name} {where_is(element, key)}: nothing has filled in {each}; "
-                "run custodian run --vars-file iam-guard.yml …, or c7n-org with an accounts file that "
-                "deploy/accounts.py has written"
-            )
+    unfilled = next(filter(is_placeholder, value if isinstance(value, list) else [value]), None)
+    if unfilled:
+        raise Refusal(
+            f"policy:{element.manager.ctx.policy.name} {where_is(element, key)}: nothing has filled in {unfilled}; "
+            "run custodian run --vars-file iam-guard.yml …, or c7n-org with an accounts file that "
+            "deploy/accounts.py has written"
+        )
     return [value] if isinstance(default, list) and isinstance(value, str) else value
 
 
@@ -61,36 +54,24 @@ def is_placeholder(value):
 
 
 def pins_of(policy):
-    """What a deployment has found out for the function: who is meant to use IAM, by id. None outside a function."""
+    """Who is meant to use IAM, by id, as of the function's deployment; None outside a function."""
     variables = policy.data.get("mode", {}).get("environment", {}).get("Variables", {})
     return json.loads(variables[PINS]) if PINS in variables else None
 
 
 def refuse(policy, where, problem, fix):
-    """Raise the error for a setting.
-
-    :param policy: c7n's policy
-    :param where: the element and key, such as ``filter:admin-group-member groups``
-    :raises PolicyValidationError: always
-    """
+    """Refuse a setting; ``where`` is the element and key, such as ``filter:admin-group-member groups``."""
     raise PolicyValidationError(f"policy:{policy.name} {where}: {problem}; {fix}")
 
 
 def refuse_account(element, problem, fix):
-    """Raise the error for an account in which a policy would deny people who are meant to use IAM.
-
-    :param element: c7n's filter or action
-    :raises Refusal: always
-    """
-    manager = element.manager
-    raise Refusal(
-        f"policy:{manager.ctx.policy.name} {element.type}: {problem} in account "
-        f"{manager.config.account_id}; {fix}"
-    )
+    """Refuse an account in which a policy would deny IAM to people who are meant to use it."""
+    policy, account = element.manager.ctx.policy.name, element.manager.config.account_id
+    raise Refusal(f"policy:{policy} {element.type}: {problem} in account {account}; {fix}")
 
 
 def is_template(policy):
-    """Whether c7n only looks at the file: it knows neither the account nor any variable then."""
+    """Whether c7n only validates the file, without knowing the account or any variable."""
     return policy.options.account_id in (None, "na")
 
 
@@ -100,10 +81,7 @@ def is_unfinished(policy, value):
 
 
 def check_execution_mode(policy):
-    """Refuse a mode whose function would not know the plugin.
-
-    :raises PolicyValidationError: naming the policy and the modes that there are
-    """
+    """Refuse a mode whose function would not know the plugin."""
     if policy.execution_mode not in ("pull", "cloudtrail", "periodic"):
         problem = f"the function of a policy in mode {policy.execution_mode} would not know the plugin"
         refuse(policy, "mode.type", problem, "use cloudtrail or periodic")
@@ -115,30 +93,8 @@ def check_boolean(policy, where, value):
         refuse(policy, where, f"{value!r} is neither true nor false", "write true or false, without quotes")
 
 
-def check_policy(policy, where, value):
-    """Refuse what is neither a managed policy's name nor the ARN of one in the account."""
-    if not isinstance(value, str):
-        refuse(policy, where, f"{value!r} is no text", "give the policy's name or ARN")
-    if is_unfinished(policy, value):
-        return
-    arn = POLICY_ARN.fullmatch(value)
-    if not arn and (value.startswith("arn:") or not POLICY_NAME.fullmatch(value)):
-        fix = "write DenyIAMAccess, or arn:aws:iam::111122223333:policy/DenyIAMAccess"
-        refuse(policy, where, f"{value!r} is neither a policy's name nor its ARN", fix)
-    if arn and not is_template(policy) and arn["account"] != policy.options.account_id:
-        problem = f"{value!r} is of another account than {policy.options.account_id}"
-        refuse(policy, where, problem, "write its name alone")
-
-
 class PolicyOption:
     """The option ``policy`` of a filter or action: which managed policy denies IAM. A mixin."""
-
-    def check_policy_option(self):
-        """Refuse a value that names no managed policy of the account.
-
-        :raises PolicyValidationError: naming the policy, the key and the fix
-        """
-        check_policy(self.manager.ctx.policy, where_is(self, "policy"), self.managed_policy)
 
     @property
     def managed_policy(self):
@@ -156,6 +112,22 @@ class PolicyOption:
         return self.arn_of(aws_names.BOUNDARY_POLICY)
 
     def arn_of(self, policy):
-        """The ARN of a managed policy of the account."""
+        """The ARN of a managed policy of the account that is given by its ARN, or by its path and name."""
         config = self.manager.config
-        return aws_names.policy_arn(policy, get_partition(config.region), config.account_id)
+        own = f"arn:{get_partition(config.region)}:iam::{config.account_id}:policy/{policy}"
+        return policy if policy.startswith("arn:") else own
+
+    def check_policy_option(self):
+        """Refuse what is neither a managed policy's name nor the ARN of one in the account."""
+        policy, where, value = self.manager.ctx.policy, where_is(self, "policy"), self.managed_policy
+        if not isinstance(value, str):
+            refuse(policy, where, f"{value!r} is no text", "give the policy's name or ARN")
+        if is_unfinished(policy, value):
+            return
+        arn = POLICY_ARN.fullmatch(value)
+        if not arn and (value.startswith("arn:") or not POLICY_NAME.fullmatch(value)):
+            fix = "write DenyIAMAccess, or arn:aws:iam::111122223333:policy/DenyIAMAccess"
+            refuse(policy, where, f"{value!r} is neither a policy's name nor its ARN", fix)
+        if arn and not is_template(policy) and arn["account"] != policy.options.account_id:
+            problem = f"{value!r} is of another account than {policy.options.account_id}"
+            refuse(policy, where, problem, "write its name alone")

@@ -13,6 +13,7 @@ from moto.iam.models import iam_backends
 from rights import DEPLOYER, READER, RESPONSE, allowed, inline, resources, session, without
 
 from c7n_iamguard.errors import Refusal
+from c7n_iamguard.function.archive import CompiledPolicyLambda
 from c7n_iamguard.history.lookup_events import IncompleteHistory
 from c7n_iamguard.iam.policy_documents import deny_document
 from sandbox.server import DEPLOY
@@ -77,7 +78,7 @@ def runner(monkeypatch, folder):
         made.close()
         return made
 
-    monkeypatch.setattr(mu.PolicyLambda, "get_archive", archive)
+    monkeypatch.setattr(CompiledPolicyLambda, "get_archive", archive)
 
     def run(environ, data, **options):
         made = policy(json.loads(json.dumps(data)), environ, monkeypatch, output_dir=str(folder), **options)

@@ -119,7 +119,7 @@ def test_text_that_a_caller_chose_reaches_no_mail_by_a_command(reverse):
 def test_a_mail_names_a_target_that_is_a_name_and_nothing_else(target, said):
     """A target that is no name of IAM's is a caller's text, and stays in the event and in the log."""
     detail = told_of(case("revoked-create-user"), "left", target=target)
-    assert f"did not take back what the call gave{said}: somebody has to look" in detail["text"]
+    assert f"did not take back what the call gave{said}: a person has to decide" in detail["text"]
     assert detail["containment"]["target"] == target
 
 

@@ -30,7 +30,7 @@ ACCOUNT, OTHER_ACCOUNT, NEWER_ACCOUNT = "300000000021", "300000000022", "3000000
 UNCHECKED_HASH = (1).to_bytes(4, "little")
 GARBAGE = b"this is no Python ("
 #: What c7n adds to the packages. Nothing imports it.
-MADE = {"config.json", "custodian_policy.py"}
+MADE = {"config.json"}
 WITH_FUNCTIONS = [
     policy for file in sorted(POLICIES.glob("*.yml")) for policy in policies_of(file) if "mode" in policy
 ]

@@ -3,13 +3,14 @@
 import itertools
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c7n_iamguard import aws_names
 from c7n_iamguard.iam import policy_documents
+from c7n_iamguard.settings import PolicyOption
 
 
 def doc(*statements, **only):
@@ -138,13 +139,14 @@ def test_covers_is_never_wrong_about_a_denial(pattern, other):
     [
         ("DenyIAMAccess", "arn:aws-cn:iam::111122223333:policy/DenyIAMAccess"),
         ("security/DenyIAMAccess", "arn:aws-cn:iam::111122223333:policy/security/DenyIAMAccess"),
-        ("/DenyIAMAccess", "arn:aws-cn:iam::111122223333:policy/DenyIAMAccess"),
         ("arn:aws:iam::444455556666:policy/X", "arn:aws:iam::444455556666:policy/X"),
     ],
 )
 def test_a_policys_arn_is_of_the_account_and_partition(policy, arn):
     """A name becomes an ARN of the partition and account; an ARN stays."""
-    assert aws_names.policy_arn(policy, "aws-cn", "111122223333") == arn
+    element = PolicyOption()
+    element.manager = SimpleNamespace(config=SimpleNamespace(region="cn-north-1", account_id="111122223333"))
+    assert element.arn_of(policy) == arn
 
 
 # Is a document the guard's own?

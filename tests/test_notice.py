@@ -267,7 +267,8 @@ def test_ten_of_the_biggest_events_fit_into_one_request():
 
 def test_parameters_are_cut_where_it_is_said():
     """Parameters of up to 4,096 bytes stay whole; longer ones end in an ellipsis within that size."""
-    short, long = detail.parameters({"a": "x" * 4087}), detail.parameters({"a": "x" * 4088})
+    records = [{"requestParameters": {"a": "x" * size}} for size in (4087, 4088)]
+    short, long = (detail.call(record, None)["requestParameters"] for record in records)
     assert (len(short), short[-3:]) == (4096, 'x"}')
     assert (len(long.encode()), long[-2:]) == (4096, "x…")
 

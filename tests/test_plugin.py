@@ -232,7 +232,6 @@ def test_a_module_of_the_plugin_can_be_imported_by_itself(module):
 
 PRIVATE = {
     "c7n.handler.init_config": ("c7n.handler", "init_config"),
-    "c7n.handler.C7N_DEBUG_EVENT": ("c7n.handler", "C7N_DEBUG_EVENT"),
     "AWS.get_resource_types": ("c7n.resources.aws", "AWS.get_resource_types"),
     "dateutil's zone file": ("dateutil.zoneinfo", "get_zonefile_instance"),
     "LambdaMode.policy_lambda": ("c7n.policy", "LambdaMode.policy_lambda"),

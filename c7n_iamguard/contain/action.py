@@ -9,7 +9,7 @@ from c7n.utils import get_partition, type_schema
 
 from c7n_iamguard.admins.options import MeantOptions, check_meant
 from c7n_iamguard.contain import undoable
-from c7n_iamguard.contain.plan import NoChange, Reversal
+from c7n_iamguard.contain.plan import ManualSteps, NoChange, Reversal
 from c7n_iamguard.contain.preconditions import AlreadyGone, Preconditions, Unsafe
 from c7n_iamguard.contain.quarantine import Quarantine
 from c7n_iamguard.decisions import facts
@@ -33,18 +33,16 @@ class UndoIAMCall(MeantOptions, DecidingAction):
     to themselves, and a new user or role is quarantined: the managed policy ``iam-guard-quarantine`` denies it
     everything. The decision is ``contained``, with the command that did it and the one that reverses it.
 
-    Other calls that change something are ``left``, with the command that a person would use: if IAM does not
-    tell what was there before, if something that denies would be lifted, or if the call is older than 15
-    minutes. If a quarantine of the user or role outweighs what the call gave, it is contained.
+    Other calls that change something are ``left``, with the command for a person: if IAM does not tell what was
+    there before, if the reversal would lift a denial, or if the call is older than 15 minutes. If the user or role
+    is quarantined already, the call is contained.
 
-    Members of the admin groups are never quarantined. ``groups`` names these; the function
-    knows them by the ids that they had when the policy was deployed. The guard's own roles are spared, too.
+    The action never quarantines members of the admin groups or the guard's own roles. ``groups`` names the groups,
+    which the function knows by the ids that they had when the policy was deployed.
 
-    Repeating it changes nothing, and what is gone already is no failure. If IAM does not let the guard take
-    something back, the run fails in the end. With ``observe: true`` nothing changes in IAM, and the decision is
-    ``would-contain``.
-
-    The action requires ``mode: cloudtrail`` with ``event: "*"``.
+    The action is idempotent. If IAM refuses a reversal, the run fails at the end. With ``observe: true`` nothing
+    changes in IAM, and the decision is ``would-contain``. The action requires ``mode: cloudtrail`` with
+    ``event: "*"``.
 
     :example:
 
@@ -96,10 +94,7 @@ class UndoIAMCall(MeantOptions, DecidingAction):
         self.quarantine = Quarantine(self, self.managed_policies)
 
     def validate(self):
-        """Check the names, and that the action gets the event of each call.
-
-        :raises PolicyValidationError: naming the policy, the key and the fix
-        """
+        """Check the options, and that the action gets the event of each call."""
         policy = self.manager.ctx.policy
         if not getattr(policy.get_execution_mode(), "any_call", False):
             problem = f"mode {policy.execution_mode} does not tell which calls to take back"
@@ -108,34 +103,28 @@ class UndoIAMCall(MeantOptions, DecidingAction):
         self.check_observe()
 
     def prepare(self):
-        """Read, while the function starts, the quarantine and the policy that callers like best."""
+        """While the function starts, read the quarantine and the policy that callers attach most."""
         client, partition = iam(self.manager), get_partition(self.manager.config.region)
+        administrator = f"arn:{partition}:iam::aws:policy/AdministratorAccess"
         with suppress(Distrusted):
             self.quarantine.check(client)
         with suppress(BotoCoreError, ClientError):
-            self.managed_policies.carries_denial(
-                client, f"arn:{partition}:iam::aws:policy/AdministratorAccess"
-            )
+            self.managed_policies.carries_denial(client, administrator)
 
     def process(self, resources, event=None):
-        """Take back what the event's call gave.
-
-        :param resources: the caller alone
-        :returns: a record of what was decided
-        :raises PolicyExecutionError: if the call could not be taken back
-        """
+        """Take back what the event's call gave, and return a record of the decision. The resource is the caller."""
         client, event = iam(self.manager), IAMEvent.of(event)
         self.managed_policies.forget_changed(event)
-        undo = partial(self.try_to_undo, client, event=event)
-        return self.try_all(resources, undo, "take back a call of")
+        return self.try_all(resources, partial(self.try_to_undo, client, event=event), "take back a call of")
 
     def try_to_undo(self, client, principal, event):
-        """Take back an event's call, and log what came of it.
+        """Take back an event's call, and log the decision.
 
         :returns: the record for Custodian's output; None if the caller has another name by now, under which the
-            mode comes back; the error if the call could not be taken back
+            mode tries again; the error if IAM did not let the action take back the call
         """
-        if event.gone and self.may_be_renamed(client, principal):
+        unique_id = principal.get(self.kind.id_key)
+        if event.gone and (not unique_id or self.kind.by_id(client, unique_id)):
             return None
         try:
             decision, fields = self.decide(client, principal, event)
@@ -147,16 +136,8 @@ class UndoIAMCall(MeantOptions, DecidingAction):
         name = {self.kind.name_key: principal[self.kind.name_key]}
         return {**name, "decision": decision, **fields, **facts(event)}
 
-    def may_be_renamed(self, client, principal):
-        """Whether a caller whom IAM does not know by name may be somebody whom it knows by id."""
-        unique_id = principal.get(self.kind.id_key)
-        return not unique_id or self.kind.by_id(client, unique_id) is not None
-
     def decide(self, client, principal, event):
-        """Decide about an event's call and act on it.
-
-        :returns: the decision, and the other fields of its log line
-        """
+        """Act on an event's call, and return the decision and the other fields of its log line."""
         caller_is_gone, event.gone = event.gone, False
         plan = undoable.plan(event.record, event.who, self.quarantine.arn)
         if isinstance(plan, NoChange):
@@ -171,17 +152,13 @@ class UndoIAMCall(MeantOptions, DecidingAction):
             except AlreadyGone as reason:
                 return "contained", {"containment": str(reason), "target": plan.target and str(plan.target)}
             except Unsafe as reason:
-                plan = plan.leave(str(reason), reason.command)
+                plan = ManualSteps(str(reason), (reason.command or plan.call.command,), plan.target)
         return self.leave(client, plan)
 
     def reverse(self, client, plan, preconditions):
-        """Carry out a reversal.
-
-        :raises Unsafe: if it must not be carried out
-        :raises AlreadyGone: if there is nothing to reverse any more
-        :raises Distrusted: if the quarantine does not deny everything
-        """
-        plan = preconditions.check(plan)
+        """Carry out a reversal if its precondition holds."""
+        if plan.check:
+            plan = plan.check(preconditions, plan)
         fields = {"containment": plan.containment, "target": plan.target and str(plan.target)}
         if self.observes:
             return "would-contain", {**fields, "commands": [plan.call.command]}
@@ -195,28 +172,23 @@ class UndoIAMCall(MeantOptions, DecidingAction):
 
     def leave(self, client, steps):
         """Leave what a call gave to a person, unless a quarantine outweighs it."""
-        fields = {"target": steps.target and str(steps.target), "commands": list(steps.commands)}
-        if steps.target and self.quarantine.is_on(client, steps.target):
-            reason = f"the {steps.target.kind} is quarantined, which outweighs what the call gave"
+        target, commands = steps.target, list(steps.commands)
+        fields = {"target": target and str(target), "commands": commands}
+        if target and self.quarantine.is_on(client, target):
+            reason = f"the {target.kind} is quarantined, which outweighs what the call gave"
             return "contained", {**fields, "containment": reason}
-        if steps.target:
-            fields["commands"] += filter(None, [self.runbook_command(steps.target)])
+        if target and target.kind != "group":
+            config, about = self.manager.config, {"type": target.kind, "name": target.name}
+            reader = wording.reader_arn(get_partition(config.region), config.account_id)
+            runbook = wording.contain_command(about, "/", "", config.region, reader)
+            commands += [runbook] if runbook else []
         if steps.policy:
             fields["carriers"] = carriers(client, steps.policy)
         return "left", {**fields, "reason": steps.reason}
 
-    def runbook_command(self, target):
-        """The command that contains a whole user or role; empty for a group."""
-        if target.kind == "group":
-            return ""
-        config = self.manager.config
-        reader = wording.reader_arn(get_partition(config.region), config.account_id)
-        about = {"type": target.kind, "name": target.name}
-        return wording.contain_command(about, "/", "", config.region, reader)
-
 
 def carriers(client, arn):
-    """Who carries a managed policy: the first hundred, with "…" for further ones."""
+    """The first hundred users, groups and roles that carry a managed policy, with "…" for further ones."""
     try:
         answer = client.list_entities_for_policy(PolicyArn=arn, MaxItems=100)
     except client.exceptions.NoSuchEntityException:

@@ -1,6 +1,6 @@
-"""Calls that the guard does not reverse, and what a person would do about each. Pure.
+"""Calls that the guard does not reverse, and what a person can do about each. Pure.
 
-The guard leaves a call if it cannot know what was there before, or whether somebody needs what the call gave.
+The guard leaves a call to a person if it cannot know what was there before, or whether somebody needs the change.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ TAKEN = "the call took something away, and the guard gives nothing back"
 OTHER = "the guard does not take back calls of this name"
 FINAL = "AWS does not let anybody take this back"
 
-#: Calls that an opposite call with the same parameters takes back, in both directions.
+#: Pairs of calls that reverse each other, with their parameters.
 PAIRS: tuple[tuple[str, ...], ...] = (
     ("AttachUserPolicy", "DetachUserPolicy", "UserName", "PolicyArn"),
     ("AttachRolePolicy", "DetachRolePolicy", "RoleName", "PolicyArn"),
@@ -28,7 +28,7 @@ PAIRS: tuple[tuple[str, ...], ...] = (
     ("EnableOrganizationsRootCredentialsManagement", "DisableOrganizationsRootCredentialsManagement"),
     ("EnableOrganizationsRootSessions", "DisableOrganizationsRootSessions"),
 )  # fmt: skip
-#: Calls that an opposite call takes back, and not the other way round.
+#: Calls, each with the call that reverses it, and its parameters.
 ONE_WAY: tuple[tuple[str, ...], ...] = (
     ("CreateGroup", "DeleteGroup", "GroupName"),
     ("CreateInstanceProfile", "DeleteInstanceProfile", "InstanceProfileName"),
@@ -37,14 +37,14 @@ ONE_WAY: tuple[tuple[str, ...], ...] = (
     ("AssociateDelegationRequest", "RejectDelegationRequest", "DelegationRequestId"),
     ("AcceptDelegationRequest", "RejectDelegationRequest", "DelegationRequestId"),
 )
-#: What IAM's answer names, instead of the call: the opposite call, its parameter, and where the answer has it.
+#: Calls, each with the call that reverses it, its parameter, and where IAM's answer has that.
 ANSWERED: tuple[tuple[str, ...], ...] = (
     ("CreateVirtualMFADevice", "DeleteVirtualMFADevice", "SerialNumber", "virtualMFADevice", "serialNumber"),
     ("CreateServiceLinkedRole", "DeleteServiceLinkedRole", "RoleName", "role", "roleName"),
     ("CreateDelegationRequest", "RejectDelegationRequest", "DelegationRequestId", "delegationRequestId"),
 )
 BOUNDARY = {"PermissionsBoundary": "ARN-OF-THE-BOUNDARY-BEFORE"}
-#: Calls that overwrite something: the call that sets it, its parameter, and what a person has to fill in.
+#: Calls that overwrite something, each with the call that sets it, its parameter, and what a person fills in.
 OVERWRITING = (
     ("PutUserPermissionsBoundary", "PutUserPermissionsBoundary", "UserName", BOUNDARY),
     ("DeleteUserPermissionsBoundary", "PutUserPermissionsBoundary", "UserName", BOUNDARY),
@@ -55,20 +55,15 @@ OVERWRITING = (
     ("UpdateSAMLProvider", "UpdateSAMLProvider", "SAMLProviderArn",
      {"SAMLMetadataDocument": "file://metadata-before.xml"}),
 )  # fmt: skip
-#: What carries tags, and the parameter that names one.
+#: The kinds of things with tags, and the parameter that names one.
 TAGGED = (
-    ("User", "UserName"),
-    ("Role", "RoleName"),
-    ("Policy", "PolicyArn"),
-    ("InstanceProfile", "InstanceProfileName"),
-    ("MFADevice", "SerialNumber"),
-    ("OpenIDConnectProvider", "OpenIDConnectProviderArn"),
-    ("SAMLProvider", "SAMLProviderArn"),
-    ("ServerCertificate", "ServerCertificateName"),
-)
-#: Calls whose names begin like this take something away.
+    ("User", "UserName"), ("Role", "RoleName"), ("Policy", "PolicyArn"), ("InstanceProfile", "InstanceProfileName"),
+    ("MFADevice", "SerialNumber"), ("OpenIDConnectProvider", "OpenIDConnectProviderArn"),
+    ("SAMLProvider", "SAMLProviderArn"), ("ServerCertificate", "ServerCertificateName"),
+)  # fmt: skip
+#: The names of calls that take something away begin like this.
 TAKING = ("Delete", "Detach", "Remove", "Deactivate", "Disable", "Untag", "Reject")
-#: What shows what is there now, if the record does not say what the call was about: by a part of the call's name.
+#: The commands that list what there is now, by a part of the call's name, if its record has no parameters.
 OVERVIEWS = {
     "SAMLProvider": "list-saml-providers",
     "ServerCertificate": "list-server-certificates",
@@ -80,17 +75,14 @@ OVERVIEWS = {
 
 
 def plan(call: Record) -> ManualSteps:
-    """The manual steps for a call that the guard does not reverse.
-
-    :raises MissingField: if the record lacks what the commands need
-    """
+    """The manual steps for a call that the guard does not reverse."""
     return ROWS.get(call.operation, anything)(call)
 
 
-def anything(call: Record) -> ManualSteps:
-    """A call of whatever name; the command shows its whole record."""
-    reason = TAKEN if call.operation.startswith(TAKING) else OTHER
-    return ManualSteps(reason, (call.lookup_command,), target_of(call))
+def anything(call: Record, reason: str | None = None) -> ManualSteps:
+    """A call of any name; the command shows its whole record."""
+    why = reason or (TAKEN if call.operation.startswith(TAKING) else OTHER)
+    return ManualSteps(why, (call.lookup_command,), target_of(call))
 
 
 def incomplete(call: Record, field: str) -> ManualSteps:
@@ -100,9 +92,12 @@ def incomplete(call: Record, field: str) -> ManualSteps:
     return ManualSteps(f"the event does not have detail.{field}", commands, target_of(call))
 
 
-def opposite(call: Record, operation: str, names: list[str], reason: str = OTHER) -> ManualSteps:
-    """A call that another call reverses."""
-    return ManualSteps(reason, (Call(operation, call.texts(*names)).command,), target_of(call))
+def opposite(
+    call: Record, operation: str, names: list[str], reason: str = OTHER, more: dict[str, str] | None = None
+) -> ManualSteps:
+    """A call that another call reverses, with some of its parameters, and with more that a person fills in."""
+    command = Call(operation, {**call.texts(*names), **(more or {})}).command
+    return ManualSteps(reason, (command,), target_of(call))
 
 
 def answered(call: Record, operation: str, parameter: str, path: list[str]) -> ManualSteps:
@@ -129,43 +124,32 @@ def untag(call: Record, noun: str, name: str) -> ManualSteps:
     return ManualSteps(UNKNOWN, (steps.command,), target_of(call))
 
 
-def overwritten(call: Record, operation: str, parameter: str, before: dict[str, str]) -> ManualSteps:
-    """A call that overwrote something. Nobody knows what was there before, so a person fills it in."""
-    command = Call(operation, {**call.texts(parameter), **before}).command
-    return ManualSteps(UNKNOWN, (command,), target_of(call))
-
-
 def new_policy(call: Record) -> ManualSteps:
-    """A managed policy that nobody carried when it was made."""
+    """A new managed policy, which nobody carried yet."""
     arn = call.answer("policy", "arn")
     return ManualSteps(OTHER, (Call("DeletePolicy", {"PolicyArn": arn}).command,), policy=arn)
 
 
 def new_version(call: Record) -> ManualSteps:
-    """A version of a managed policy, which counts if it is the default."""
+    """A new version of a managed policy, which counts only if it is the default."""
     arn, version = call.text("PolicyArn"), call.answer("policyVersion", "versionId")
     delete = Call("DeletePolicyVersion", {"PolicyArn": arn, "VersionId": version}).command
     if call.parameter("SetAsDefault") is not True:
         reason = "the version is not the default one, so that it does not count yet"
         return ManualSteps(reason, (delete,), policy=arn)
-    return ManualSteps(UNKNOWN, (*version_before(arn), delete), policy=arn)
+    return ManualSteps(UNKNOWN, (*default_version(call).commands, delete), policy=arn)
 
 
 def default_version(call: Record) -> ManualSteps:
     """Another default version of a managed policy."""
     arn = call.text("PolicyArn")
-    return ManualSteps(UNKNOWN, version_before(arn), policy=arn)
-
-
-def version_before(arn: str) -> tuple[str, str]:
-    """The commands that bring an earlier version of a managed policy back."""
-    default = {"PolicyArn": arn, "VersionId": "VERSION-BEFORE"}
+    default = Call("SetDefaultPolicyVersion", {"PolicyArn": arn, "VersionId": "VERSION-BEFORE"})
     versions = Call("ListPolicyVersions", {"PolicyArn": arn})
-    return Call("SetDefaultPolicyVersion", default).command, versions.command
+    return ManualSteps(UNKNOWN, (default.command, versions.command), policy=arn)
 
 
 def mfa_off(call: Record) -> ManualSteps:
-    """A user without one of their MFA devices. Only they can enable it again."""
+    """A user who has lost an MFA device. Only they can enable it again."""
     devices = Call("ListMFADevices", call.texts("UserName"))
     return ManualSteps(TAKEN, (devices.command,), Target("user", call.user()))
 
@@ -179,11 +163,6 @@ def renamed(call: Record) -> ManualSteps:
     return ManualSteps(OTHER, (rename.command,), Target("user", new))
 
 
-def final(call: Record) -> ManualSteps:
-    """A delegation that has been handed over."""
-    return ManualSteps(FINAL, (call.lookup_command,))
-
-
 #: By the name of the call.
 ROWS: dict[str, Callable[[Record], ManualSteps]] = {
     **{name: partial(opposite, operation=undo, names=names, reason=IDEMPOTENT) for name, undo, *names in PAIRS},
@@ -191,12 +170,12 @@ ROWS: dict[str, Callable[[Record], ManualSteps]] = {
     **{name: partial(opposite, operation=undo, names=names) for name, undo, *names in ONE_WAY},
     **{name: partial(answered, operation=undo, parameter=key, path=path) for name, undo, key, *path in ANSWERED},
     **{f"Tag{noun}": partial(untag, noun=noun, name=name) for noun, name in TAGGED},
-    **{name: partial(overwritten, operation=put, parameter=key, before=before)
+    **{name: partial(opposite, operation=put, names=[key], reason=UNKNOWN, more=before)
        for name, put, key, before in OVERWRITING},
     "CreatePolicy": new_policy,
     "CreatePolicyVersion": new_version,
     "SetDefaultPolicyVersion": default_version,
     "DeactivateMFADevice": mfa_off,
     "UpdateUser": renamed,
-    "SendDelegationToken": final,
+    "SendDelegationToken": partial(anything, reason=FINAL),
 }  # fmt: skip

@@ -9,6 +9,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -20,7 +21,7 @@ REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d", re.ASCII)
 
 
 class MissingField(Exception):
-    """The record lacks a field that a plan needs. Its text is the field's path."""
+    """The record lacks a field that a plan needs. The text is the field's path."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,9 @@ class Call:
             elif isinstance(value, list):
                 words.append(f"{option} {shlex.quote(json.dumps(value))}")
             else:
-                # What begins with a dash would be taken for another option.
+                # Without "=", the shell's command would take a value that begins with a dash for an option.
                 words.append(f"{option}{'=' if value.startswith('-') else ' '}{shlex.quote(value)}")
         return " ".join(words)
-
-    def for_user(self, name: str) -> Call:
-        """The same call for a user of another name."""
-        return Call(self.operation, {**self.parameters, "UserName": name})
 
 
 @dataclass(frozen=True)
@@ -76,16 +73,15 @@ class NoChange:
 
 @dataclass(frozen=True)
 class ManualSteps:
-    """The commands for a person, because the guard cannot know that reversing the call is right."""
+    """The commands for a person. The guard cannot know whether reversing the call is right."""
 
     reason: str
     commands: tuple[str, ...]
-    target: Target | None = None  #: if this user or role is quarantined, nothing is left to do
+    target: Target | None = None  #: if this user or role is quarantined, a person has nothing to do
     policy: str | None = None  #: the ARN of the managed policy that the call changed
 
 
-#: A method of :class:`~c7n_iamguard.contain.preconditions.Preconditions`; it returns the reversal, for the name
-#: that its user has now.
+#: A method of :class:`.Preconditions`. It returns the reversal, for the name that its user has now.
 Check: TypeAlias = Callable[[Any, "Reversal"], "Reversal"]
 
 
@@ -93,29 +89,22 @@ Check: TypeAlias = Callable[[Any, "Reversal"], "Reversal"]
 class Reversal:
     """What reverses the call."""
 
-    containment: str  #: what is so afterwards, in words
+    containment: str  #: the result, in words
     call: Call  #: the call that reverses it
-    redo: Call  #: the call that gives it again, if the call of the event was legitimate
+    redo: Call  #: the call that gives it again, if it was legitimate
     target: Target | None = None
-    check: Check | None = None  #: what has to hold before it is carried out
+    check: Check | None = None  #: the precondition
 
     def for_user(self, name: str) -> Reversal:
         """The same reversal for the same user, who has another name by now."""
+        calls = [replace(c, parameters={**c.parameters, "UserName": name}) for c in (self.call, self.redo)]
         target = self.target and replace(self.target, name=name)
-        return replace(self, call=self.call.for_user(name), redo=self.redo.for_user(name), target=target)
-
-    def leave(self, reason: str, command: str | None = None) -> ManualSteps:
-        """The reversal as a manual step, or another command instead."""
-        return ManualSteps(reason, (command or self.call.command,), self.target)
+        return replace(self, call=calls[0], redo=calls[1], target=target)
 
 
 @dataclass(frozen=True)
 class Record:
-    """CloudTrail's record of a call, as the plans read it.
-
-    It holds IAM's parameters with the first letter in lower case: ``UserName`` is ``userName``, and
-    ``SSHPublicKeyId`` is ``sSHPublicKeyId``.
-    """
+    """CloudTrail's record of a call. IAM's parameters begin there in lower case, such as ``sSHPublicKeyId``."""
 
     record: dict[str, Any]  #: the event's ``detail``
     who: Caller
@@ -132,43 +121,30 @@ class Record:
         return parameters.get(camel(name)) if isinstance(parameters, dict) else None
 
     def text(self, name: str) -> str:
-        """A parameter of the call that has to be text.
-
-        :raises MissingField: if it is not
-        """
+        """A parameter of the call that has to be text."""
         value = self.parameter(name)
         if not isinstance(value, str) or not value:
             raise MissingField(f"requestParameters.{camel(name)}")
         return value
 
     def texts(self, *names: str) -> dict[str, Any]:
-        """Some parameters, as boto3 takes them. A call without a user's name is about its caller."""
+        """Some parameters, as boto3 takes them. A call without ``UserName`` is about its caller."""
         return {name: self.user() if name == "UserName" else self.text(name) for name in names}
 
     def answer(self, *path: str) -> str:
-        """A text of IAM's answer.
-
-        :raises MissingField: if it is not there
-        """
-        parent = self.record.get("responseElements")
-        for key in path[:-1]:
-            parent = parent.get(key) if isinstance(parent, dict) else None
-        value = str_or_none(parent, path[-1])
-        if not value:
-            raise MissingField(f"responseElements.{'.'.join(path)}")
+        """A text of IAM's answer."""
+        value, keys = self.record.get("responseElements"), [camel(key) for key in path]
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        if not isinstance(value, str) or not value:
+            raise MissingField(f"responseElements.{'.'.join(keys)}")
         return value
 
     def user(self, element: str | None = None) -> str:
-        """The name of the user whom the call was about: the caller, if it names nobody.
-
-        :param element: the part of IAM's answer that may name them
-        :raises MissingField: if nobody is named, and the caller is no user
-        """
+        """The user whom the call was about: named by ``element`` of IAM's answer or by the call, or the caller."""
         if element:
-            try:
+            with suppress(MissingField):
                 return self.answer(element, "userName")
-            except MissingField:
-                pass
         name = self.parameter("UserName")
         if isinstance(name, str) and name:
             return name

@@ -1,10 +1,11 @@
-"""Preconditions for reversing a call, so that nothing is hit but what the call gave.
+"""Preconditions for reversing a call, so that the reversal takes nothing but what the call gave.
 
 Names can be taken by somebody else, events come late and twice, and an attacker may try to make the guard remove a
-denial. So each precondition compares what is there now with what the event tells.
+denial. So each precondition compares what IAM has now with what the event tells.
 """
 
 import time
+from contextlib import suppress
 
 from botocore.exceptions import ClientError
 
@@ -16,13 +17,13 @@ from c7n_iamguard.iam.client import error_code, retry_conflicts
 from c7n_iamguard.iam.policy_documents import carries_denial, parsed
 from c7n_iamguard.iam.principals import ROLE, USER
 
-#: IAM knows what a call has made everywhere after some seconds. Until then "no such entity" may be wrong.
+#: After so many seconds, all of IAM knows what a call has made. Until then "no such entity" may be wrong.
 SETTLED_SECONDS = 10
 #: The clocks behind an event's time and behind a creation date may differ by this many seconds.
 SKEW_SECONDS = 5
 #: How far a password's creation may be from the call that made it.
 PASSWORD_SECONDS = 60
-#: Identity Center's own SAML providers have such names.
+#: The ARNs of Identity Center's own SAML providers hold this.
 IDENTITY_CENTER_PROVIDER = ":saml-provider/AWSSSO_"
 
 OWN = "the guard's own roles and those of StackSets have such names, and the guard spares them"
@@ -30,10 +31,7 @@ DENIES = "the policy denies something, and the guard lifts no denial"
 
 
 class Unsafe(Exception):
-    """Reversing the call might hit more than what it gave. Its text says why.
-
-    :param command: what a person does instead of the reversal, if the reversal itself would be wrong
-    """
+    """Reversing the call might take more than what it gave. The text says why, ``command`` what to do instead."""
 
     def __init__(self, reason, command=None):
         super().__init__(reason)
@@ -41,17 +39,11 @@ class Unsafe(Exception):
 
 
 class AlreadyGone(Exception):
-    """There is nothing to reverse any more. Its text says what is gone."""
+    """There is nothing to reverse any more. The text says what is gone."""
 
 
 class Preconditions:
-    """The preconditions for reversing one event's call.
-
-    :param client: the IAM client
-    :param event: the event, which names its call and its caller
-    :param name: the name that the caller has now
-    :param quarantine: the action's :class:`~c7n_iamguard.contain.quarantine.Quarantine`
-    """
+    """The preconditions for reversing one event's call, whose caller has ``name`` now."""
 
     def __init__(self, client, event, name, quarantine):
         self.client, self.event, self.name, self.quarantine = client, event, name, quarantine
@@ -61,17 +53,8 @@ class Preconditions:
         """When the call was made, in seconds since 1970; the event's time has no fractions."""
         return seconds_of(self.event.record["eventTime"])
 
-    def check(self, plan):
-        """Check the plan's own precondition.
-
-        :returns: the plan, for the name that its user has now
-        :raises Unsafe: if it must not be carried out
-        :raises AlreadyGone: if there is nothing to reverse any more
-        """
-        return plan.check(self, plan) if plan.check else plan
-
     def retarget(self, plan):
-        """A plan that is about the caller, for the name that the caller has now; any other plan is itself."""
+        """A plan about the caller, for the name that the caller has now; another plan as it is."""
         return plan.for_user(self.name) if self.is_caller(plan.target) else plan
 
     def is_caller(self, target):
@@ -93,37 +76,31 @@ class Preconditions:
         return retry_conflicts(function, **parameters)
 
     def explain_missing(self, plan):
-        """Find out why IAM does not know what a plan is about.
-
-        :returns: the plan, for the name that its user has now
-        :raises AlreadyGone: if somebody has deleted it
-        :raises Unsafe: if nobody can tell
-        """
+        """Find out why IAM does not know what a plan is about: its user has another name now, or it is gone."""
         key, target = plan.call.parameters.get("AccessKeyId"), plan.target
         if key:
             return plan.for_user(self.owner(key))
-        if target is None or target.kind == "role" or self.is_caller(target):
-            raise AlreadyGone("what the call gave is gone already")
-        if target.kind == "user":
-            holder = USER.by_name(self.client, target.name)
-        else:
-            holder = (groups.described(self.client, target.name) or {}).get("Group")
-        if holder is None or holder["CreateDate"].timestamp() >= self.time:
-            raise Unsafe(f"the {target.kind} {target.name} has been deleted, renamed or replaced since")
+        if target and target.kind != "role" and not self.is_caller(target):
+            if target.kind == "user":
+                holder = USER.by_name(self.client, target.name)
+            else:
+                holder = (groups.described(self.client, target.name) or {}).get("Group")
+            if holder is None or holder["CreateDate"].timestamp() >= self.time:
+                raise Unsafe(f"the {target.kind} {target.name} has been deleted, renamed or replaced since")
         raise AlreadyGone("what the call gave is gone already")
 
     def owner(self, key):
         """The name of the user who has an access key now."""
         try:
             return self.client.get_access_key_last_used(AccessKeyId=key)["UserName"]
+        except self.client.exceptions.NoSuchEntityException:
+            raise AlreadyGone("the access key is gone already") from None
         except ClientError as error:
-            if error_code(error) == "NoSuchEntity":
-                raise AlreadyGone("the access key is gone already") from error
-            if error_code(error) == "AccessDenied":
-                raise Unsafe(f"IAM does not say whose access key {key} is now") from error
-            raise
+            if error_code(error) != "AccessDenied":
+                raise
+            raise Unsafe(f"IAM does not say whose access key {key} is now") from error
 
-    # What a plan checks
+    # The preconditions: each returns the plan, for the name that its user has now
 
     def new_principal(self, plan):
         """A new user or role: is it the one that the call made, and may it be quarantined?"""
@@ -145,17 +122,15 @@ class Preconditions:
 
     def find(self, kind, target):
         """The user or role that a call made, whatever its name is now; None if it is gone."""
-        try:
-            call = kind.operation(self.client, "get_{}")
-            principal = self.retry_until_visible(lambda: call(target.name))[kind.noun]
-        except self.client.exceptions.NoSuchEntityException:
-            principal = None
-        if principal is None or principal[kind.id_key] != target.id:
-            return kind.by_id(self.client, target.id)
-        return principal
+        get = kind.operation(self.client, "get_{}")
+        with suppress(self.client.exceptions.NoSuchEntityException):
+            principal = self.retry_until_visible(lambda: get(target.name))[kind.noun]
+            if principal[kind.id_key] == target.id:
+                return principal
+        return kind.by_id(self.client, target.id)
 
     def password(self, plan):
-        """A new password: is it still the one that the call made, or that of somebody who has taken the name?"""
+        """A new password: is it still the one that the call made, and not of somebody who has taken the name?"""
         name = plan.target.name
         try:
             profile = self.retry_until_visible(self.client.get_login_profile, UserName=name)["LoginProfile"]
@@ -224,6 +199,6 @@ class Preconditions:
 
 
 def is_own(target):
-    """Whether a plan is about a role that has a name of the guard's own roles, or of StackSets'."""
+    """Whether a role has a name as the guard's own roles or those of StackSets have."""
     name = target.name.lower()
     return target.kind == "role" and (name.startswith("iam-guard") or bool(STACK_SETS_ROLES.fullmatch(name)))

@@ -1,12 +1,13 @@
-"""What reverses a call to IAM: a table, from CloudTrail's record of the call to a plan. Pure.
+"""The plan for a call to IAM, from CloudTrail's record of it. Pure.
 
-A row reverses what its call gave, and only that. The guard leaves all other calls to a person.
+A row of the table reverses what its call gave, and only that. The guard leaves all other calls to a person.
 
 Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_Operations.html
 """
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,21 +23,16 @@ from c7n_iamguard.contain.plan import (
     Record,
     Reversal,
     Target,
-    camel,
 )
 from c7n_iamguard.contain.preconditions import Preconditions
 from c7n_iamguard.event import Caller
 
-#: Calls whose names begin like this change nothing. CloudTrail's own mark counts as well.
+#: The names of calls that change nothing begin like this.
 READING = ("Get", "List", "Describe", "Generate", "Simulate")
 
 
 def plan(record: dict[str, Any], who: Caller, quarantine: str) -> NoChange | Reversal | ManualSteps:
-    """What to do about a call.
-
-    :param record: CloudTrail's record of it, a JSON object
-    :param quarantine: the ARN of the managed policy that denies everything
-    """
+    """What to do about a call; ``quarantine`` is the ARN of the managed policy that denies everything."""
     call = Record(record, who, quarantine)
     if record.get("errorCode"):
         return NoChange("the call failed, so that it left nothing")
@@ -54,19 +50,23 @@ class Credential:
 
     noun: str  #: in words
     name: str  #: as IAM's operations name it: ``AccessKey`` in ``UpdateAccessKey``
-    id_parameter: str  #: the parameter that names one
-    element: str  #: the part of IAM's answer that describes a new one
+    element: str  #: as IAM's answers and parameters name it: ``AccessKey`` in ``AccessKeyId``
+
+    @property
+    def id_parameter(self) -> str:
+        """The parameter that names one."""
+        return f"{self.element}Id"
 
     def new(self, call: Record) -> Reversal:
-        """One that was made or uploaded."""
-        return self.inactive(call.user(self.element), call.answer(self.element, camel(self.id_parameter)))
+        """A new one."""
+        return self.inactive(call.user(self.element), call.answer(self.element, self.id_parameter))
 
     def reset(self, call: Record) -> Reversal:
         """One that got a new password."""
         return self.inactive(call.user(self.element), call.text(self.id_parameter))
 
     def updated(self, call: Record) -> Reversal | ManualSteps:
-        """One that was made active. One that was made inactive is left."""
+        """One that the call made active. If the call made it inactive, a person decides."""
         reversal = self.inactive(call.user(), call.text(self.id_parameter))
         if call.text("Status").lower() == "active":
             return reversal
@@ -81,41 +81,24 @@ class Credential:
         return Reversal(f"the {self.noun} is inactive", inactive, active, Target("user", user))
 
 
-ACCESS_KEY = Credential("access key", "AccessKey", "AccessKeyId", "accessKey")
-SSH_KEY = Credential("SSH key", "SSHPublicKey", "SSHPublicKeyId", "sSHPublicKey")
-CERTIFICATE = Credential("signing certificate", "SigningCertificate", "CertificateId", "certificate")
+ACCESS_KEY = Credential("access key", "AccessKey", "AccessKey")
+SSH_KEY = Credential("SSH key", "SSHPublicKey", "SSHPublicKey")
+CERTIFICATE = Credential("signing certificate", "SigningCertificate", "Certificate")
 SERVICE_CREDENTIAL = Credential(
-    "service-specific credential",
-    "ServiceSpecificCredential",
-    "ServiceSpecificCredentialId",
-    "serviceSpecificCredential",
+    "service-specific credential", "ServiceSpecificCredential", "ServiceSpecificCredential"
 )
 
 
-def new_password(call: Record) -> Reversal:
-    """A password for the console that there was not before."""
-    return no_password(call.answer("loginProfile", "userName"), Preconditions.password)
-
-
-def other_password(call: Record) -> Reversal:
-    """Another password for the console, by which its owner is locked out anyway."""
-    return no_password(call.text("UserName"))
-
-
-def no_password(user: str, check: Check | None = None) -> Reversal:
-    """The reversal that takes a user's password for the console."""
+def password(user: str, check: Check | None = None) -> Reversal:
+    """A password for the console."""
+    delete = Call("DeleteLoginProfile", {"UserName": user})
     again = {"UserName": user, "Password": "NEW-PASSWORD", "PasswordResetRequired": True}
-    return Reversal(
-        "the login profile is deleted",
-        Call("DeleteLoginProfile", {"UserName": user}),
-        Call("CreateLoginProfile", again),
-        Target("user", user),
-        check,
-    )
+    redo = Call("CreateLoginProfile", again)
+    return Reversal("the login profile is deleted", delete, redo, Target("user", user), check)
 
 
 def new_principal(call: Record, noun: str) -> Reversal | ManualSteps:
-    """A user or role that was made. It is not deleted, because something may need it."""
+    """A new user or role. It is not deleted, because something may need it."""
     kind = noun.lower()
     name, id_ = call.answer(kind, f"{kind}Name"), call.answer(kind, f"{kind}Id")
     if call.answer(kind, "path").startswith(SERVICE_LINKED_PATH):
@@ -131,29 +114,24 @@ def new_principal(call: Record, noun: str) -> Reversal | ManualSteps:
 
 
 def inline_policy(call: Record, noun: str) -> Reversal:
-    """An inline policy that was put. If there was one of this name before, the call has overwritten it."""
+    """A new inline policy, or one that the call has overwritten."""
     names = call.texts(f"{noun}Name", "PolicyName")
-    return Reversal(
-        "the inline policy is deleted",
-        Call(f"Delete{noun}Policy", names),
-        Call(f"Put{noun}Policy", {**names, "PolicyDocument": compact(call.text("PolicyDocument"))}),
-        Target(noun.lower(), names[f"{noun}Name"]),
-        Preconditions.inline_policy,
-    )
+    delete, target = Call(f"Delete{noun}Policy", names), Target(noun.lower(), names[f"{noun}Name"])
+    redo = Call(f"Put{noun}Policy", {**names, "PolicyDocument": compact(call.text("PolicyDocument"))})
+    return Reversal("the inline policy is deleted", delete, redo, target, Preconditions.inline_policy)
 
 
 def compact(document: str) -> str:
     """A policy document without needless white space; other text as it is."""
-    try:
+    with suppress(ValueError):
         return json.dumps(json.loads(document), separators=(",", ":"), ensure_ascii=False)
-    except ValueError:
-        return document
+    return document
 
 
 def own_gain(
     call: Record, containment: str, undo: str, names: tuple[str, str], check: Check
 ) -> Reversal | ManualSteps:
-    """What somebody gave a user. Only what callers give themselves is taken off."""
+    """What somebody gave a user. The guard takes off only what callers give themselves."""
     parameters = call.texts(*names)
     if not call.is_caller(parameters["UserName"]):
         return manual.plan(call)
@@ -162,30 +140,23 @@ def own_gain(
 
 
 def saml_provider(call: Record) -> Reversal:
-    """A SAML provider that was made. Its document may be too long for a record, which then has no parameters."""
+    """A new SAML provider. Its document may be too long for a record, which then has no parameters."""
     arn = call.answer("sAMLProviderArn")
     again = {"Name": arn.rpartition("/")[2], "SAMLMetadataDocument": "file://metadata.xml"}
-    return Reversal(
-        "the SAML provider is deleted",
-        Call("DeleteSAMLProvider", {"SAMLProviderArn": arn}),
-        Call("CreateSAMLProvider", again),
-        check=Preconditions.new_provider,
-    )
+    delete, redo = Call("DeleteSAMLProvider", {"SAMLProviderArn": arn}), Call("CreateSAMLProvider", again)
+    return Reversal("the SAML provider is deleted", delete, redo, check=Preconditions.new_provider)
 
 
 def oidc_provider(call: Record) -> Reversal:
-    """An OpenID Connect provider that was made."""
+    """A new OpenID Connect provider."""
     arn, again = call.answer("openIDConnectProviderArn"), call.texts("Url")
     for name in ("ClientIDList", "ThumbprintList"):
         values = call.parameter(name)
         if isinstance(values, list) and values and all(isinstance(value, str) for value in values):
             again[name] = values
-    return Reversal(
-        "the OpenID Connect provider is deleted",
-        Call("DeleteOpenIDConnectProvider", {"OpenIDConnectProviderArn": arn}),
-        Call("CreateOpenIDConnectProvider", again),
-        check=Preconditions.new_provider,
-    )
+    delete = Call("DeleteOpenIDConnectProvider", {"OpenIDConnectProviderArn": arn})
+    redo = Call("CreateOpenIDConnectProvider", again)
+    return Reversal("the OpenID Connect provider is deleted", delete, redo, check=Preconditions.new_provider)
 
 
 #: By the name of the call.
@@ -199,8 +170,8 @@ ROWS: dict[str, Callable[[Record], Reversal | ManualSteps]] = {
     "CreateServiceSpecificCredential": SERVICE_CREDENTIAL.new,
     "ResetServiceSpecificCredential": SERVICE_CREDENTIAL.reset,
     "UpdateServiceSpecificCredential": SERVICE_CREDENTIAL.updated,
-    "CreateLoginProfile": new_password,
-    "UpdateLoginProfile": other_password,
+    "CreateLoginProfile": lambda call: password(call.answer("loginProfile", "userName"), Preconditions.password),
+    "UpdateLoginProfile": lambda call: password(call.text("UserName")),  # which locks the owner out anyway
     "CreateUser": partial(new_principal, noun="User"),
     "CreateRole": partial(new_principal, noun="Role"),
     "AcquireRole": partial(new_principal, noun="Role"),

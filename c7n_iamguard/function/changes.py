@@ -1,7 +1,6 @@
 """What a deployment changes: who is meant to use IAM now and was not before, and the other way round."""
 
 import json
-import logging
 import time
 
 from c7n_iamguard.admins import groups, roles
@@ -12,8 +11,6 @@ from c7n_iamguard.iam.client import iam
 from c7n_iamguard.iam.principals import ROLE, USER
 from c7n_iamguard.settings import PINS, setting
 
-log = logging.getLogger("c7n_iamguard")
-
 #: CloudTrail's event history holds the calls of so many seconds, so that nobody asks about an earlier time.
 REMEMBERED_SECONDS = 90 * 24 * 3600
 #: Lambda's limit for all environment variables of a function together is 4 KB.
@@ -23,10 +20,9 @@ LISTS = ("groups", "roles", "patterns", "exempt", "self_service")
 
 
 def pins_for(policy, before):
-    """What a function has to know, beside what the last deployment of it knew.
+    """Who is meant to use IAM, by id, for a function that is about to be deployed, and a list of warnings.
 
     :param before: the pins of the function that is deployed now; None if there is none
-    :returns: the pins, and a list of warnings
     :raises Refusal: if the account contradicts the settings
     """
     pins, elements = {name: {} for name in LISTS}, elements_of(policy)
@@ -34,18 +30,17 @@ def pins_for(policy, before):
         for name, entries in element.pin().items():
             pins[name] |= entries
         pins["self_service"] |= dict.fromkeys(setting(element, "self-service", []), None)
-    exempt, missing = exempt_here(policy, elements)
-    pins["exempt"] = exempt
+    pins["exempt"], missing = exempt_here(policy, elements)
     check_groups(policy, before or {}, pins)
     check_somebody(policy, elements)
     check_stack(policy, elements, pins)
     pins["off"] = taken_off(before or {}, pins, time.time())
     size = len(json.dumps(pins))
     if size > MOST_CHARACTERS:
-        problem = (
-            f"who is meant to use IAM takes {size} characters, and a function has room for {MOST_CHARACTERS}"
+        raise Refusal(
+            f"policy:{policy.name}: who is meant to use IAM takes {size} characters, and a function has room for "
+            f"{MOST_CHARACTERS}; list fewer roles or exempt ids in this account"
         )
-        raise Refusal(f"policy:{policy.name}: {problem}; list fewer roles or exempt ids in this account")
     return pins, [*missing, *missing_roles(elements, pins), *trusted_roles(policy, before or {}, pins)]
 
 
@@ -57,23 +52,18 @@ def elements_of(policy):
 
 def exempt_here(policy, elements):
     """The exempt ids of this account, each with its end, and warnings of those that nobody here has."""
-    entries = {}
-    for element in elements:
-        entries |= element.exempt
-    client, ids = iam(policy.resource_manager), {}
+    entries = {entry: end for element in elements for entry, end in element.exempt.items()}
+    client, ids = iam(policy.resource_manager), set()
     for kind, prefix in ((USER, "AIDA"), (ROLE, "AROA")):
         if any(entry.startswith(prefix) for entry in entries):
-            ids |= {each[kind.id_key]: each[kind.name_key] for each in kind.everybody(client)}
+            ids |= {principal[kind.id_key] for principal in kind.everybody(client)}
     here = {entry: end for entry, end in entries.items() if entry.partition(":")[0] in ids}
     ends = {entry: None if end == float("inf") else end for entry, end in here.items()}
     return ends, [f"exempt: nobody in this account is {entry}" for entry in entries if entry not in here]
 
 
 def check_groups(policy, before, pins):
-    """Refuse a group that took the name of the one that the deployed function knows.
-
-    :raises Refusal: naming both ids
-    """
+    """Refuse a group that took the name of the one that the deployed function knows."""
     known_ids = {name.lower(): group_id for name, group_id in before.get("groups", {}).items()}
     for name, group_id in pins["groups"].items():
         known = known_ids.get(name.lower(), group_id)
@@ -85,17 +75,14 @@ def check_groups(policy, before, pins):
 
 
 def check_stack(policy, elements, pins):
-    """Refuse settings that name other groups than the stack, whose role may change only those that it was given.
-
-    :raises Refusal: naming both
-    """
+    """Refuse settings that name other groups than the stack: its role may change only those that it was given."""
     if not any("groups" in element.data for element in elements):
         return
     client, role = iam(policy.resource_manager), policy.data["mode"]["role"].rpartition("/")[2]
     tags = (ROLE.by_name(client, role) or {}).get("Tags", ())
     given = next((tag["Value"].split() for tag in tags if tag["Key"] == GROUPS_TAG), None)
     if given is None:
-        return  # a role of somebody's own, or of an older stack
+        return  # the role is no role of deploy/account.yml, or that of an older stack
     named = {groups.find(elements[0], name).name for name in pins["groups"]}
     if {name.lower() for name in named} != {name.lower() for name in given}:
         ours = ", ".join(sorted(named)) or "no group"
@@ -106,14 +93,9 @@ def check_stack(policy, elements, pins):
 
 
 def check_somebody(policy, elements):
-    """Refuse settings under which nobody would be meant to use IAM.
-
-    :raises Refusal: if all lists are empty
-    """
-    listed = [
-        entry for e in elements for key in ("groups", "roles", "exempt") for entry in setting(e, key, [])
-    ]
-    if elements and not listed:
+    """Refuse settings under which nobody would be meant to use IAM."""
+    keys = ("groups", "roles", "exempt")
+    if elements and not any(setting(element, key, []) for element in elements for key in keys):
         raise Refusal(
             f"policy:{policy.name}: nobody would be meant to use IAM; name somebody under admin_groups, "
             "admin_roles or exempt in iam-guard.yml"
@@ -121,7 +103,7 @@ def check_somebody(policy, elements):
 
 
 def taken_off(before, pins, now):
-    """Who was taken off the lists, and when, in seconds since 1970. Earlier calls are not held against them."""
+    """Who was taken off the lists, and when, in seconds since 1970. Their earlier calls deny nobody."""
     off = {}
     for name in LISTS:
         listed = set(ids_in(pins[name]))
@@ -129,7 +111,7 @@ def taken_off(before, pins, now):
         for entry in ids_in(before.get(name, {})):
             end = before["exempt"].get(entry) if name == "exempt" else None
             ended[entry] = min(now, end or now)
-        # An exemption may also be ended by a day that has passed.
+        # An exemption also ends by a day that has passed.
         back = {e for e in listed if name == "exempt" and (pins["exempt"][e] or now) < ended.get(e, 0)}
         gone = {entry: end for entry, end in ended.items() if entry not in listed or entry in back}
         off[name] = {entry: end for entry, end in gone.items() if end > now - REMEMBERED_SECONDS}
@@ -137,17 +119,16 @@ def taken_off(before, pins, now):
 
 
 def ids_in(entries):
-    """The ids in a list of the pins: groups and roles are pinned by their names."""
+    """The ids in a list of the pins, which has groups and roles as ids by name, and others as keys."""
     return [id_ if isinstance(id_, str) else name for name, id_ in entries.items()]
 
 
 def missing_roles(elements, pins):
     """Warnings of listed roles that do not exist here."""
     known = {name.lower() for name in pins["roles"]}
-    listed = {role: None for e in elements for role in setting(e, "roles", []) if not roles.is_pattern(role)}
-    return [
-        f"admin_roles: there is no role {r} in this account" for r in listed if roles.name_of(r) not in known
-    ]
+    listed = dict.fromkeys(role for e in elements for role in setting(e, "roles", []))
+    missing = [role for role in listed if not roles.is_pattern(role) and roles.name_of(role) not in known]
+    return [f"admin_roles: there is no role {role} in this account" for role in missing]
 
 
 def trusted_roles(policy, before, pins):
@@ -155,24 +136,18 @@ def trusted_roles(policy, before, pins):
     client, known = iam(policy.resource_manager), set(before.get("roles", {}).values())
     new = {name: role_id for name, role_id in pins["roles"].items() if role_id not in known}
     created = {name: ROLE.by_name(client, name)["CreateDate"] for name in new}
-    roles = [f"{name} ({role_id}, created {created[name]:%Y-%m-%d %H:%M})" for name, role_id in new.items()]
-    return [f"newly trusted roles: {', '.join(roles)}"] if roles else []
+    trusted = [f"{name} ({role_id}, created {created[name]:%Y-%m-%d %H:%M})" for name, role_id in new.items()]
+    return [f"newly trusted roles: {', '.join(trusted)}"] if trusted else []
 
 
 def summary(policy, name, observes, observed, pins):
-    """What a function does, in one line that a person reads.
-
-    :param name: the function's name
-    :param observed: whether the function that is deployed now observes; None if there is none
-    """
+    """What a function does, in one line; ``observed`` is None, or whether the deployed one observes."""
     does = "observes" if observes else "acts"
-    changed = (
-        f" (it {'observed' if observed else 'acted'} before)" if observed not in (None, observes) else ""
-    )
+    before = "observed" if observed else "acted"
+    changed = f" (it {before} before)" if observed not in (None, observes) else ""
     client = iam(policy.resource_manager)
     meant = [f"{count(members(client, id_), 'user')} of {name}" for name, id_ in pins["groups"].items()]
-    elements = elements_of(policy)
-    listed = {role for element in elements for role in setting(element, "roles", [])}
+    listed = {role for element in elements_of(policy) for role in setting(element, "roles", [])}
     meant += [count(len(listed), "role")] if listed else []
     exempt = f"; exempt: {', '.join(sorted(pins['exempt']))}" if pins["exempt"] else ""
     return f"{name}: {does}{changed}; meant: {', '.join(meant) or 'nobody but the exempt'}{exempt}"

@@ -1,4 +1,4 @@
-"""What a policy's mode need not say: how each function of the guard is set up. What the policy says itself wins."""
+"""The defaults of a policy's mode: how each function of the guard is set up. The policy's own values win."""
 
 from c7n.utils import get_partition
 
@@ -7,15 +7,13 @@ from c7n_iamguard.settings import is_template
 
 HANDLER = "c7n_iamguard.handler.run"
 PACKAGE = "c7n_iamguard"
-ANY = "*"
 
 COMMON = {
     "function-prefix": FUNCTION_PREFIX,
     "runtime": "python3.13",
     "handler": HANDLER,
     "packages": [PACKAGE],
-    "memory": 1769,  # one whole processor, so that no event waits for a share of one
-    "environment": {"Variables": {"C7N_DEBUG_EVENT": "no"}},  # one log line per decision is enough
+    "memory": 1769,  # the least that gives a whole processor
 }
 BY_TYPE = {
     "cloudtrail": {
@@ -25,24 +23,20 @@ BY_TYPE = {
     },
     "periodic": {"timeout": 900},
 }
-#: c7n renders the event's name ``*``, which matches no call by itself.
-ANY_NAME = {"pattern": {"detail": {"eventName": [{"exists": True}]}}}
+#: What the rule's pattern needs beside the event's name ``*``, which c7n renders, and which matches no call.
+ANY_NAME = {"exists": True}
 
 
-def is_guards(policy):
-    """Whether a policy is the guard's: it uses one of the plugin's filters, actions or sources."""
-    return any(type(part).__module__.startswith(f"{PACKAGE}.") for part in parts_of(policy))
-
-
-def parts_of(policy):
-    """The source, filters and actions of a policy."""
+def own_modules(policy):
+    """The modules of the plugin that a policy's source, filters and actions are in, sorted."""
     manager = policy.resource_manager
-    return (manager.source, *manager.iter_filters(), *manager.actions)
+    modules = {type(part).__module__ for part in (manager.source, *manager.iter_filters(), *manager.actions)}
+    return sorted(module for module in modules if module.startswith(f"{PACKAGE}."))
 
 
 def listens_to_any_call(mode):
     """Whether a mode listens to any call, instead of listed ones."""
-    return any(isinstance(event, dict) and event.get("event") == ANY for event in mode.get("events") or ())
+    return any(isinstance(event, dict) and event.get("event") == "*" for event in mode.get("events") or ())
 
 
 def fill_in(policy):
@@ -50,10 +44,9 @@ def fill_in(policy):
     mode = policy.data["mode"]
     defaults = merged(COMMON, BY_TYPE[mode["type"]])
     if listens_to_any_call(mode):
-        defaults = merged(defaults, ANY_NAME)
+        defaults = merged(defaults, {"pattern": {"detail": {"eventName": [ANY_NAME]}}})
     policy.data["mode"] = merged(defaults, mode)
-    queue = dead_letter_queue(policy)
-    if queue:
+    if queue := dead_letter_queue(policy):
         policy.data["mode"].setdefault("dead_letter_config", {}).setdefault("TargetArn", queue)
 
 

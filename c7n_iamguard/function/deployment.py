@@ -1,9 +1,10 @@
-"""What happens when a policy of the guard is deployed, whatever invokes its function."""
+"""What all functions of the guard share: how Custodian deploys them, and how they run a policy's actions."""
 
 import json
 import logging
 
 from botocore.exceptions import ClientError, NoCredentialsError
+from c7n.actions import EventAction
 from c7n.utils import get_partition
 
 from c7n_iamguard import __version__, settings
@@ -11,7 +12,7 @@ from c7n_iamguard.aws_names import FUNCTION_ROLES, IAM_REGIONS, OBSERVED, OBSERV
 from c7n_iamguard.errors import Refusal, logged_once
 from c7n_iamguard.event import time_text
 from c7n_iamguard.function import changes
-from c7n_iamguard.function.defaults import fill_in, function_name, is_guards, parts_of
+from c7n_iamguard.function.defaults import fill_in, function_name, own_modules
 from c7n_iamguard.iam.client import client_of, error_code
 from c7n_iamguard.iam.deciding_action import observes
 from c7n_iamguard.iam.principals import ROLE, kind_of
@@ -29,24 +30,33 @@ class GuardedFunction:
 
     @property
     def guarded(self):
-        """Whether the policy is the guard's."""
-        return is_guards(self.policy)
+        """Whether the policy is the guard's: it uses one of the plugin's filters, actions or sources."""
+        return bool(own_modules(self.policy))
 
     @property
     def policy_lambda(self):
-        """What c7n deploys the function as: with bytecode, if it is guarded."""
+        """The class of the function that c7n deploys: with bytecode, if it is guarded."""
         # It loads c7n.mu, which functions do not need.
         from c7n_iamguard.function.archive import CompiledPolicyLambda
 
         return CompiledPolicyLambda if self.guarded else super().policy_lambda
 
-    def provision(self):
-        """Deploy the policy's function; if it is guarded, with the ids of the admins that it has to know.
+    def run_actions(self, principals, event=None):
+        """Run the policy's actions. If one fails, the next ones still run, and then the first error is raised."""
+        errors = []
+        for action in self.policy.resource_manager.actions:
+            by_event = (event,) if isinstance(action, EventAction) else ()
+            try:
+                action.process(principals, *by_event)
+            except Exception as error:
+                errors.append(error)
+            if event is not None and event.gone:
+                break  # whoever has vanished was not denied anything
+        if errors:
+            raise errors[0]
 
-        :raises c7n_iamguard.errors.Refusal: if nobody in the account would be an admin, the region gets no IAM
-            events, or what the function needs is not there
-        :raises botocore.exceptions.ClientError: whatever else AWS answers
-        """
+    def provision(self):
+        """Deploy the policy's function. If it is guarded, check the account first, and pin the admins' ids."""
         if not self.guarded:
             return super().provision()
         try:
@@ -67,7 +77,8 @@ class GuardedFunction:
         pins, warnings = changes.pins_for(policy, before)
         changes.write(policy, pins)
         self.leave_out_own_calls(pins["roles"])
-        policy.data.setdefault("metadata", {})["iam-guard"] = {"modules": self.own_modules()}
+        modules = sorted({type(self).__module__, *own_modules(policy)})
+        policy.data.setdefault("metadata", {})["iam-guard"] = {"modules": modules}
         own = policy.data["mode"].setdefault("tags", {})
         own |= {VERSION_TAG: __version__, OBSERVES_TAG: "yes" if observing else "no"}
         if policy.execution_mode == "periodic":
@@ -83,50 +94,31 @@ class GuardedFunction:
         return function
 
     def say_what_stays_with_the_command(self):
-        """Say so if Custodian was asked for metrics, logs, tracing or output that the function does not get."""
+        """Log which of Custodian's options for metrics, logs, tracing and output the function does not get."""
         options = self.policy.options
-        asked = {"--metrics": options.metrics_enabled, "--log-group": options.log_group}
-        asked |= {
+        asked = {
+            "--metrics": options.metrics_enabled,
+            "--log-group": options.log_group,
             "--output-dir": "://" in (options.output_dir or ""),
             "--trace": options.tracer not in ("", None, "default"),
         }
-        given = [option for option, value in asked.items() if value]
+        given, name = ", ".join(option for option in asked if asked[option]), function_name(self.policy)
         if given:
-            log.info(
-                "%s runs without %s, which stay with this command",
-                function_name(self.policy),
-                ", ".join(given),
-            )
-
-    def own_modules(self):
-        """The modules of the plugin that the policy's function has to import, and no others at a cold start."""
-        modules = {type(part).__module__ for part in (self, *parts_of(self.policy))}
-        return sorted(module for module in modules if module.startswith("c7n_iamguard."))
+            log.info("%s runs without %s, which stay with this command", name, given)
 
     def check_region(self):
-        """Refuse to deploy where the function would never be invoked.
-
-        :raises c7n_iamguard.errors.Refusal: naming the right region
-        """
-        region = self.policy.options.region
-        partition = get_partition(region)
-        right = IAM_REGIONS.get(partition)
+        """Refuse to deploy to a region without IAM's events, in which nothing would invoke the function."""
+        region, where = self.policy.options.region, f"policy:{self.policy.name} region:"
+        right = IAM_REGIONS.get(get_partition(region))
         if right is None:
-            problem = f"nobody knows which region of the partition {partition} gets IAM's events"
-            raise Refusal(f"policy:{self.policy.name} region: {problem}")
+            raise Refusal(f"{where} nobody knows which region of its partition gets IAM's events")
         if region != right:
-            raise Refusal(
-                f"policy:{self.policy.name} region: IAM's events do not reach {region}, so the function would "
-                f"see nothing; deploy it with -r {right}"
-            )
+            problem = f"IAM's events do not reach {region}, so the function would see nothing"
+            raise Refusal(f"{where} {problem}; deploy it with -r {right}")
 
     def leave_out_own_calls(self, roles):
-        """Keep the calls of the guard's own functions from a rule on roles.
-
-        By the roles' ids: a rule that left out a name would miss whoever takes that name.
-
-        :param roles: the pinned roles' ids, by name
-        """
+        """Leave the calls of the guard's own functions out of a rule on roles; ``roles`` has their ids by name."""
+        # By id: if the rule left out a name, it would miss whoever takes that name.
         own = [roles[name] for name in FUNCTION_ROLES if name in roles]
         if own and self.policy.execution_mode == "cloudtrail":
             place = self.policy.data["mode"]["pattern"]
@@ -135,80 +127,70 @@ class GuardedFunction:
             place["principalId"] = [{"exists": False}, {"anything-but": own}]
 
     def deployed_function(self):
-        """The tags and the pins of the function that is deployed now; none if there is no such function.
-
-        :raises botocore.exceptions.ClientError: whatever Lambda answers
-        """
+        """The tags and the pins of the function that is deployed now; no tags and None if there is none."""
         client = client_of(self.policy.resource_manager, "lambda")
         try:
             answer = client.get_function(FunctionName=function_name(self.policy))
         except client.exceptions.ResourceNotFoundException:
             return {}, None
         environment = answer["Configuration"].get("Environment", {})
-        for part, right in (
-            (environment.get("Error"), "kms:Decrypt"),
-            (answer.get("TagsError"), "lambda:ListTags"),
-        ):
-            if part:  # what the deployed function knows would be forgotten
-                problem = f"Lambda does not show all of the deployed function: {part.get('Message', part)}"
+        errors = {"kms:Decrypt": environment.get("Error"), "lambda:ListTags": answer.get("TagsError")}
+        for right, error in errors.items():
+            if error:  # the deployment would forget what the function knows
+                problem = f"Lambda does not show all of the deployed function: {error.get('Message', error)}"
                 raise Refusal(f"policy:{self.policy.name}: {problem}; whoever deploys needs {right}")
         variables = environment.get("Variables", {})
         return answer.get("Tags", {}), json.loads(variables.get(settings.PINS, "null"))
 
     def judged_since(self, mark):
-        """Since when a catch-up judges calls: since it was first deployed, or since it stopped to observe.
-
-        :param mark: the mark of the function that is deployed now; None if there is none
-        """
+        """The new value of the tag that says since when a catch-up judges calls; ``mark`` is the present one."""
         now = time_text()
         if mark and mark.removesuffix(OBSERVED) > now:
-            mark = None  # nobody judges from the future on
+            mark = None  # somebody has set a time in the future
         if observes(self.policy.resource_manager):
             return (mark or now).removesuffix(OBSERVED) + OBSERVED
         return now if mark is None or mark.endswith(OBSERVED) else mark
 
     def warn_of_a_dead_rule(self):
-        """Say so if nothing has invoked the function that is deployed now; deploying it puts that right."""
-        client = client_of(self.policy.resource_manager, "events")
+        """Log a warning if nothing can invoke the function that is deployed now. The deployment repairs that."""
+        client, name = client_of(self.policy.resource_manager, "events"), function_name(self.policy)
         try:
-            state = client.describe_rule(Name=function_name(self.policy))["State"]
-            targets = client.list_targets_by_rule(Rule=function_name(self.policy))["Targets"]
+            disabled = client.describe_rule(Name=name)["State"] == "DISABLED"
+            targets = client.list_targets_by_rule(Rule=name)["Targets"]
+            problem = "is disabled" if disabled else None if targets else "has no target"
         except client.exceptions.ResourceNotFoundException:
-            state, targets = "deleted", []
-        problem = "has no target" if targets == [] else None
-        if state in ("DISABLED", "deleted"):
-            problem = f"is {state.lower()}"
+            problem = "is deleted"
         if problem:
             log.warning(
                 "policy:%s the rule %s %s, so nothing has invoked the function for some time; this deployment "
                 "enables it again, and the catch-up judges what was missed",
-                self.policy.name,
-                function_name(self.policy),
-                problem,
+                *(self.policy.name, name, problem),
             )
 
 
-#: What AWS answers if whoever deploys lacks valid credentials.
-BAD_CREDENTIALS = (
-    "ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException",
-    "SignatureDoesNotMatch", "InvalidSignatureException", "AuthFailure",
-)  # fmt: skip
-DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
-THROTTLED = ("Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded")
+#: The fix if AWS refuses whoever deploys, and the codes that call for it.
+FIXES = {
+    "Sign in again, and run this again": (
+        "ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException",
+        "SignatureDoesNotMatch", "InvalidSignatureException", "AuthFailure",
+    ),
+    "Get that right, such as by deploy/access.yml, and run this again to complete what is there": (
+        "AccessDenied", "AccessDeniedException", "UnauthorizedOperation",
+    ),
+    "Run this again: it completes what is there": (
+        "Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded",
+    ),
+}  # fmt: skip
 
 
 def foreseen(policy, error):
-    """What is wrong if AWS refuses a deployment, and the fix, as a sentence; None for an error of another kind."""
+    """Why AWS refuses a deployment, and the fix, as a sentence; None for an error of another kind."""
     if isinstance(error, NoCredentialsError):
         return "there are no AWS credentials; set AWS_PROFILE, or whatever else your AWS CLI finds them by"
     code, said = error_code(error), error.response["Error"].get("Message", "").rstrip(".")
-    call = f"{error.operation_name} answered {code}: {said}"
-    if code in BAD_CREDENTIALS:
-        return f"{call}. Sign in again, and run this again"
-    if code in DENIED:
-        return f"{call}. Get that right, such as by deploy/access.yml, and run this again to complete what is there"
-    if code in THROTTLED:
-        return f"{call}. Run this again: it completes what is there"
+    for fix, codes in FIXES.items():
+        if code in codes:
+            return f"{error.operation_name} answered {code}: {said}. {fix}"
     if code != "InvalidParameterValueException":
         return None
     if "role" not in said.lower():

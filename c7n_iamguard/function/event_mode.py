@@ -1,17 +1,16 @@
 """``cloudtrail`` mode that understands ``event: "*"``: any call of a service, of any name.
 
-c7n finds the resources of a CloudTrail event for listed event names only, and silently ignores all others. IAM
-alone has more names than an EventBridge pattern can hold, and AWS adds new ones. The mode registered here is
-c7n's own, under its own name; it acts differently for policies of the guard alone.
+c7n knows the resources of listed events only, and silently ignores all others. IAM alone has more names of calls
+than an EventBridge pattern can hold, and AWS adds new ones. This mode replaces c7n's own, and acts differently only
+for policies of the guard.
 """
 
 import logging
+from contextlib import suppress
 
-from c7n.actions import EventAction
 from c7n.cwe import CloudWatchEvents
 from c7n.exceptions import PolicyExecutionError
 from c7n.policy import CloudTrailMode, execution
-from c7n.utils import dumps
 
 from c7n_iamguard.decisions import log_line
 from c7n_iamguard.event import (
@@ -22,15 +21,7 @@ from c7n_iamguard.event import (
     MalformedEvent,
     is_services_own,
 )
-from c7n_iamguard.function.checks import (
-    ANY_CALL,
-    BY_EVENT,
-    FUNCTION,
-    check_admins_pass,
-    check_filters,
-    check_mode,
-    check_no_event_filter,
-)
+from c7n_iamguard.function import checks
 from c7n_iamguard.function.defaults import listens_to_any_call
 from c7n_iamguard.function.deployment import GuardedFunction
 from c7n_iamguard.iam.client import iam
@@ -38,14 +29,12 @@ from c7n_iamguard.iam.principals import kind_of
 
 log = logging.getLogger("c7n_iamguard")
 
-#: The source of users or roles if a policy names none.
-EVENT = "event"
-#: How often somebody may change names while being looked for, before the event is left to Lambda's next try.
+#: After how many renames during one run the mode leaves the event to Lambda's next try.
 RENAMES = 3
 
 
 class LetPass(Exception):
-    """The event is none of the policy's business. Its text is the reason for the log."""
+    """The policy does not act on the event. The text says why, for the log."""
 
 
 @execution.register("cloudtrail")
@@ -53,8 +42,8 @@ class GuardedCloudTrailMode(GuardedFunction, CloudTrailMode):
     """A lambda policy using EventBridge rules on CloudTrail API logs; ``event: "*"`` is any call.
 
     With ``"*"``, the resource is the user or role that made the call, as the event describes it. For a policy of
-    the guard, the mode fills in what the policy leaves out, errors of IAM fail the event instead of dropping it,
-    and every decision is logged. For all other policies, c7n's own mode does what it always does.
+    the guard, the mode has defaults, errors of IAM fail the event instead of dropping it, and every decision is
+    logged. For all other policies, it is c7n's own mode.
     """
 
     @property
@@ -72,31 +61,21 @@ class GuardedCloudTrailMode(GuardedFunction, CloudTrailMode):
         """The :class:`~c7n_iamguard.iam.principals.Kind` of principal that the policy is about."""
         return kind_of(self.policy.resource_manager)
 
-    @property
-    def source_type(self):
-        """Where the event's principal comes from: the event itself, unless the policy names a source."""
-        return self.policy.data.get("source", EVENT)
-
     def validate(self):
-        """Check the settings of a guarded policy, beside c7n's own checks.
-
-        :raises PolicyValidationError: naming the policy, the key and the fix
-        """
+        """Check the settings of a guarded policy, beside c7n's own checks."""
         super().validate()
         if not self.guarded:
             return
-        check_mode(self.policy, *((ANY_CALL,) if self.any_call else ()), BY_EVENT, FUNCTION)
-        if self.source_type == EVENT:
-            check_filters(self.policy)
+        tables = (checks.ANY_CALL,) if self.any_call else ()
+        checks.check_mode(self.policy, *tables, checks.BY_EVENT, checks.FUNCTION)
+        if "source" not in self.policy.data:  # the event describes the user or role
+            checks.check_filters(self.policy)
         if self.any_call:
-            check_no_event_filter(self.policy)
-        check_admins_pass(self.policy)
+            checks.check_no_event_filter(self.policy)
+        checks.check_admins_pass(self.policy)
 
     def run(self, event, lambda_context=None):
-        """Run the policy on an event; if it is guarded, log one line for every decision.
-
-        :raises Exception: whatever went wrong, so that Lambda tries the event again
-        """
+        """Run the policy on an event; if it is guarded, log every decision, and raise every error for a retry."""
         if not self.guarded:
             return super().run(event, lambda_context)
         event = IAMEvent(event)
@@ -111,11 +90,7 @@ class GuardedCloudTrailMode(GuardedFunction, CloudTrailMode):
             raise
 
     def act(self, event):
-        """Run the policy on the principals of an event.
-
-        :returns: those that were acted on
-        :raises LetPass: if there are none
-        """
+        """Run the policy on the principals of an event, and return those that it acted on: one or more."""
         if not self.policy.is_runnable(event):
             raise LetPass("the policy's conditions do not hold here")
         self.check_caller(event)
@@ -129,13 +104,7 @@ class GuardedCloudTrailMode(GuardedFunction, CloudTrailMode):
         return principals
 
     def check_caller(self, event):
-        """Make sure that the policy may act on an event's caller.
-
-        The rule has let the event through; this is the second look, for events that came another way.
-
-        :raises LetPass: if the caller is none of the policy's business
-        :raises MalformedEvent: if the event does not say who called
-        """
+        """Let an event pass that the policy must not act on, also one that did not come by its rule."""
         who, record = event.who, event.record
         if record.get("eventSource") != EVENT_SOURCE:
             raise LetPass("not a call to IAM")
@@ -154,11 +123,7 @@ class GuardedCloudTrailMode(GuardedFunction, CloudTrailMode):
             raise LetPass(f"{who.invoked_by} made its own service-linked role")
 
     def act_on_caller(self, event):
-        """Run the policy on the caller of an event, under their new name if they were renamed meanwhile.
-
-        :raises LetPass: if the caller does not exist any more
-        :raises PolicyExecutionError: if it cannot be told who called
-        """
+        """Run the policy on the caller of an event, under their new name if they were renamed since."""
         client, who = iam(self.policy.resource_manager), event.who
         principal = self.kind.of_caller(who)
         if not (event.is_fresh and who.arn):
@@ -181,67 +146,29 @@ class GuardedCloudTrailMode(GuardedFunction, CloudTrailMode):
         raise RuntimeError(f"{self.kind.name} {who.id} was renamed {RENAMES} times while being looked for")
 
     def act_on_listed(self, event):
-        """Run the policy on the principals that a listed event names by its ``ids``.
-
-        :raises LetPass: if the event names nobody
-        """
+        """Run the policy on the principals that a listed event names by its ``ids``."""
         names = CloudWatchEvents.get_ids(event, self.policy.data["mode"])
         if not names or not all(isinstance(name, str) for name in names):
             raise LetPass(f"the event names no {self.kind.name}")
         return self.act_on([{self.kind.name_key: name} for name in names], event)
 
     def act_on(self, principals, event):
-        """Run the policy's filters and actions on principals.
-
-        :returns: those that the filters left
-        """
+        """Run the policy on principals, and return those that its filters left."""
         manager = self.policy.resource_manager
-        if self.source_type != EVENT:
+        if "source" in self.policy.data:
             # Not the manager's own get_resources, which turns errors of IAM into no resources.
             principals = manager.source.get_resources([each[self.kind.name_key] for each in principals])
             event.gone = not principals
         principals = manager.filter_resources(principals, event) if principals else []
-        if not principals:
-            return []
-        with self.policy.ctx as ctx:
-            ctx.metrics.put_metric("ResourceCount", len(principals), "Count", Scope="Policy", buffer=False)
-            try:
-                self.run_actions(principals, event, ctx)
-            finally:  # not before the denial, which it would delay
-                ctx.output.write_file("resources.json", dumps(principals, indent=2))
+        if principals:
+            with self.policy.ctx:
+                self.run_actions(principals, event)
         return principals
-
-    def run_actions(self, principals, event, ctx):
-        """Run the policy's actions; one that fails does not keep the next one from telling of it.
-
-        :raises Exception: the first error of any action, after all have run
-        """
-        errors = []
-        for action in self.policy.resource_manager.actions:
-            by_event = (event,) if isinstance(action, EventAction) else ()
-            try:
-                results = action.process(principals, *by_event)
-                ctx.output.write_file(f"action-{action.name}", dumps(results))
-            except Exception as error:
-                errors.append(error)
-            if event.gone:
-                break  # whoever has vanished was not denied anything
-        if errors:
-            raise errors[0]
 
     def log_line(self, verdict, event, **fields):
         """A decision about an event, malformed ones too, as one line of JSON."""
-        try:
+        caller = {}
+        with suppress(MalformedEvent):
             who = event.who
-        except MalformedEvent:
-            who = None
-        principal = {who.kind: who.name} if who and who.kind else {}
-        return log_line(
-            verdict,
-            event,
-            policy=self.policy.name,
-            account=who and who.account,
-            caller=who and who.type,
-            **principal,
-            **fields,
-        )
+            caller = {"account": who.account, "caller": who.type, who.kind or "user": who.name}
+        return log_line(verdict, event, policy=self.policy.name, **caller, **fields)

@@ -1,9 +1,9 @@
 """What an event of the guard says: its title and its detail. Pure.
 
-The detail is an interface: ``deploy/iam-guard-event.schema.json`` describes it. All of its keys are always there,
-because EventBridge leaves out of a mail what is missing. A field that is not known is an empty text, or null.
+The detail is an interface: ``deploy/iam-guard-event.schema.json`` describes it. It always has all keys, because
+EventBridge leaves out of a mail what is missing. If a value is not known, it is an empty text, or null.
 
-A ``principal`` is the resource, with what the policy's actions have noted in it; ``noted`` is that note.
+A ``principal`` is the resource, and ``noted`` is the decision that the policy's actions noted in it.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from c7n_iamguard.notify.wording import (
 if TYPE_CHECKING:
     from c7n_iamguard.iam.principals import Kind
 
-#: The version of the detail's shape. A new key keeps it; a key that goes, or changes its meaning, raises it.
+#: The version of the detail's shape. It rises if a key goes or changes its meaning.
 VERSION = "1"
-#: The runbook in the project's repository. It counts if the policy's own ``metadata`` has no address of one.
+#: The runbook in the project's repository, if the policy's ``metadata`` has no address of another one.
 RUNBOOK = "docs/incident.md"
 #: The annotation with a principal's calls, if the event history told of them: dicts, newest first.
 CALLS = "c7n:IAMCalls"
 
-#: The titles of what is told, which are the events' ``detail-type``. Nobody is told of other decisions.
+#: The events' ``detail-type`` by decision. Other decisions make no event.
 TITLES = {
     "revoked": "IAM access revoked",
     "would-revoke": "IAM access would be revoked",
@@ -48,11 +48,11 @@ TITLES = {
 REVOKED_LATE = "IAM access revoked late"
 WOULD_REMOVE = "Admin group member would be removed"
 
-#: How many bytes are kept of a text, of a reason or user agent, and of the request parameters. So ten events fit
-#: into one request.
+#: The most bytes of a text, of a reason or user agent, and of the request parameters, so that ten events fit into
+#: one request.
 TEXT_BYTES, LONG_TEXT_BYTES, PARAMETERS_BYTES = 256, 1024, 4096
 
-#: What goes into mails, if it looks as AWS writes it: nothing that a caller could have written there.
+#: The parts of a call that go into mails, if they look as AWS writes them. A caller writes none of these.
 MAILED = {
     "eventID": re.compile(r"[\w-]{1,64}", re.ASCII),
     "eventName": re.compile(r"\w{1,128}", re.ASCII),
@@ -66,23 +66,20 @@ IDENTITY_STORE = re.compile(r"arn:aws[a-z-]*:identitystore::(?P<account>[0-9]{12
 
 @dataclass(frozen=True)
 class Teller:
-    """Who tells: a policy in an account."""
+    """The policy that sends an event, and its account."""
 
     policy: str
     account: str
     region: str
     partition: str
-    alias: str = ""  #: the account's alias; empty if it has none, or nobody knows
+    alias: str = ""  #: the account's alias; empty if it has none, or IAM does not say
     runbook: object = None  #: what the policy's ``metadata`` says under ``runbook``
     observes: bool = False  #: whether one of the policy's actions only observes
-    late: bool = False  #: whether the policy is a catch-up: no event told of the call
+    late: bool = False  #: whether the policy is a catch-up
 
 
 def title(principal: dict[str, Any], late: bool = False) -> str | None:
-    """The title of what was decided about a principal; None if nobody is told of that.
-
-    :param late: whether a catch-up has decided it
-    """
+    """The ``detail-type`` of a decision, which a catch-up may have made late; None if it makes no event."""
     noted = principal.get(ANNOTATION) or {}
     decision = noted.get("decision", "")
     if decision == "revoked" and late:
@@ -93,14 +90,12 @@ def title(principal: dict[str, Any], late: bool = False) -> str | None:
 
 
 def describe(principal: dict[str, Any], kind: Kind, event: IAMEvent | None, teller: Teller) -> dict[str, Any]:
-    """What is told of a decision, as a JSON object.
-
-    :param event: the event that it was decided on; None outside an event mode
-    """
+    """The detail of a decision, as a JSON object; ``event`` is None outside an event mode."""
     noted, record = principal[ANNOTATION], record_of(principal, event)
     who = None if event is None else event.who
     about = named(kind.name, principal[kind.name_key], principal.get(kind.id_key), principal.get("Arn"))
     age = seconds_since(record)
+    runbook = teller.runbook if isinstance(teller.runbook, str) else ""
     detail = {
         "version": VERSION,
         "account": {"id": teller.account, "alias": teller.alias},
@@ -116,7 +111,7 @@ def describe(principal: dict[str, Any], kind: Kind, event: IAMEvent | None, tell
         "call": call(record, who),
         "containment": containment(noted),
         "policy": {"name": teller.policy, "version": __version__},
-        "runbook": teller.runbook if is_address(teller.runbook) else RUNBOOK,
+        "runbook": runbook if runbook.startswith("https://") else RUNBOOK,
     }
     path = (who and who.path) or principal.get("Path") or "/"
     detail["commands"] = commands(detail, noted, record, path, teller)
@@ -139,10 +134,7 @@ def caller(about: dict[str, str], who: Caller | None) -> dict[str, str]:
 def commands(
     detail: dict[str, Any], noted: dict[str, Any], record: dict[str, Any], path: str, teller: Teller
 ) -> dict[str, str]:
-    """What a person can do about a decision.
-
-    :param path: the caller's path
-    """
+    """What a person can do about a decision; ``path`` is the caller's."""
     called, session, directory = detail["caller"], detail["call"]["sessionName"], directory_account(record)
     reader = reader_arn(teller.partition, teller.account)
     return {
@@ -154,7 +146,7 @@ def commands(
 
 
 def containment(noted: dict[str, Any]) -> dict[str, Any]:
-    """How the guard undid the call, and what a person can do about the rest, with nothing left out."""
+    """How the guard undid the call, and what a person can do about the rest."""
     texts = {key: noted.get(key) or "" for key in ("containment", "target")}
     lists = {key: noted.get(key) or [] for key in ("did", "reverse", "commands", "carriers")}
     return {"result": texts["containment"], "target": texts["target"], **lists}
@@ -169,21 +161,19 @@ def directory_account(record: dict[str, Any]) -> str | None:
 
 
 def record_of(principal: dict[str, Any], event: IAMEvent | None) -> dict[str, Any]:
-    """CloudTrail's record of the call that was decided on, or what the event history told of the newest call."""
+    """CloudTrail's record of the event's call, or the newest call that the event history told of."""
     if event is not None:
         return event.record
     return next(iter(principal.get(CALLS) or ()), {})
 
 
 def call(record: dict[str, Any], who: Caller | None) -> dict[str, Any]:
-    """The call, out of CloudTrail's record or out of the event history's, which is flat and has the same keys.
-
-    :param who: None outside an event mode
-    """
+    """The call, from CloudTrail's record, or from the event history's flat one, which has no ``who``."""
     identity = record.get("userIdentity")
     context = identity.get("sessionContext") if isinstance(identity, dict) else None
     attributes = context.get("attributes") if isinstance(context, dict) else None
-    mfa = str_or_none(attributes or record, "mfaAuthenticated")
+    mfa, parameters = str_or_none(attributes or record, "mfaAuthenticated"), record.get("requestParameters")
+    sent = "" if parameters is None else json.dumps(parameters, ensure_ascii=False)
     return {
         **{key: mailed(record, key) for key in MAILED},
         "userAgent": cut(str_or_none(record, "userAgent"), LONG_TEXT_BYTES),
@@ -193,7 +183,7 @@ def call(record: dict[str, Any], who: Caller | None) -> dict[str, Any]:
         "sessionName": cut(who.session if who else str_or_none(record, "sessionName")),
         "sourceIdentity": cut(who.source_identity if who else str_or_none(record, "sourceIdentity")),
         "onBehalfOf": cut(who.on_behalf_of if who else str_or_none(record, "onBehalfOf")),
-        "requestParameters": parameters(record.get("requestParameters")),
+        "requestParameters": cut(sent, PARAMETERS_BYTES),
     }
 
 
@@ -203,17 +193,7 @@ def mailed(record: dict[str, Any], key: str) -> str:
     return text if MAILED[key].fullmatch(text) else ""
 
 
-def parameters(value: Any) -> str:
-    """A call's parameters as JSON text, cut if they are too long; empty if it has none."""
-    return "" if value is None else cut(json.dumps(value, ensure_ascii=False), PARAMETERS_BYTES)
-
-
 def cut(value: str | None, size: int = TEXT_BYTES) -> str:
     """A text on one line that takes no more than ``size`` bytes; "…" stands for the rest. None is an empty text."""
     line = "".join(char if char.isprintable() else " " for char in value or "").encode(errors="replace")
     return line.decode() if len(line) <= size else line[: size - 3].decode(errors="ignore") + "…"
-
-
-def is_address(value: object) -> bool:
-    """Whether a person can open what a policy's ``metadata`` says about the runbook."""
-    return isinstance(value, str) and value.startswith("https://")

@@ -1,9 +1,9 @@
 """Action ``put-event``: tells an EventBridge bus what was decided."""
 
 import json
-import logging
 import re
 import time
+from contextlib import suppress
 from functools import cached_property
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -20,18 +20,16 @@ from c7n_iamguard.notify.detail import Teller, describe, title
 from c7n_iamguard.notify.repeats import Repeats
 from c7n_iamguard.settings import is_unfinished, refuse
 
-log = logging.getLogger("c7n_iamguard")
-
 BUS_NAME = re.compile(r"[\w.-]{1,256}", re.ASCII)
 BUS_ARN = re.compile(r"arn:aws[a-z-]*:events:[a-z0-9-]+:[0-9]{12}:event-bus/[\w.-]{1,256}", re.ASCII)
 ALIAS = re.compile(r"[a-z0-9-]{3,63}", re.ASCII)
 
 #: The most entries of one PutEvents request.
 ENTRIES = 10
-#: How often an entry is put that EventBridge refuses only for the moment, and after how many seconds.
+#: How often the action puts an entry that EventBridge refuses only for the moment, and the seconds in between.
 TRIES, PAUSE = 3, 0.5
 PASSING = ("InternalFailure", "ThrottlingException")
-#: How many seconds the action relies on the bus being there.
+#: After so many seconds the action checks again whether there is the bus.
 SECONDS = 60
 
 
@@ -40,16 +38,15 @@ class PutEvent(EventAction):
     """Tells an EventBridge bus what the actions before it decided about each user or role.
 
     ``bus`` is the name or ARN of the bus, ``iam-guard`` by default. Each decision is one event with the source
-    ``iam-guard``. Its ``detail-type`` says what was decided, such as ``IAM access revoked``, and its detail
-    is a JSON object that ``deploy/iam-guard-event.schema.json`` describes. Nothing is told of users or roles about
-    whom nothing was decided, or who do not exist any more.
+    ``iam-guard``. Its ``detail-type`` says what was decided, such as ``IAM access revoked``. Its detail is a JSON
+    object that ``deploy/iam-guard-event.schema.json`` describes.
 
-    After a denial, the function tells nobody for 15 minutes of further calls of the same user or role that failed.
-    It always tells of calls that succeeded, and of those that could take off the denial. It tells once in 15
-    minutes of a user or role that is only observed, or cannot be denied.
+    For 15 minutes after a denial, the function sends no event for further calls of the same user or role that
+    failed. It always sends one for calls that succeeded, and for those that could take off the denial. It sends one
+    event in 15 minutes for a user or role that is only observed, or cannot be denied.
 
-    If the bus does not take an event, or does not exist, the run fails in the end, and Lambda tries it again. What
-    was denied stays denied.
+    If the bus does not take an event, or does not exist, the run fails at the end, and Lambda tries it again. All
+    denials stay.
 
     :example:
 
@@ -80,8 +77,7 @@ class PutEvent(EventAction):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.checked, self.problem = None, None
-        self.alias = None
+        self.checked = self.problem = self.alias = None
         self.kind = principals.kind_of(self.manager)
         self.repeats = Repeats(self.kind)
 
@@ -92,23 +88,15 @@ class PutEvent(EventAction):
 
     @property
     def late(self):
-        """Whether the policy is a catch-up: no event told of the calls, but CloudTrail's event history."""
+        """Whether the policy is a catch-up, which learns of calls from CloudTrail's event history."""
         return self.manager.ctx.policy.execution_mode == "periodic"
 
     def validate(self):
-        """Check the bus's name or ARN.
-
-        :raises PolicyValidationError: naming the policy, the key and the fix
-        """
-        policy, where = self.manager.ctx.policy, "action:put-event bus"
-        known = BUS_NAME.fullmatch(self.bus) or BUS_ARN.fullmatch(self.bus)
-        if not known and not is_unfinished(policy, self.bus):
-            refuse(
-                policy,
-                where,
-                f"{self.bus!r} is neither an event bus's name nor its ARN",
-                "write iam-guard, or arn:aws:events:us-east-1:111122223333:event-bus/iam-guard",
-            )
+        """Check the bus's name or ARN."""
+        policy, bus = self.manager.ctx.policy, self.bus
+        if not (BUS_NAME.fullmatch(bus) or BUS_ARN.fullmatch(bus) or is_unfinished(policy, bus)):
+            fix = "write iam-guard, or arn:aws:events:us-east-1:111122223333:event-bus/iam-guard"
+            refuse(policy, "action:put-event bus", f"{bus!r} is neither an event bus's name nor its ARN", fix)
 
     @cached_property
     def client(self):
@@ -116,35 +104,23 @@ class PutEvent(EventAction):
         return client_of(self.manager, "events", CONFIG)
 
     def check_bus(self):
-        """Ask for the account's alias, and whether the bus is there. Errors mean that it is not known."""
+        """Ask for the account's alias, once, and whether there is the bus. After an error it is not known."""
         if self.alias is None:
-            self.alias = self.find_alias()
-        # AWS accepts events for a bus that does not exist, and drops them without a word.
+            self.alias = ""
+            with suppress(BotoCoreError, ClientError):
+                aliases = iam(self.manager).list_account_aliases()["AccountAliases"]
+                self.alias = next(filter(ALIAS.fullmatch, aliases), "")
         self.problem = None
-        try:
-            self.client.describe_event_bus(Name=self.bus)
-        except ClientError as error:
-            if error_code(error) == "ResourceNotFoundException":
+        # AWS accepts events for a bus that does not exist, and drops them without a word.
+        with suppress(BotoCoreError, ClientError):
+            try:
+                self.client.describe_event_bus(Name=self.bus)
+            except self.client.exceptions.ResourceNotFoundException:
                 self.problem = f"there is no event bus {self.bus}"
-        except BotoCoreError as error:
-            log.debug("nobody knows whether there is an event bus %s: %s", self.bus, error)
         self.checked = time.monotonic()
 
-    def find_alias(self):
-        """The account's alias; empty if it has none, or IAM does not say."""
-        try:
-            aliases = iam(self.manager).list_account_aliases()["AccountAliases"]
-        except (BotoCoreError, ClientError) as error:
-            log.debug("the account's alias is not known: %s", error)
-            return ""
-        return next((alias for alias in aliases if ALIAS.fullmatch(alias)), "")
-
     def process(self, resources, event=None):
-        """Tell of every decision.
-
-        :returns: a record per event that was put: the principal's name, the ``detail-type`` and the event's id
-        :raises PolicyExecutionError: if any decision could not be told, after all were tried
-        """
+        """Send an event for every decision, and return a record of each: name, ``detail-type`` and event's id."""
         event = IAMEvent.of(event)
         decided = [principal for principal in resources if title(principal, self.late)]
         news = [principal for principal in decided if not self.repeats.is_repeat(principal, event)]
@@ -153,8 +129,7 @@ class PutEvent(EventAction):
         if self.problem or self.checked is None or time.monotonic() - self.checked >= SECONDS:
             self.check_bus()
         if self.problem:
-            fix = "deploy the stack that makes it, or name another under bus"
-            self.fail(len(news), f"{self.problem}; {fix}")
+            self.fail(len(news), f"{self.problem}; deploy the stack that makes it, or name another under bus")
         answers = [answer for batch in chunks(news, ENTRIES) for answer in self.put(batch, event)]
         records, errors = [], []
         for principal, answer in zip(news, answers, strict=True):
@@ -169,20 +144,14 @@ class PutEvent(EventAction):
         return records
 
     def fail(self, count, problem):
-        """Raise the error for decisions that could not be told.
-
-        :raises PolicyExecutionError: always
-        """
+        """Raise the error for decisions without an event."""
         raise PolicyExecutionError(
             f"policy:{self.manager.ctx.policy.name} could not tell the event bus {self.bus} of {count} decisions: "
             f"{problem}"
         )
 
     def put(self, batch, event):
-        """Put the events of up to ten principals, some of them again if EventBridge refuses them for the moment.
-
-        :returns: EventBridge's answer for each, with an ErrorCode if it refused
-        """
+        """EventBridge's answers to the events of up to ten principals, with an ``ErrorCode`` if it refused one."""
         entries, answers = [self.entry(principal, event) for principal in batch], {}
         left = list(range(len(batch)))
         for attempt in range(TRIES):

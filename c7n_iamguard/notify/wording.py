@@ -1,7 +1,7 @@
 """What a person can do about a decision, as commands, and what happened, as sentences. Pure.
 
 Both go into mails. So they hold no text that a caller could have written, such as a user agent or parameters.
-``noted`` is what was decided, as the actions noted it.
+``noted`` is the decision, as the actions noted it.
 """
 
 import re
@@ -12,26 +12,18 @@ from c7n_iamguard.aws_names import IDENTITY_CENTER_PATH, SERVICE_LINKED_PATH
 
 #: The policy file that gives IAM back to users and roles.
 RESTORE = "policies/restore-iam-access.yml"
-
-#: A name that the shorthand of AWS's command line takes as it is. A command in a mail has no double quotes and no
-#: backslashes, because EventBridge does not escape them.
+#: A name that needs no quotes in the AWS CLI's shorthand. EventBridge does not escape the quotes in a mail.
 PLAIN_NAME = re.compile(r"[\w+=.@-]{1,64}", re.ASCII)
-
 #: The ways in which IAM can be denied, in words.
 FORMS = {"managed": "a managed policy", "inline": "an inline policy", "boundary": "a permissions boundary"}
-
-#: Whom or what a call was about, as the guard writes it.
+#: What a call was about, as the guard writes it.
 PLAIN_TARGET = re.compile(r"(?:user|role|group) [\w+=,.@-]{1,128}", re.ASCII)
-
-#: A command of the guard's that holds nothing but names and ARNs. Documents and addresses are a caller's text.
+#: A command that holds only names and ARNs. A caller can write documents and addresses.
 PLAIN_COMMAND = re.compile(r"aws iam(?: (?:file://)?(?!\S*://)[\w+=,.@/:-]+)+", re.ASCII)
 
 
 def restore_command(about: dict[str, str], noted: dict[str, Any], region: str) -> str:
-    """The command that gives back what was taken; empty if nothing was.
-
-    :param about: whom it was taken from: ``type`` and ``name``
-    """
+    """The command that gives back what the guard took from a user or role; empty if it took nothing."""
     name = f"--{about['type']}-name" + ("=" if about["name"].startswith("-") else " ") + about["name"]
     if noted["decision"] == "acted":
         groups = noted.get("groups") or []
@@ -76,15 +68,10 @@ def reader_arn(partition: str, account: str) -> str:
 def contain_command(
     called: dict[str, str], path: str, session: str, region: str, reader: str, directory: str | None = None
 ) -> str:
-    """The command that stops a caller from doing anything at all; empty if AWS's runbook cannot.
+    """The command of AWS's runbook that stops a caller from doing anything at all; empty if the runbook cannot.
 
-    Behind a role of Identity Center is a person. Their name is the session's: there no caller chooses it. The
-    command is for the account of the Identity Center instance.
-
-    :param called: the caller: ``type`` and ``name``
-    :param path: the caller's path
-    :param reader: :func:`reader_arn`
-    :param directory: the id of the account that the person's Identity Center is in, if the call tells it
+    Behind a role of Identity Center is a person, whose name is the session's. No caller chooses that name. The
+    command is for the account of Identity Center, which is ``directory`` if the call tells it.
     """
     kind, name, where = f"IAM {called['type']}", called["name"], ""
     if path.startswith(IDENTITY_CENTER_PATH):
@@ -100,10 +87,7 @@ def contain_command(
 
 
 def sentences(detail: dict[str, Any], noted: dict[str, Any]) -> str:
-    """What happened, for somebody who has never heard of the guard.
-
-    :param detail: the event's detail, without this
-    """
+    """What happened, for somebody who has never heard of the guard."""
     caller, call, account = detail["caller"], detail["call"], detail["account"]
     alias = f" ({account['alias']})" if account["alias"] else ""
     text = f"The IAM {caller['type']} {caller['name']} in account {account['id']}{alias}"
@@ -133,8 +117,8 @@ def outcome(detail: dict[str, Any], noted: dict[str, Any]) -> str:
     did = {
         "revoked": f"denied {name} IAM by {FORMS.get(detail['how'], detail['how'])}",
         "acted": f"removed {name} from the admin group {groups}",
-        "cannot-revoke": f"cannot deny {name} IAM: only AWS can change this role, so somebody has to act",
+        "cannot-revoke": f"cannot deny {name} IAM: only AWS can change this role, so a person has to act",
         "contained": f"took back {gift}{result and f': {result}'}",
-        "left": f"did not take back {gift}: somebody has to look",
+        "left": f"did not take back {gift}: a person has to decide",
     }
     return f"iam-guard {did[decision]}"
