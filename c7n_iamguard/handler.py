@@ -42,6 +42,8 @@ def prepare():
     errors.log_refusals_in_one_sentence()
     with open(CONFIG_FILE) as file:
         data = json.load(file)
+    for policy in data["policies"]:
+        policy["mode"].get("tags", {}).pop("custodian-info", None)  # c7n's own tag, which c7n would warn of
     policies = load_policies(data, options_of(data))
     for policy in policies:
         policy.validate()
