@@ -281,7 +281,7 @@ class Sandbox:
             self.calls.append(called)
             iam_usage.note(request.principal.policy_arn, request.service)
             if request.service == "iam":
-                region = cloudtrail.IAM_REGION[request.partition]
+                region = cloudtrail.IAM_REGION.get(request.partition, request.region)
                 detail = cloudtrail.record(
                     identity, "iam", request.action, params, request.account, region, error, answer
                 )
