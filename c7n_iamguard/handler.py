@@ -37,6 +37,8 @@ def prepare():
     errors.log_refusals_in_one_sentence()
     with open("config.json") as file:  # Lambda starts the function in the folder of its code
         data = json.load(file)
+    for policy in data["policies"]:
+        policy["mode"].get("tags", {}).pop("custodian-info", None)  # c7n's own tag, which c7n would warn of
     policies = load_policies(data, options_of(data))
     for policy in policies:
         policy.validate()

@@ -72,9 +72,9 @@ class Account:
 
     @property
     def region(self):
-        """The region in which EventBridge gets IAM's events, in the partition that the calls are of."""
+        """The region that gets IAM's events in the partition that the calls are of; None if nobody knows it."""
         named, by_region = self.partitions
-        return cloudtrail.IAM_REGION.get(named or by_region, cloudtrail.IAM_REGION["aws"])
+        return cloudtrail.IAM_REGION.get(named or by_region or "aws")
 
 
 def load(paths):

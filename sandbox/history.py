@@ -75,7 +75,7 @@ class History:
 
     def find(self, account, region, params):
         """The records that are asked for, newest first, as (time, number, record)."""
-        if region != IAM_REGION[get_partition(region)]:
+        if region != IAM_REGION.get(get_partition(region)):
             return []
         start, end = moment(params.get("StartTime")), moment(params.get("EndTime"))
         if start and end and start > end:

@@ -268,7 +268,12 @@ def run(
     except logs.NoFile as reasons:
         progress(str(reasons))
         return 2
-    accounts = list(calls.accounts.values())
+    accounts = [account for account in calls.accounts.values() if account.region]
+    bad += [
+        f"account {account.id}: the sandbox does not know which region of its partition gets IAM's events"
+        for account in calls.accounts.values()
+        if not account.region
+    ]
     meant = who_is_meant(admins, admin_roles, accounts)
     ids = [one for account in accounts for one, roles in account.roles.items() if len(roles) > 1]
     if ids:

@@ -10,13 +10,15 @@ from moto.core.responses import ActionResult
 from moto.core.utils import get_service_model
 from moto.utilities.utils import get_partition
 
-from sandbox import authorization, cloudtrail, iam_names, principals, sessions
+from sandbox import authorization, cloudtrail, iam_names, principals, sessions, unknown
 from sandbox.contexts import context_of, entry_context
 from sandbox.faults import error_response
 from sandbox.resources import resource_of
 
 #: The services whose names in IAM's actions are not moto's.
 SERVICES = {"awslambda": "lambda", "resourcegroupstaggingapi": "tag"}
+#: The actions that are named otherwise than their operations.
+ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
 
 
 @dataclass
@@ -110,6 +112,7 @@ def authorizer(sandbox):
 def denied(request, resource):
     """The action that a request may not do; None where it may do all that it asks for."""
     principal, named = request.principal, f"{request.service}:{request.action}"
+    named = ACTIONS.get(named, named)
     context = context_of(request)
     if named == "events:PutEvents":
         entries = [entry_context(entry) for entry in request.params.get("Entries", ())]
@@ -152,7 +155,10 @@ def recorder(sandbox, original):
         fault = sandbox.fault_for(f"{request.service}:{request.action}", caller)
         if fault and fault.delay:
             time.sleep(fault.delay)
-        response = error_response(request, fault) if fault and fault.code else original(self)
+        try:
+            response = error_response(request, fault) if fault and fault.code else original(self)
+        except NotImplementedError:
+            response = unknown.answer(request, f"{request.service}:{request.action}")
         error = cloudtrail.error_in(int(response[0]), response[2])
         sandbox.record(request, caller, identity, error, response[2])
         return response

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -85,7 +86,8 @@ def welcome(sandbox, keys):
         "  ada deploy/smoke-test --yes",
         "",
         "Below stands each function that an event invokes, within seconds of the call, and each mail.",
-        "Schedules, such as the hourly catch-up, do not run by themselves here. Ctrl-C ends the account.",
+        "Schedules do not run by themselves here: docs/health.md has the command that runs a catch-up now.",
+        "Ctrl-C ends the account.",
         "",
     )
 
@@ -145,7 +147,7 @@ def work(sandbox):
             demo.say(f"{now()}  an event was not delivered: {type(error).__name__}: {error}")
     while sns.mails:
         mail = sns.mails.pop(0)
-        demo.say(f"{now()}  mail to {mail.to}: {mail.text.splitlines()[0]}")
+        demo.say(f"{now()}  mail to {mail.to}: {mail.subject}", textwrap.indent(mail.text, " " * 10))
 
 
 def told(invocation):

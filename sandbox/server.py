@@ -18,12 +18,23 @@ from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.responses import BaseResponse
 from moto.iam.models import iam_backends
 from moto.moto_api._internal.models import moto_api_backend
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.utilities.utils import get_partition
 from waitress import wasyncore
 from waitress.server import create_server
 
-from sandbox import alarms, cloudtrail, iam_usage, organization, principals, requests, rooms, sessions, sns
+from sandbox import (
+    alarms,
+    cloudtrail,
+    iam_usage,
+    organization,
+    principals,
+    requests,
+    rooms,
+    sessions,
+    sns,
+    unknown,
+)
 from sandbox.eventbridge import EventBridge
 from sandbox.faults import Fault, fault_for
 from sandbox.functions import Functions
@@ -73,7 +84,7 @@ class Sandbox:
         self.home = self.stack.enter_context(TemporaryDirectory(prefix="sandbox-home-"))
         for owner, name, replacement in self.patches():
             self.stack.enter_context(patch.object(owner, name, replacement, create=True))
-        app = DomainDispatcherApplication(create_backend_app)
+        app = DomainDispatcherApplication(unknown.app_of)
         self.server = create_server(
             self.counting(app), host=HOST, port=self.port, threads=16, asyncore_loop_timeout=1
         )
@@ -108,6 +119,7 @@ class Sandbox:
         yield from rooms.patches()
         yield from self.eventbridge.patches()
         yield from self.history.patches()
+        yield from self.functions.patches()
         yield moto.iam.models, "get_account_id_from", principals.account_or_default
         yield ActionAuthenticatorMixin, "_authenticate_and_authorize_action", requests.authorizer(self)
         yield BaseResponse, "call_action", requests.recorder(self, BaseResponse.call_action)
@@ -269,7 +281,7 @@ class Sandbox:
             self.calls.append(called)
             iam_usage.note(request.principal.policy_arn, request.service)
             if request.service == "iam":
-                region = cloudtrail.IAM_REGION[request.partition]
+                region = cloudtrail.IAM_REGION.get(request.partition, request.region)
                 detail = cloudtrail.record(
                     identity, "iam", request.action, params, request.account, region, error, answer
                 )

@@ -54,11 +54,10 @@ def start_automation_execution(response):
 
 
 def get_automation_execution(response):
-    """Systems Manager's answer about an execution: the runbook's report is the output of a step of its own."""
+    """Systems Manager's answer about an execution: a dry run and a real one report by steps of their own."""
     assert response._get_param("AutomationExecutionId") == EVENT
-    message = "Amazon S3 prefix : 2026/11/25/09/30/x.json"
-    steps = [{"StepName": "Other"}, {"StepName": "ReportContain", "Outputs": {"Message": [message]}}]
-    return json.dumps({"AutomationExecution": {"StepExecutions": steps}})
+    report = ["Amazon S3 prefix : 2026/11/25/09/30/x.json"]
+    return json.dumps({"AutomationExecution": {"Outputs": {"AnyStep.Message": report}}})
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,14 @@ def test_an_event_that_came_another_way_is_judged_by_itself(warm, event, reason)
     assert revoked(warm, "bob") == []
 
 
+def test_a_cold_start_warns_of_nothing(fresh):
+    """The log of a function's first event holds no warning, not even c7n's of the tags that it writes itself."""
+    fresh.functions.cool()
+    invocation = fresh.functions.invoke(FUNCTION, case("revoked-create-user"))
+    assert invocation.decisions
+    assert "[WARNING]" not in invocation.log
+
+
 def test_a_role_of_a_users_name_never_touches_the_user(fresh):
     """A role called bob, in a session called bob, calls IAM: the user bob keeps his rights."""
     event = case("not-delivered-assumed-role")

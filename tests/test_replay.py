@@ -156,6 +156,16 @@ def test_what_cannot_be_judged_is_no_success(replayed):
     assert replayed.returncode == 1
 
 
+def test_an_account_of_an_unknown_partition_is_refused_in_words(tmp_path, monkeypatch, capsys):
+    """Nobody knows where the guard would run there: the account is named, and is not taken for one of another."""
+    monkeypatch.setattr(replay, "Sandbox", None)
+    (tmp_path / "log.json").write_text(json.dumps(record(user("bob", partition="aws-new"))))
+    assert replay.run([str(tmp_path)]) == 1
+    assert (
+        "the sandbox does not know which region of its partition gets IAM's events" in capsys.readouterr().err
+    )
+
+
 def test_accounts_of_a_partition_share_a_deployment(replayed):
     """The guard is deployed once for all accounts in which the policies say the same."""
     assert replayed.stderr.count("deploying the guard") == 2

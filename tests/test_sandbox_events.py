@@ -229,3 +229,24 @@ def test_a_template_makes_what_aws_makes_of_it(template, made):
         assert inputs.input_of(target, EVENT, RULE) == made
     assert inputs.input_of({"InputPath": "$.detail.n"}, EVENT, RULE) == "5"
     assert inputs.input_of({"Input": '{"a": 1}'}, EVENT, RULE) == '{"a": 1}'
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "parameters"),
+    [
+        ("iam", "list_organizations_features", {}),
+        ("events", "list_endpoints", {}),
+        ("lambda", "get_runtime_management_config", {"FunctionName": "any"}),
+        ("accessanalyzer", "list_analyzers", {}),  # a service that moto does not have
+        ("health", "describe_events", {}),
+    ],
+)
+def test_a_call_that_the_sandbox_does_not_know_is_answered_in_awss_form(
+    sandbox, service, operation, parameters
+):
+    """Whatever the protocol, an operation or a service that is not simulated ends in an error with a code."""
+    client = sandbox.client(service, account=ACCOUNT)
+    with pytest.raises(ClientError, match="The simulated account does not know") as caught:
+        getattr(client, operation)(**parameters)
+    assert caught.value.response["Error"]["Code"] in ("InvalidAction", "UnknownOperationException")
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400

@@ -79,6 +79,20 @@ def test_a_stack_that_cannot_be_made_leaves_nothing_behind(account):
     assert account.status() == "CREATE_COMPLETE"
 
 
+def test_a_policy_that_has_the_denials_name_already_is_not_adopted(account):
+    """The stack fails and leaves that policy as it was; after both are deleted (docs/deploy.md), it can be made."""
+    iam = account.client("iam")
+    arn = iam.create_policy(PolicyName="DenyIAMAccess", PolicyDocument=json.dumps(HARMLESS))["Policy"]["Arn"]
+    before = account.content()
+    with pytest.raises(ClientError, match="already exists"):
+        account.deploy(AdminGroups="admins")
+    assert account.content() == before
+    iam.delete_policy(PolicyArn=arn)
+    account.stacks.delete_stack(StackName=STACK)
+    account.deploy(AdminGroups="admins")
+    assert account.status() == "CREATE_COMPLETE"
+
+
 def test_a_change_that_fails_leaves_the_stack_as_it_was(account, tmp_path):
     """It is in state UPDATE_ROLLBACK_COMPLETE with all that it had, which its deletion takes away."""
     head, rest = (DEPLOY / "account.yml").read_text().split("  ProtectLog:\n")

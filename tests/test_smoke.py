@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from importlib.machinery import SourceFileLoader
 
 import pytest
 from helpers import FUNCTION, HARMLESS, POLICIES, REVOKE, ROOT, policies_of, settings_file, stock
@@ -14,13 +15,25 @@ from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.models import AWSManagedPolicy, iam_backends
 from moto.sqs.models import sqs_backends
 
+from c7n_iamguard.aws_names import IAM_REGIONS
 from sandbox.server import DEPLOY, Fault
 
 ACCOUNT, OBSERVED, BARE = "272727272727", "272727272728", "272727272729"
 PREFIX = "smoke-test-of-iam-guard-"
-CONTAIN = "contain-unintended-iam-calls"
+CONTAIN, PROTECT = "contain-unintended-iam-calls", "protect-admin-group"
 RIGHT = "IAMSelfManageServiceSpecificCredentials"
+SMOKE = SourceFileLoader("smoke_test", str(ROOT / "deploy" / "smoke-test")).load_module()
 SCPS = [HARMLESS, *(json.loads((DEPLOY / name).read_text()) for name in ("scp.json", "scp-parts.json"))]
+
+
+class Identity:
+    """STS, as it answers in a partition that the sandbox does not play."""
+
+    def __init__(self, partition):
+        self.arn = f"arn:{partition}:iam::{ACCOUNT}:user/ada"
+
+    def get_caller_identity(self):
+        return {"Account": ACCOUNT, "Arn": self.arn}
 
 
 def prepare(sandbox, account, folder, *policies, **settings):
@@ -57,7 +70,7 @@ def provide_right(account):
 @pytest.fixture(scope="module")
 def admin(sandbox, tmp_path_factory):
     """The access key of an admin of an account with the guard and its containment."""
-    files = [POLICIES / f"{name}.yml" for name in (REVOKE, CONTAIN)]
+    files = [POLICIES / f"{name}.yml" for name in (REVOKE, CONTAIN, PROTECT)]
     return prepare(sandbox, ACCOUNT, tmp_path_factory.mktemp("out"), *files)
 
 
@@ -114,11 +127,12 @@ def left(account=ACCOUNT):
 def test_it_says_how_long_denial_message_and_containment_took(smoke_test, events):
     """If all works, each step is named with its time, the exit status is 0, and nothing is left."""
     events()
-    process = smoke_test("--yes")
+    process = smoke_test("--yes", "--region", "us-east-1")
     out = finished(process)
     assert process.returncode == 0, out
     assert f"Account {ACCOUNT}, as arn:aws:iam::{ACCOUNT}:user/ada" in out
-    for step in ("it called IAM", "denied: DenyIAMAccess", "told: revoked", "contained: "):
+    steps = ("it called IAM", "denied: DenyIAMAccess", "told: revoked", "contained: ")
+    for step in (*steps, "admin group: out of the group admins"):
         assert re.search(rf"^ *\d+\.\d s  {step}", out, re.M), out
     assert "Nobody in this account is mailed" not in out
     assert left() == []
@@ -129,13 +143,13 @@ def test_a_guard_that_does_nothing_fails_the_test(smoke_test):
     process = smoke_test("--yes", "--timeout", "3")
     out = finished(process)
     assert process.returncode == 1
-    for what in ("denied", "told", "contained"):
+    for what in ("denied", "told", "contained", "admin group"):
         assert f"not {what} within 3 seconds" in out
     assert left() == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", ["made the user", "it called IAM"])
+@pytest.mark.parametrize("moment", ["made the user", "added itself", "it called IAM"])
 def test_an_interrupted_test_leaves_nothing_behind(smoke_test, number, moment):
     """Interrupted or ended at any moment, it removes what it has made."""
     process = smoke_test("--yes")
@@ -181,6 +195,7 @@ def test_under_the_scp_the_response_role_takes_the_denial_off(sandbox, smoke_tes
     out = finished(process)
     assert "denied: DenyIAMAccess" in out
     assert "told: revoked" in out
+    assert "a user cannot get into, as with the SCP, the group admins" in out
     assert process.returncode == 0, out
     assert left() == []
 
@@ -199,6 +214,20 @@ def test_under_the_scp_without_the_response_role_it_says_what_is_left(sandbox, s
         f"Left: the user {name} of this test: an SCP leaves its denial to the role iam-guard-response" in out
     )
     assert "If you lost IAM yourself, have an admin give it back to you" in out
+
+
+def test_the_keys_of_a_user_who_stays_are_gone(sandbox, smoke_test):
+    """If the user cannot be taken away, nobody can use it: its access keys are what goes first."""
+    for action in ("iam:DeleteServiceSpecificCredential", "iam:RemoveUserFromGroup"):
+        sandbox.faults.append(Fault(action, "AccessDenied", status=403, caller="*:user/ada"))
+    sandbox.faults.append(Fault("sts:AssumeRole", "AccessDenied", status=403, caller="*:user/ada"))
+    process = smoke_test("--yes", "--timeout", "1")
+    out = finished(process)
+    assert process.returncode == 1, out
+    users = [iam_backends[ACCOUNT]["aws"].users.pop(name) for name in left()]
+    assert [user.access_keys for user in users] == [[], []]
+    for group in iam_backends[ACCOUNT]["aws"].groups.values():
+        group.users = [user for user in group.users if user not in users]
 
 
 def test_a_guard_that_observes_is_told_apart(sandbox, smoke_test, events, tmp_path):
@@ -238,6 +267,18 @@ def test_an_account_without_the_guard_is_refused(sandbox, smoke_test):
     assert left(BARE) == []
 
 
+@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov", "aws-eusc", "aws-new"])
+def test_the_region_follows_from_the_partition(monkeypatch, partition):
+    """In each partition it looks where IAM's events are; in one that it does not know, it asks for --region."""
+    monkeypatch.setattr(SMOKE.Account, "client", lambda account, service: Identity(partition))
+    if partition in IAM_REGIONS:
+        assert SMOKE.Account(None).region == IAM_REGIONS[partition]
+    else:
+        with pytest.raises(SMOKE.Failed, match="aws-new gets IAM's events"):
+            SMOKE.Account(None)
+    assert SMOKE.Account("here-1").region == "here-1"
+
+
 def test_a_stopped_guard_is_refused(sandbox, smoke_test):
     """If the rule is disabled, it says how to start it."""
     client = sandbox.client("events", account=ACCOUNT)
@@ -253,5 +294,5 @@ def test_a_stopped_guard_is_refused(sandbox, smoke_test):
 def test_its_rule_names_are_those_of_the_pack():
     """The functions that it waits for are the shipped policies'."""
     text = (ROOT / "deploy" / "smoke-test").read_text()
-    for name in (REVOKE, CONTAIN):
+    for name in (REVOKE, CONTAIN, PROTECT):
         assert f'"iam-guard-{policies_of(POLICIES / f"{name}.yml")[0]["name"]}"' in text
