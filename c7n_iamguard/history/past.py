@@ -10,7 +10,7 @@ from c7n_iamguard.admins.judge import Verdict, judge
 from c7n_iamguard.admins.membership import CHANGES, Membership
 from c7n_iamguard.aws_names import RESTORED_TAG
 from c7n_iamguard.decisions import log_line
-from c7n_iamguard.event import MalformedEvent, caller, seconds_of, str_or_none
+from c7n_iamguard.event import MalformedEvent, caller, seconds_of, str_or_none, time_text
 from c7n_iamguard.history.iam_calls import IAMCalls
 from c7n_iamguard.iam.client import iam
 from c7n_iamguard.iam.principals import KINDS, ROLE, kind_of
@@ -20,8 +20,9 @@ log = logging.getLogger("c7n_iamguard")
 #: The span that is looked at: longer than the time between two runs (1 hour), the delay of the alarm that says that
 #: they have stopped (3 hours) and the event path's half hour together, so that a gap can be closed in time.
 HOURS = 6
-#: How long reading the history may take: well under the function's 15 minutes.
-READING_SECONDS = 10 * 60
+#: How long reading the history may take, and reading with working out who had which name then: well under the
+#: function's 15 minutes.
+READING_SECONDS, NAMING_SECONDS = 10 * 60, 13 * 60
 #: The calls that take off one form of the denial, by name.
 REMOVALS = frozenset(
     f"{verb}{kind.noun}{what}"
@@ -44,7 +45,7 @@ class Past:
     def __init__(self, element, meant, look=lambda record: None):
         self.element, self.manager, self.meant = element, element.manager, meant
         self.kind = kind_of(self.manager)
-        self.hours = element.data.get("hours", HOURS)
+        self.hours, self.deadline = element.data.get("hours", HOURS), time.monotonic() + NAMING_SECONDS
         reader = IAMCalls({"type": "iam-calls", "hours": self.hours}, self.manager)
         history, self.records = reader.history(partial=True, seconds=READING_SECONDS), []
         wanted = CHANGES | REMOVALS | TAGGING
@@ -86,7 +87,14 @@ class Past:
             members = {pair for pair in getattr(source, "members", ()) if pair[0] in key}
             admin_groups = {group_id: names.get(group_id, group_id) for group_id in key}
             users = getattr(source, "names", {})
-            self.memberships[key] = Membership(self.records, admin_groups, users, members, self.is_trusted)
+            self.memberships[key] = Membership(
+                self.records, admin_groups, users, members, self.is_trusted,
+                lambda: time.monotonic() > self.deadline,
+            )  # fmt: skip
+            moment = self.memberships[key].unknown_until
+            if moment > 0:
+                problem = "so many users and groups were renamed that nobody knows who was an admin before"
+                self.report("incomplete", reason=f"{problem} {time_text(moment)}")
         return self.memberships[key]
 
     def is_trusted(self, who, moment):
