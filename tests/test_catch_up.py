@@ -243,7 +243,7 @@ def test_what_was_read_counts_and_the_rest_is_incomplete(
 def test_a_flood_of_renames_ends_incomplete_and_what_was_read_counts(
     history, caught, attacker, user, logged, monkeypatch
 ):
-    """If there is no time for the names before a removal, later calls count, and nobody can tell of earlier ones."""
+    """If no time is left for the names before a removal, later calls count, and earlier ones are unknown."""
     ada, eve = user("ada", groups=["Admins"]), user("eve")
     history.clear()
     attacker.iam.create_user(UserName="backdoor")
