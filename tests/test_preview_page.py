@@ -33,7 +33,7 @@ def role(name, account="111122223333"):
 
 
 def test_the_page_names_users_and_roles_of_all_accounts(output, tmp_path):
-    """Accounts in which nobody was found count, other policies' output does not, and names are no more than text."""
+    """Accounts in which nobody was found count, other policies' output does not, and names are only text."""
     output("production", PREVIEW, user("bob", groups=["devs"]), user(HOSTILE))
     output("production", ROLES, role("github-deploy"), role("AWSReservedSSO_Ops_0123456789abcdef"))
     output("staging", PREVIEW, user("bob", "444455556666"))
