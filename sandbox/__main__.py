@@ -1,11 +1,11 @@
-"""``python -m sandbox demo``, ``python -m sandbox replay`` and ``python -m sandbox serve``."""
+"""``python -m sandbox demo``, ``replay``, ``preview`` and ``serve``."""
 
 import argparse
 import logging
 import sys
 from pathlib import Path
 
-from sandbox import demo, replay, serve
+from sandbox import demo, preview, replay, serve
 from sandbox.guard import POLICY, ROLES_POLICY, DeploymentFailed
 
 
@@ -16,6 +16,9 @@ def parser():
     parsers = {
         "demo": commands.add_parser("demo", help="show what the guard does, on an embedded AWS account"),
         "replay": commands.add_parser("replay", help="tell what the guard would have done with your logs"),
+        "preview": commands.add_parser(
+            "preview", help="make the page of a replay out of a preview's output folder"
+        ),
         "serve": commands.add_parser(
             "serve", help="keep an AWS account running, to try the guard in by hand"
         ),
@@ -25,6 +28,8 @@ def parser():
     parsers["serve"].add_argument(
         "--port", type=int, default=0, help="the port on the loopback address; a free one if left out"
     )
+    parsers["preview"].add_argument("folder", type=Path, metavar="FOLDER", help="the folder of -s")
+    parsers["preview"].add_argument("report", type=Path, metavar="FILE", help="the page to write")
     replaying = parsers["replay"]
     replaying.add_argument(
         "files", nargs="+", metavar="FILE", help="files of any kind with CloudTrail records; a folder of them"
@@ -79,6 +84,8 @@ def run(options):
             return demo.run(options.policy or POLICY)
         if options.command == "serve":
             return serve.run(options.port)
+        if options.command == "preview":
+            return preview.run(options.folder, options.report)
         policies = options.policy or [POLICY, *([] if options.admin_role is None else [ROLES_POLICY])]
         return replay.run(
             options.files,

@@ -17,7 +17,7 @@ def context_of(request):
 def entry_context(entry):
     """The condition keys of one entry of PutEvents."""
     return {
-        "events:source": entry.get("Source", ""),
+        "events:source": [entry.get("Source", "")],
         "events:detail-type": entry.get("DetailType", ""),
         "events:eventbusinvocation": "false",
     }

@@ -37,11 +37,12 @@ INFRASTRUCTURE = re.compile(
 SSO_ROLE = re.compile(r"(AWSReservedSSO_.+_)[0-9a-f]{16}")
 
 
-def write(path, rows, notes=()):
+def write(path, rows, notes=(), preview=None):
     """Write the page.
 
     :param rows: a :class:`~sandbox.rows.Row` per caller
     :param notes: what could not be read
+    :param preview: the first sentence of a preview's page, whose rows have no calls
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
@@ -51,8 +52,9 @@ def write(path, rows, notes=()):
     times = [call.time for row in rows for call in row.decided if seconds(call.time) is not None]
     span = Span(min(times), max(times)) if times else None
     page = environment.get_template("report.html").render(
-        headline=headline(rows),
-        verdict=list(verdict(rows)),
+        headline=preview or headline(rows),
+        verdict=[] if preview else list(verdict(rows)),
+        made_of="a preview of unintended IAM access" if preview else "a replay of CloudTrail's records",
         span=span,
         callers=[Caller(row, span) for row in rows],
         timelines=TIMELINES,

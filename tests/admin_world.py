@@ -1,5 +1,7 @@
 """A small IAM with names: it refuses what IAM refuses, and keeps a record of each call. Pure."""
 
+import itertools
+
 from admin_model import ROOT, Call, is_trusted, record
 
 from c7n_iamguard.admins.membership import Membership
@@ -90,7 +92,10 @@ class World:
     def admin_members(self):
         return {pair for pair in self.members if pair[0] == ADMINS}
 
-    def membership(self):
-        """What the records tell, out of their order."""
-        groups = {ADMINS: self.groups[ADMINS]}
-        return Membership(self.records[::-1], groups, self.users, self.admin_members, is_trusted)
+    def membership(self, seconds=1000):
+        """What the records tell, out of their order, if there is time for so many seconds of names."""
+        asked, groups = itertools.count(), {ADMINS: self.groups[ADMINS]}
+        return Membership(
+            self.records[::-1], groups, self.users, self.admin_members, is_trusted,
+            lambda: next(asked) >= seconds,
+        )  # fmt: skip

@@ -7,7 +7,7 @@ from helpers import backend, event_time, moto_group, moto_user, policy, shipped
 
 from c7n_iamguard.aws_names import OBSERVED, RESTORED_TAG
 from c7n_iamguard.errors import Refusal
-from c7n_iamguard.history import lookup_events
+from c7n_iamguard.history import lookup_events, past
 from sandbox.server import Fault
 
 CATCH_UP = "catch-up-unintended-iam-access"
@@ -238,6 +238,29 @@ def test_what_was_read_counts_and_the_rest_is_incomplete(
     (line,) = logged()
     assert line["decision"] == "incomplete"
     assert "ThrottlingException" in line["reason"]
+
+
+def test_a_flood_of_renames_ends_incomplete_and_what_was_read_counts(
+    history, caught, attacker, user, logged, monkeypatch
+):
+    """If no time is left for the names before a removal, later calls count, and earlier ones are unknown."""
+    ada, eve = user("ada", groups=["Admins"]), user("eve")
+    history.clear()
+    attacker.iam.create_user(UserName="backdoor")
+    eve.iam.create_user(UserName="another")
+    history.pass_by(20)
+    ada.iam.remove_user_from_group(GroupName="Admins", UserName="eve")
+    history.pass_by(20)
+    attacker.iam.create_access_key(UserName="backdoor")
+    history.pass_by(40)
+    assert {name: len(each["c7n:IAMCalls"]) for name, each in caught(USERS).items()} == {"mallory": 2}
+    assert [(line["decision"], line["user"]) for line in logged()] == [("failed", "eve")]
+    monkeypatch.setattr(past, "NAMING_SECONDS", -1)
+    found = caught(USERS)["mallory"]["c7n:IAMCalls"]
+    assert [call["eventName"] for call in found] == ["CreateAccessKey"]
+    decisions = {line["decision"]: line for line in logged()}
+    assert decisions.keys() == {"incomplete", "failed"}
+    assert "renamed" in decisions["incomplete"]["reason"]
 
 
 def test_an_error_of_iam_is_no_empty_answer(history, caught, fresh, few_tries):

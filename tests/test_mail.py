@@ -10,7 +10,7 @@ from moto.iam.models import iam_backends
 from rights import CENTRAL, CONTAIN, TELL, documents, inline, of_type, resources
 from told import SCHEMA, told_of
 
-from sandbox import authorization, cloudtrail, inputs, organization, principals, sessions
+from sandbox import authorization, cloudtrail, contexts, inputs, organization, principals, sessions
 from sandbox.server import DEPLOY
 
 ACCOUNT, OTHER, WITH_RUNBOOK = "191919191906", "999999999999", "191919191907"
@@ -230,15 +230,26 @@ def test_a_forged_event_of_another_account_brings_no_sentence_and_no_link_into_a
             assert not cloudtrail.matches(pattern, changed(told, path, forged)), path
 
 
+def test_nobody_of_the_security_account_puts_events_on_its_bus(sandbox):
+    """A role with every right in the security account tells nobody anything: the forwarding role alone does."""
+    bus = f"arn:aws:events:us-east-1:{ACCOUNT}:event-bus/iam-guard-central"
+    context = contexts.entry_context({"Source": "iam-guard"})
+    sandbox.create_role("iam-guard-forward", account=ACCOUNT)
+    assert authorization.authorized(session("iam-guard-forward"), "events:PutEvents", bus, context)
+    assert not authorization.authorized(session("publisher"), "events:PutEvents", bus, context)
+
+
 def test_the_security_account_hears_of_its_own_organization_alone():
     """The central bus takes events of the guard's source from the organization's forwarding roles."""
-    (policy,) = of_type("central.yml", "AWS::Events::EventBusPolicy")
-    condition = policy["Statement"]["Condition"]
-    assert condition["StringEquals"] == {
-        "aws:PrincipalOrgID": "!Ref OrganizationId",
-        "events:source": "iam-guard",
+    allow, deny = (p["Statement"] for p in of_type("central.yml", "AWS::Events::EventBusPolicy"))
+    assert (allow["Effect"], deny["Effect"], deny["Principal"]) == ("Allow", "Deny", "*")
+    assert allow["Action"] == deny["Action"] == "events:PutEvents"
+    assert allow["Condition"] == {
+        "StringEquals": {"aws:PrincipalOrgID": "!Ref OrganizationId"},
+        "ForAllValues:StringEquals": {"events:source": "iam-guard"},  # AWS documents a key of several values
+        "Null": {"events:source": "false"},
     }
-    (role,) = condition["ArnLike"].values()
+    (role,) = deny["Condition"]["ArnNotLike"].values()
     assert role.endswith("iam::*:role/iam-guard-forward")
     forward = resources("account.yml")["Forward"]["Properties"]
     assert forward["RoleName"] == "iam-guard-forward"

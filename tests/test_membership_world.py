@@ -42,10 +42,13 @@ def test_with_a_second_for_each_call_the_answers_are_those_of_a_model_that_knows
 
 
 @settings(max_examples=400, deadline=None)
-@given(worlds(st.integers(0, 1)))
-def test_with_several_calls_in_a_second_no_admin_is_denied_and_no_other_let_go(world):
-    """In whatever order the calls of a second came, under whatever names: unknown, or what is true."""
-    judged = world.membership()
+@given(worlds(st.integers(0, 1)), st.integers(0, 24))
+def test_with_several_calls_in_a_second_no_admin_is_denied_and_no_other_let_go(world, seconds):
+    """In whatever order the calls of a second came, under whatever names: unknown, or what is true.
+
+    Also if the time was over when the names of some seconds were known.
+    """
+    judged = world.membership(seconds)
     present = {user for _, user in world.admin_members}
     assert judged.unlawful_members() <= present - world.admins
     assert present - world.admins <= judged.unlawful_members() | judged.doubtful_members()

@@ -103,6 +103,8 @@ OF_PARTS = [
         for action in ("DeleteStack", "UpdateStack", "CreateChangeSet", "ExecuteChangeSet", "SetStackPolicy")
     ),
     ("cloudformation:UpdateTerminationProtection", f"{STACK}/iam-guard/1", {}),
+    ("cloudformation:DeleteStackInstances", f"{STACK}set/iam-guard:1", {}),
+    ("cloudformation:UpdateStackSet", f"{STACK}set/iam-guard:1", {}),
     ("cloudformation:RollbackStack", f"{STACK}/iam-guard/1", {}),
     ("lambda:UpdateFunctionCode", GUARDS_FUNCTION, {}),
     ("lambda:UpdateFunctionConfiguration", GUARDS_FUNCTION, {}),
@@ -155,6 +157,7 @@ OF_PARTS = [
     ("sns:SetSubscriptionAttributes", f"arn:aws:sns:{HERE}iam-guard-central", {}),
     ("cloudtrail:StopLogging", f"arn:aws:cloudtrail:{HERE}trail/iam-guard", {}),
     ("cloudtrail:PutEventSelectors", f"arn:aws:cloudtrail:{HERE}trail/iam-guard", {}),
+    ("cloudtrail:PutEventConfiguration", f"arn:aws:cloudtrail:{HERE}trail/iam-guard", {}),
     ("cloudtrail:DeleteTrail", f"arn:aws:cloudtrail:{HERE}trail/iam-guard", {}),
     ("organizations:LeaveOrganization", "*", {}),
 ]  # fmt: skip
@@ -199,6 +202,7 @@ UNRELATED = [
     ("cloudtrail:CreateTrail", f"arn:aws:cloudtrail:{HERE}trail/project", {}),
     ("cloudformation:UpdateStack", f"{STACK}/app/1", {}),
     ("cloudformation:DeleteStack", f"{STACK}/StackSet-baseline-2/3", {}),
+    ("cloudformation:UpdateStackSet", f"{STACK}set/baseline:1", {}),
     ("cloudformation:DescribeStacks", f"{STACK}/iam-guard/1", {}),
     ("lambda:UpdateFunctionCode", f"arn:aws:lambda:{HERE}function:app", {}),
     ("lambda:GetFunction", GUARDS_FUNCTION, {}),

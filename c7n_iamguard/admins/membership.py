@@ -20,6 +20,9 @@ unknown. The beginning is known for users whom no call added or removed within t
 created within it. Everybody else may have been a member. So if a non-admin adds a user who existed before the span,
 the answer is unknown, unless a removal tells more. The user may be an intruder's friend, or an admin whom an
 intruder added once more to get them removed and denied.
+
+A flood of renames can take longer to work out than there is time. Then nobody knows whom the older calls added or
+removed: until the last of these, everything is unknown, and nobody is an admin for certain after it.
 """
 
 import itertools
@@ -57,6 +60,7 @@ class Membership:
     :param members: who is a member now, as a set of (group's id, user's id)
     :param is_trusted: whether a :class:`~c7n_iamguard.event.Caller` may change the admin groups without being an
         admin, in a second; None if nobody can tell
+    :param is_over: whether the time for working this out is over
     """
 
     def __init__(
@@ -66,23 +70,31 @@ class Membership:
         users: Mapping[str, str],
         members: Collection[Pair],
         is_trusted: Callable[[Caller, int], bool | None],
+        is_over: Callable[[], bool] = lambda: False,
     ) -> None:
         self._is_trusted, self._group_ids, self._members = is_trusted, set(groups), set(members)
         changes = sorted(filter(None, map(_change, records)), key=lambda change: change.second)
         by_second = itertools.groupby(changes, lambda change: change.second)
         seconds = [(second, list(together)) for second, together in by_second]
-        self._group_names, self._user_names = Names(GROUPS, groups, seconds), Names(USERS, users, seconds)
+        self._group_names = Names(GROUPS, groups, seconds, is_over)
+        self._user_names = Names(USERS, users, seconds, is_over)
+        unknown = max(self._group_names.unknown_until, self._user_names.unknown_until)
+        changed = (c.second for c in changes if c.second <= unknown and c.event_name in (ADDS, REMOVES))
+        #: Until when somebody was added or removed of whom nobody knows who it was.
+        self.unknown_until = max(changed, default=float("-inf"))
         calls = self._group_calls
-        steps = [(second, calls(these, ADDS), calls(these, REMOVES)) for second, these in seconds]
+        steps = [(s, calls(these, ADDS), calls(these, REMOVES)) for s, these in seconds if s > unknown]
         self._last_change = {
             pair: second for second, *calls in steps for pair in _pairs(itertools.chain(*calls))
         }
-        self._begin({change.created_id for change in changes})
+        self._begin({change.created_id for change in changes if change.second > self.unknown_until})
         for second, additions, removals in steps:
             self._play(second, additions, removals)
 
     def was_admin(self, user_id: str, second: float) -> bool | None:
         """Whether a user was an admin in a second, at least for a part of it; None if nobody can tell."""
+        if second <= self.unknown_until:
+            return None
         entries = self._answers.get(user_id, [])
         number = bisect_right(entries, second, key=lambda entry: entry[0])
         if not number:
@@ -113,6 +125,8 @@ class Membership:
         #: The certain and the possible admins at the moment that is played.
         self._admins = {pair for pair in unchanged if pair[1] not in created}
         self._possible = unchanged | changed
+        if self.unknown_until > float("-inf"):
+            self._admins = set()
         #: By user: when something changed, and the answer during that second and after it.
         self._answers: defaultdict[str, list[tuple[float, bool | None, bool | None]]] = defaultdict(list)
         for user in {user for _, user in self._possible}:

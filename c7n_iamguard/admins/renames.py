@@ -6,7 +6,7 @@ one second is unknown, so every order counts that is possible: a name cannot be 
 
 import itertools
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from c7n_iamguard.event import Caller
@@ -69,15 +69,27 @@ class Names:
     :param named: :data:`USERS` or :data:`GROUPS`
     :param now: the names of now, by id
     :param seconds: the span's changes as (second, list of changes), the oldest first
+    :param is_over: whether the time for this is over
     """
 
-    def __init__(self, named: Named, now: Mapping[str, str], seconds: list[tuple[int, list[Change]]]) -> None:
+    def __init__(
+        self,
+        named: Named,
+        now: Mapping[str, str],
+        seconds: list[tuple[int, list[Change]]],
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.named = named
+        #: The last second of which the names are unknown, because the time was over.
+        self.unknown_until = float("-inf")
         self._ids: defaultdict[tuple[int, str], set[str | None]] = defaultdict(set)
         #: The real ids of deleted users, by the ids that stand in for them.
         self._deleted: dict[str | None, str] = {}
         possible = [{name.lower(): unique_id for unique_id, name in now.items()}]
         for second, changes in reversed(seconds):
+            if is_over():
+                self.unknown_until = second
+                break
             possible = self._back(possible, second, changes)
 
     def within(self, second: int, name: str) -> set[str | None]:

@@ -7,7 +7,7 @@ from c7n_iamguard import aws_names
 from c7n_iamguard.admins.judge import Verdict, judge
 from c7n_iamguard.admins.membership import CHANGES, Membership
 from c7n_iamguard.aws_names import RESTORED_TAG
-from c7n_iamguard.event import MalformedEvent, caller, seconds_of, str_or_none
+from c7n_iamguard.event import MalformedEvent, caller, seconds_of, str_or_none, time_text
 from c7n_iamguard.history.iam_calls import IAMCalls
 from c7n_iamguard.iam.client import iam
 from c7n_iamguard.iam.principals import KINDS, ROLE, kind_of
@@ -15,8 +15,9 @@ from c7n_iamguard.iam.principals import KINDS, ROLE, kind_of
 #: How many hours are read: more than the time between two runs (1 hour), the delay of the alarm that says that they
 #: have stopped (3 hours) and the event path's half hour together, so that operators can close a gap in time.
 HOURS = 6
-#: How long reading the history may take: well under the function's 15 minutes.
-READING_SECONDS = 10 * 60
+#: How long reading the history may take, and reading with working out who had which name then: well under the
+#: function's 15 minutes.
+READING_SECONDS, NAMING_SECONDS = 10 * 60, 13 * 60
 #: The calls that remove one form of the denial.
 REMOVALS = frozenset(
     f"{verb}{kind.noun}{what}"
@@ -38,7 +39,7 @@ class Past:
     def __init__(self, element, meant, look=lambda record: None):
         self.element, self.manager, self.meant = element, element.manager, meant
         self.kind = kind_of(self.manager)
-        self.hours = element.data.get("hours", HOURS)
+        self.hours, self.deadline = element.data.get("hours", HOURS), time.monotonic() + NAMING_SECONDS
         reader = IAMCalls({"type": "iam-calls", "hours": self.hours}, self.manager)
         history = reader.history(partial=True, seconds=READING_SECONDS)
         self.records, wanted = [], CHANGES | REMOVALS | TAGGING
@@ -80,7 +81,14 @@ class Past:
             names = {group.id: group.name for group in source.groups.values()}
             members = {pair for pair in source.members if pair[0] in key}
             groups = {group_id: names.get(group_id, group_id) for group_id in key}
-            self.memberships[key] = Membership(self.records, groups, source.names, members, self.is_trusted)
+            self.memberships[key] = Membership(
+                self.records, groups, source.names, members, self.is_trusted,
+                lambda: time.monotonic() > self.deadline,
+            )  # fmt: skip
+            moment = self.memberships[key].unknown_until
+            if moment > 0:
+                problem = "so many users and groups were renamed that nobody knows who was an admin before"
+                self.element.report("incomplete", reason=f"{problem} {time_text(moment)}")
         return self.memberships[key]
 
     def is_trusted(self, who, moment):
