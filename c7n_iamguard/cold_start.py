@@ -7,9 +7,9 @@ The table says how much processor time each saves until the handler is imported:
 what                       saves  the private part that it relies on       a change of it is noticed by
 =========================  =====  =======================================  ===========================
 no garbage collection      14%    none                                     ``make bench``
-no time zones              22%    dateutil's ``get_zonefile_instance``     tests/test_plugin.py
-services listed by folder  9%     botocore's ``data_loader``               tests/test_archive.py
-the policy's modules only  6%     none: ``metadata: {iam-guard: …}``       tests/test_handler.py
+no time zones              22%    dateutil's ``get_zonefile_instance``     tests/plugin/test_plugin.py
+services listed by folder  9%     botocore's ``data_loader``               tests/plugin/function/test_archive.py
+the policy's modules only  6%     none: ``metadata: {iam-guard: …}``       tests/plugin/test_handler.py
 =========================  =====  =======================================  ===========================
 """
 

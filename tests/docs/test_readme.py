@@ -89,7 +89,7 @@ def test_every_test_that_the_attack_table_names_exists():
     assert len(rows) > 15
     for row in rows:
         for name in re.findall(r"`([\w.]+::)?(test_\w+)`", row):
-            files = (ROOT / "tests").glob(name[0].removesuffix("::") or "test_*.py")
+            files = (ROOT / "tests").rglob(name[0].removesuffix("::") or "test_*.py")
             assert any(f"def {name[1]}(" in file.read_text() for file in files), name
 
 

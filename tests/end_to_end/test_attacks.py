@@ -1,7 +1,7 @@
 """Somebody fights the guard. Each move of docs/attacks.md, played with the attacker's own credentials.
 
 The functions run from their uploaded zips under AWS's runtime client; what an attacker may do is decided
-by the sandbox's authorization. Moves on the admin group are in test_protect.py.
+by the sandbox's authorization. Moves on the admin group are in test_protect_admin_group.py.
 """
 
 import json
