@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from botocore.exceptions import ClientError
-from moto.awslambda.models import lambda_backends
+from moto.awslambda.models import LambdaBackend, lambda_backends
 
 from sandbox.awslambda import may_log, write_log
 from sandbox.environments import Attempt, Environment, runtime_files
@@ -110,6 +110,18 @@ class Functions:
             with self.lock:
                 self.idle[key].append(environment)
         return attempt
+
+    def patches(self):
+        """The method of moto that is replaced while a sandbox runs, as (class, name, replacement)."""
+
+        def invoke(backend, name, qualifier, body, headers, response_headers):
+            """Answer a call of Invoke: one attempt, and its error if it fails."""
+            attempt = self.attempt(name, json.loads(body or "{}"), backend.account_id, backend.region_name)
+            if attempt.outcome != "succeeded":
+                response_headers["x-amz-function-error"] = "Unhandled"
+            return json.dumps(attempt.error or attempt.result).encode()
+
+        return [(LambdaBackend, "invoke", invoke)]
 
     def cool(self):
         """End all execution environments, so that the next event finds its function cold."""

@@ -107,6 +107,7 @@ class Sandbox:
     def patches(self):
         yield from rooms.patches()
         yield from self.eventbridge.patches()
+        yield from self.functions.patches()
         yield from self.history.patches()
         yield moto.iam.models, "get_account_id_from", principals.account_or_default
         yield ActionAuthenticatorMixin, "_authenticate_and_authorize_action", requests.authorizer(self)
