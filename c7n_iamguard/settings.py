@@ -25,6 +25,7 @@ SETTINGS = {
     "roles": "admin_roles",
     "exempt": "exempt",
     "self-service": "self_service",
+    "observe-people": "observe_people",
 }
 
 POLICY_NAME = re.compile(r"(?:[\w+=,.@-]+/)*[\w+=,.@-]{1,128}", re.ASCII)

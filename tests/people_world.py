@@ -6,9 +6,12 @@ import types
 
 from botocore.exceptions import ClientError
 from moto.organizations.models import organizations_backends
+from moto.sqs.models import sqs_backends
 from rights import resources
-from told import of_role
+from told import by_event, listen, of_role
 
+from c7n_iamguard.event import IAMEvent
+from c7n_iamguard.notify import detail
 from sandbox import organization
 from sandbox.server import DEPLOY
 
@@ -56,17 +59,18 @@ class World:
         self.sandbox, self.numbers = sandbox, itertools.count()
         self.join()
         sandbox.deploy(
-            DEPLOY / "people-organization.yml", "people", account=MANAGEMENT, CentralAccount=CENTRAL
+            DEPLOY / "people-organization.yml", "people", account=MANAGEMENT, SecurityAccount=CENTRAL
         )
         (self.policy,) = [one for one in self.backend.policies if one.name == FUNCTION]
-        sandbox.deploy(DEPLOY / "central.yml", "central", CENTRAL, OrganizationId=organization.ID)
+        mail = {"NotifyEmail": "security@example.com"}
+        sandbox.deploy(DEPLOY / "central.yml", "central", CENTRAL, OrganizationId=organization.ID, **mail)
         sandbox.deploy(DEPLOY / "people.yml", "people", account=CENTRAL, PolicyArn=self.policy.arn)
         sandbox.deploy(
             DEPLOY / "access.yml", "access", account=CENTRAL, ResponseRoles=f"arn:aws:iam::{CENTRAL}:role/on-call"
         )
         self.roles = {}
         for account in (FIRST, SECOND):
-            sandbox.deploy(account=account, CentralBus=BUS)
+            sandbox.deploy(account=account, CentralBus=BUS, **mail)
             sso = {"Service": "sso.amazonaws.com"}
             self.roles[account] = sandbox.create_role(ROLE, trust=sso, path=PATH, account=account)
         self.attach()
@@ -104,10 +108,6 @@ class World:
 
     def event(self, person, **changes):
         """What an account's guard says of a person's call: it cannot deny their role IAM."""
-        from c7n_iamguard.event import IAMEvent
-        from c7n_iamguard.notify import detail
-        from told import by_event
-
         role = self.roles[person.account]
         event = of_role(ROLE, person.name, PATH, person.account, role["RoleId"])
         event["detail"]["eventID"] = f"call-{next(self.numbers)}"
@@ -131,14 +131,33 @@ class World:
         """Hand the queue to the function, as long as there is something that nobody is at work on."""
         return self.sandbox.functions.poll(CENTRAL)
 
-    def as_response(self, service):
+    def later(self):
+        """Let the time pass for which SQS hides a message that a function has failed on."""
+        for message in sqs_backends[CENTRAL]["us-east-1"].queues["iam-guard-people.fifo"]._messages:
+            message.visible_at = 0
+
+    def look(self):
+        """Let the hourly look come round."""
+        (invocation,) = self.sandbox.tick(FUNCTION, CENTRAL)
+        return invocation
+
+    def alarm(self):
+        return self.sandbox.alarms(account=CENTRAL)[FUNCTION]
+
+    def mails(self, topic="iam-guard-central"):
+        """The texts of the mails of the security account, or of an account's own."""
+        return [mail.text for mail in self.sandbox.mails(topic)]
+
+    def listen(self):
+        return listen(self.sandbox, "iam-guard-central", CENTRAL)
+
+    def response(self):
+        """The environment of whoever has taken the response role of the central account."""
         session = self.sandbox.session(f"arn:aws:iam::{CENTRAL}:role/iam-guard-response")
-        return self.sandbox.client(service, session, CENTRAL)
+        return self.sandbox.environ(session, CENTRAL)
 
     def reset(self):
         """Nobody is denied, nothing waits, and the SCP is attached."""
-        from moto.sqs.models import sqs_backends
-
         self.policy.content = json.dumps(EMPTY)
         for queue in sqs_backends[CENTRAL]["us-east-1"].queues.values():
             queue._messages.clear()
@@ -147,3 +166,4 @@ class World:
         if not self.policy.attachments:
             self.attach()
         self.sandbox.faults.clear()
+        self.sandbox.metrics.points.clear()

@@ -8,7 +8,7 @@ import yaml
 from sandbox import authorization
 from sandbox.server import DEPLOY
 
-DEPLOYER, READER, RESPONSE, GUARD, CONTAIN, FORWARD, TELL, CENTRAL = (
+DEPLOYER, READER, RESPONSE, GUARD, CONTAIN, FORWARD, TELL, CENTRAL, PEOPLE, PEOPLE_SEND = (
     "iam-guard-deployer",
     "iam-guard-reader",
     "iam-guard-response",
@@ -17,6 +17,8 @@ DEPLOYER, READER, RESPONSE, GUARD, CONTAIN, FORWARD, TELL, CENTRAL = (
     "iam-guard-forward",
     "iam-guard-tell",
     "iam-guard-central",
+    "iam-guard-people",
+    "iam-guard-people-send",
 )
 
 #: The guard's functions, whose rules, logs and queues have their names.

@@ -236,7 +236,7 @@ def test_the_security_account_hears_of_its_own_organization_alone():
     condition = policy["Statement"]["Condition"]
     assert condition["StringEquals"] == {
         "aws:PrincipalOrgID": "!Ref OrganizationId",
-        "events:source": "iam-guard",
+        "events:source": ["iam-guard", "aws.iam"],
     }
     (role,) = condition["ArnLike"].values()
     assert role.endswith("iam::*:role/iam-guard-forward")
