@@ -61,7 +61,9 @@ def create_from_stack(cls, resource_name, cloudformation_json, account_id, regio
     return function
 
 
-def update_from_stack(cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name):
+def update_from_stack(
+    cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name
+):
     """A stack's function has the code that the template says now, which is text."""
     properties = cloudformation_json["Properties"]
     original_resource.update_configuration(properties)

@@ -43,7 +43,8 @@ def run(line, client_factory):
         )
         waiter.wait(**parameters(model.input_shape, options))
         return ""
-    options = options_of(rest)
+    to_stdout = rest[-1:] == ["/dev/stdout"]  # the file that aws lambda invoke writes its answer to
+    options = options_of(rest[:-1] if to_stdout else rest)
     general = {name: options.pop(name)[0] for name in ANYWHERE if name in options}
     client = client_factory(service, general.get("region"))
     if (service, operation) == ("cloudformation", "deploy"):
@@ -52,6 +53,8 @@ def run(line, client_factory):
     model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[method])
     answer = getattr(client, method)(**parameters(model.input_shape, options))
     answer.pop("ResponseMetadata", None)
+    if to_stdout:
+        return answer.pop("Payload").read().decode() + json.dumps(answer, indent=4) + "\n"
     answer = json.loads(json.dumps(answer, default=iso8601))
     if "query" in general:
         answer = jmespath.search(general["query"], answer)

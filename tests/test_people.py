@@ -12,7 +12,7 @@ import yaml
 from botocore.exceptions import ClientError
 from helpers import POLICIES, ROOT, ok, settings_file, stock
 from moto.iam.models import iam_backends
-from people_world import BUS, CENTRAL, EMPTY, FIRST, FUNCTION, MANAGEMENT, QUEUE, ROLE, SECOND, World, index
+from people_world import CENTRAL, EMPTY, FIRST, FUNCTION, MANAGEMENT, QUEUE, ROLE, SECOND, World, index
 from rights import PEOPLE, inline, resources, without
 from told import EVENT, of_role
 
@@ -83,11 +83,14 @@ def test_a_person_who_calls_iam_loses_it_in_that_account(deployed, world, ada, b
 
 
 def test_a_person_is_observed_until_the_settings_say_otherwise(deployed, world):
-    """With observe_people, the account's guard says that it cannot deny them, and the central account does nothing."""
+    """With observe_people, the account's guard says that it cannot deny them, and nobody does."""
     person = world.person("eve@example.com", SECOND)
     person.client("iam").create_user(UserName="backdoor")
     (invocation,) = [i for i in world.sandbox.deliver() if i.function == ROLES_FUNCTION]
-    assert (invocation.decisions[0]["decision"], invocation.decisions[0]["observed"]) == ("cannot-revoke", True)
+    assert (invocation.decisions[0]["decision"], invocation.decisions[0]["observed"]) == (
+        "cannot-revoke",
+        True,
+    )
     assert (world.poll(), world.denied) == ([], {})
 
 
@@ -106,7 +109,11 @@ def test_what_was_done_is_told(world, ada):
     (event,) = [one for one in told() if one["account"] == CENTRAL]
     EVENT.validate(event)
     detail = event["detail"]
-    assert (event["detail-type"], detail["decision"], detail["how"]) == ("IAM access revoked", "revoked", "scp")
+    assert (event["detail-type"], detail["decision"], detail["how"]) == (
+        "IAM access revoked",
+        "revoked",
+        "scp",
+    )
     assert (detail["account"]["id"], detail["call"]["sessionName"]) == (FIRST, ada.name)
     first, call, scp, *_ = world.mails()[-1].splitlines()
     assert first == f'"IAM access revoked: ada@example.com, with the IAM role {ROLE} in account {FIRST}"'
@@ -174,7 +181,7 @@ def test_a_forged_event_of_another_account_denies_nobody_there(world, ada):
 
 
 def test_a_captured_account_denies_its_own_people_at_most(world):
-    """Whatever name a forged session has, the denial is of its own account; a role of its own cannot be named at all."""
+    """Whatever a forged event says, the denial is of its own account, and of a role of Identity Center."""
     own = world.sandbox.create_role("AWSReservedSSO_Mine_0123456789abcdef", account=SECOND, path="/mine/")
     person = world.person("victim@example.com", SECOND)
     detail = world.event(person)
@@ -225,10 +232,10 @@ def test_nobody_but_the_rule_and_who_gives_iam_back_writes_to_the_queues(world):
     world.sandbox.create_role("stranger", account=CENTRAL)
     session = world.sandbox.session(f"arn:aws:iam::{CENTRAL}:role/stranger")
     sqs = world.sandbox.client("sqs", session, CENTRAL)
+    message = {"MessageBody": "x", "MessageGroupId": "x", "MessageDeduplicationId": "x"}
     for name in ("iam-guard-people.fifo", "iam-guard-people-failed.fifo"):
         with pytest.raises(ClientError, match="AccessDenied"):
-            url = QUEUE.replace("iam-guard-people.fifo", name)
-            sqs.send_message(QueueUrl=url, MessageBody="x", MessageGroupId="x", MessageDeduplicationId="x")
+            sqs.send_message(QueueUrl=QUEUE.replace("iam-guard-people.fifo", name), **message)
 
 
 def test_nobody_else_of_the_organization_writes_the_scp(world):
@@ -257,12 +264,16 @@ def test_an_account_that_does_not_let_us_look_is_told(world, ada):
 # Faults
 
 
-@pytest.mark.parametrize("code", ["ConcurrentModificationException", "TooManyRequestsException"])
-@pytest.mark.parametrize("action", ["UpdatePolicy", "DescribePolicy"])
+@pytest.mark.parametrize(
+    ("action", "code"),
+    [
+        ("UpdatePolicy", "ConcurrentModificationException"),
+        ("UpdatePolicy", "TooManyRequestsException"),
+        ("DescribePolicy", "TooManyRequestsException"),
+    ],
+)
 def test_organizations_that_throttles_loses_nobody(world, ada, action, code):
     """Two refusals later the person is denied, and told of once."""
-    if (action, code) == ("DescribePolicy", "ConcurrentModificationException"):
-        pytest.skip("Organizations answers that to changes alone")
     world.sandbox.faults.append(Fault(f"organizations:{action}", code, caller=WRITER, times=2))
     (done,) = world.forward(ada)
     assert done.succeeded, done.log
@@ -307,10 +318,12 @@ def test_who_was_taken_out_by_hand_stays_out(world, ada, bob):
 
 
 def test_a_change_by_hand_at_the_same_moment_loses_nobody(world, ada, bob, monkeypatch):
-    """If somebody writes over the entry right after it was written, it is written again, into what is there then."""
+    """If somebody writes over the entry right after it was written, it is written again."""
     world.forward(bob)
     without_ada = world.policy.content
-    for name, value in (world.sandbox.environ(account=MANAGEMENT) | {"IAM_GUARD_SCP": world.policy.id}).items():
+    for name, value in (
+        world.sandbox.environ(account=MANAGEMENT) | {"IAM_GUARD_SCP": world.policy.id}
+    ).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     module, calls = index(), []
@@ -389,18 +402,17 @@ def test_the_event_has_the_command_that_gives_iam_back(world, shell, ada):
     told = world.listen()
     world.forward(ada)
     (event,) = [one for one in told() if one["account"] == CENTRAL]
-    endpoint = f"{world.sandbox.endpoint}/{CENTRAL}/"
-    ok(shell(event["detail"]["commands"]["restore"].replace(QUEUE.rsplit("/", 1)[0] + "/", endpoint), world.response()))
+    command = event["detail"]["commands"]["restore"]
+    ok(shell(command, world.response()))
     world.poll()
     assert world.denied == {}
 
 
-def test_the_list_says_who_is_denied_and_since_when(world, shell, workplace, ada):
+def test_the_list_says_who_is_denied_and_since_when(world, shell, ada):
     """The page's command prints account, person and day, as the central account's response role."""
     world.forward(ada)
     (command,) = commands("aws lambda invoke")
-    ok(shell(command.split(" && ")[0], world.response()))
-    shown = json.loads((workplace / "people.json").read_text())
+    shown, _ = json.JSONDecoder().raw_decode(ok(shell(command, world.response())))
     today = time_text()[:10]
     assert shown["denied"] == [{"since": today, "account": FIRST, "person": ada.id}]
     assert shown["attached"] == ["Root"]
@@ -424,7 +436,9 @@ def test_a_change_of_the_scps_properties_would_lose_everybody(world, tmp_path):
     assert "!" not in json.dumps(properties)
     assert set(properties) == {"Name", "Type", "Description", "Content"}
     # A release that changed one of these would give everybody IAM back.
-    assert properties["Description"].startswith("People of Identity Center whom iam-guard has denied IAM. Written")
+    assert properties["Description"].startswith(
+        "People of Identity Center whom iam-guard has denied IAM. Written"
+    )
     assert properties["Content"] == EMPTY == json.loads(index().document({}, "iam:*"))
 
 
@@ -434,7 +448,9 @@ def test_a_change_of_the_scps_properties_would_lose_everybody(world, tmp_path):
         {
             action
             for statement in inline(resources("people.yml")["Role"])["Statement"]
-            for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+            for action in (
+                [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+            )
         }
         - {"sqs:GetQueueAttributes", "sqs:ReceiveMessage"}
     ),
@@ -446,7 +462,9 @@ def test_the_function_needs_each_of_its_rights(world, ada, right):
         before = len(world.mails())
         try:
             done = world.poll()
-            missing = not done[0].succeeded or not done[0].log or done[0].decisions[0]["decision"] != "revoked"
+            missing = (
+                not done[0].succeeded or not done[0].log or done[0].decisions[0]["decision"] != "revoked"
+            )
         except ClientError:
             missing = True
         assert missing or not world.look().succeeded or len(world.mails()) == before

@@ -35,6 +35,7 @@ IAM = f"arn:aws:iam::{ACCOUNT}:"
 HERE = f"us-east-1:{ACCOUNT}:"
 STRANGERS = (f"{IAM}user/mallory", f"{IAM}role/admin", f"{IAM}role/iam-guard-reader")
 ROLES = (GUARD, CONTAIN, RESPONSE, DEPLOYER, FORWARD, TELL, CENTRAL, PEOPLE, PEOPLE_SEND)
+PEOPLES_SCP = f"arn:aws:organizations::{ACCOUNT}:policy/{organization.ID}/service_control_policy/p-12345678"
 #: In place of the roles that a company exempts: nobody is in that account.
 MARK = "arn:*:iam::000000000000:role/EXEMPT"
 
@@ -252,7 +253,7 @@ def rights(sandbox):
         "access": {"CentralAccount": sandbox.account, "ResponseRoles": f"{IAM}role/on-call"},
         "contain": {},
         "central": {"OrganizationId": organization.ID},
-        "people": {"PolicyArn": f"arn:aws:organizations::{ACCOUNT}:policy/{organization.ID}/service_control_policy/p-12345678"},
+        "people": {"PolicyArn": PEOPLES_SCP},
     }.items():
         sandbox.deploy(DEPLOY / f"{name}.yml", f"iam-guard-{name}", account=ACCOUNT, **parameters)
     backend = iam_backends[ACCOUNT]["aws"]

@@ -18,6 +18,7 @@ class GuardHealth(Filter):
     - ``target``, ``permission``: whether the rule has the function as its target, and may invoke it;
     - ``concurrency``: how many may run at once, if that is reserved;
     - ``last-run``: when it last wrote into its log;
+    - ``attached``: to how much of the organization the SCP is attached that the function writes, if it writes one;
     - ``problem``: why nothing can invoke the function; ``none`` if all is well.
 
     :example:
@@ -41,6 +42,7 @@ class GuardHealth(Filter):
         "lambda:GetPolicy",
         "lambda:GetFunctionConcurrency",
         "logs:DescribeLogStreams",
+        "organizations:ListTargetsForPolicy",
     )
     annotation = "c7n:IAMGuardHealth"
 
@@ -50,7 +52,8 @@ class GuardHealth(Filter):
         :raises botocore.exceptions.ClientError: whatever AWS answers, but that something does not exist
         """
         session = local_session(self.manager.session_factory)
-        clients = {service: session.client(service) for service in ("events", "lambda", "logs")}
+        services = ("events", "lambda", "logs", "organizations")
+        clients = {service: session.client(service) for service in services}
         for function in resources:
             function[self.annotation] = self.health_of(clients, function)
         return resources
@@ -66,11 +69,16 @@ class GuardHealth(Filter):
             "concurrency": self.concurrency_of(clients["lambda"], name),
             "last-run": self.last_run(clients["logs"], name),
         }
+        scp = function.get("Environment", {}).get("Variables", {}).get("IAM_GUARD_SCP")
+        if scp:
+            targets = clients["organizations"].list_targets_for_policy(PolicyId=scp)["Targets"]
+            found["attached"] = len(targets)
         problems = {
             f"its rule is {found['rule'].lower()}": not found["rule"].startswith("ENABLED"),
             "its rule does not have it as target": not found["target"],
             "its rule may not invoke it": not found["permission"],
             "its reserved concurrency is 0": found["concurrency"] == 0,
+            "its SCP is attached to nothing": found.get("attached") == 0,
         }
         return {**found, "problem": "; ".join(text for text, holds in problems.items() if holds) or "none"}
 

@@ -141,7 +141,9 @@ def outcome(detail: dict[str, Any], noted: dict[str, Any]) -> str:
 
 
 def next_step(detail: dict[str, Any]) -> str:
-    """What follows if the guard cannot deny a role IAM: an SCP denies people of Identity Center, where there is one."""
+    """What follows if the guard cannot deny a role IAM: the security account may deny its person, by an SCP."""
     if detail["observed"] or IDENTITY_CENTER_PATH not in detail["principal"]["arn"]:
         return "somebody has to act"
-    return "it asks the security account to deny the person; if no message says that it did, somebody has to act"
+    return (
+        "it asks the security account to deny the person; if no message says that it did, somebody has to act"
+    )
