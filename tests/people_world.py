@@ -66,12 +66,8 @@ class World:
         mail = {"NotifyEmail": "security@example.com"}
         sandbox.deploy(DEPLOY / "central.yml", "central", CENTRAL, OrganizationId=organization.ID, **mail)
         sandbox.deploy(DEPLOY / "people.yml", "people", account=CENTRAL, PolicyArn=self.policy.arn)
-        sandbox.deploy(
-            DEPLOY / "access.yml",
-            "access",
-            account=CENTRAL,
-            ResponseRoles=f"arn:aws:iam::{CENTRAL}:role/on-call",
-        )
+        access = {"CentralAccount": CENTRAL, "ResponseRoles": f"arn:aws:iam::{CENTRAL}:role/on-call"}
+        sandbox.deploy(DEPLOY / "access.yml", "access", CENTRAL, **access)
         self.roles = {}
         for account in (FIRST, SECOND):
             sandbox.deploy(account=account, CentralBus=BUS, **mail)
@@ -150,8 +146,12 @@ class World:
         (invocation,) = self.sandbox.tick(FUNCTION, CENTRAL)
         return invocation
 
-    def alarm(self):
-        return self.sandbox.alarms(account=CENTRAL)[FUNCTION]
+    def alarms(self):
+        """The alarms about people that have gone off, by the ends of their names."""
+        states = self.sandbox.alarms(account=CENTRAL)
+        return [
+            name.rsplit("-", 1)[1] for name, state in states.items() if "people" in name and state == "ALARM"
+        ]
 
     def mails(self, topic="iam-guard-central"):
         """The texts of the mails of the security account, or of an account's own."""
@@ -160,9 +160,9 @@ class World:
     def listen(self):
         return listen(self.sandbox, "iam-guard-central", CENTRAL)
 
-    def response(self):
-        """The environment of whoever has taken the response role of the central account."""
-        session = self.sandbox.session(f"arn:aws:iam::{CENTRAL}:role/iam-guard-response")
+    def environ(self, role):
+        """The environment of whoever has taken a role of the central account."""
+        session = self.sandbox.session(f"arn:aws:iam::{CENTRAL}:role/{role}")
         return self.sandbox.environ(session, CENTRAL)
 
     def reset(self):
