@@ -17,6 +17,8 @@ from sandbox.resources import resource_of
 
 #: The services whose names in IAM's actions are not moto's.
 SERVICES = {"awslambda": "lambda", "resourcegroupstaggingapi": "tag"}
+#: The calls whose names are not those of IAM's actions.
+ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
 
 
 @dataclass
@@ -110,6 +112,7 @@ def authorizer(sandbox):
 def denied(request, resource):
     """The action that a request may not do; None where it may do all that it asks for."""
     principal, named = request.principal, f"{request.service}:{request.action}"
+    named = ACTIONS.get(named, named)
     context = context_of(request)
     if named == "events:PutEvents":
         entries = [entry_context(entry) for entry in request.params.get("Entries", ())]

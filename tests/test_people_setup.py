@@ -13,6 +13,7 @@ from rights import PEOPLE, RESPONSE, inline, resources, without
 from told import of_role
 
 from c7n_iamguard.event import time_text
+from sandbox.organization import ID
 from sandbox.server import DEPLOY
 
 PAGE = (ROOT / "docs/people.md").read_text()
@@ -70,6 +71,7 @@ def test_the_pages_commands_set_it_up(world, shell):
     client = world.sandbox.client("organizations", account=management)
     client.create_organization(FeatureSet="ALL")
     (root,) = client.list_roots()["Roots"]
+    world.sandbox.deploy(DEPLOY / "central.yml", "central", security, OrganizationId=ID)
     known = {"111122223333": security, "ou-exam-12345678": root["Id"]}
     (first, second), (attach,) = commands("aws cloudformation deploy"), commands("aws organizations attach")
     for account, command in ((management, first), (security, second), (management, attach)):
