@@ -18,6 +18,8 @@ import jmespath
 from botocore import xform_name
 from botocore.session import Session
 
+#: The file that ``aws lambda invoke`` writes the function's answer to.
+STDOUT = "/dev/stdout"
 ANYWHERE = ("region", "output", "query")
 #: What the oldest botocore that is supported does not know yet.
 NEWER = ("DependsOn",)
@@ -43,8 +45,7 @@ def run(line, client_factory):
         )
         waiter.wait(**parameters(model.input_shape, options))
         return ""
-    to_stdout = rest[-1:] == ["/dev/stdout"]  # the file that aws lambda invoke writes its answer to
-    options = options_of(rest[:-1] if to_stdout else rest)
+    options = options_of(rest)
     general = {name: options.pop(name)[0] for name in ANYWHERE if name in options}
     client = client_factory(service, general.get("region"))
     if (service, operation) == ("cloudformation", "deploy"):
@@ -53,7 +54,7 @@ def run(line, client_factory):
     model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[method])
     answer = getattr(client, method)(**parameters(model.input_shape, options))
     answer.pop("ResponseMetadata", None)
-    if to_stdout:
+    if STDOUT in rest:
         return answer.pop("Payload").read().decode() + json.dumps(answer, indent=4) + "\n"
     answer = json.loads(json.dumps(answer, default=iso8601))
     if "query" in general:
@@ -68,7 +69,7 @@ def run(line, client_factory):
 def options_of(words):
     """Options by their names, each with the list of its values."""
     options, name = {}, None
-    for word in words:
+    for word in (word for word in words if word != STDOUT):
         if word.startswith("--"):
             name, equals, value = word[2:].partition("=")
             options[name] = [value] if equals else []
