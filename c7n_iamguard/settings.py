@@ -21,6 +21,7 @@ PLACEHOLDER = re.compile(r"\{\w+\}", re.ASCII)
 #: The settings of ``iam-guard.yml`` by the options that take them.
 SETTINGS = {
     "groups": "admin_groups", "roles": "admin_roles", "exempt": "exempt", "self-service": "self_service",
+    "observe-people": "observe_people",
 }  # fmt: skip
 
 POLICY_NAME = re.compile(r"(?:[\w+=,.@-]+/)*[\w+=,.@-]{1,128}", re.ASCII)

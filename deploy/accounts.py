@@ -24,7 +24,7 @@ import yaml
 
 SETTINGS_FILE, OUTPUT, SCP = "iam-guard.yml", "accounts.yml", "deploy/scp.json"
 SETTINGS = ("admin_groups", "admin_roles", "exempt", "self_service", "runbook",
-            "observe_users", "observe_roles", "observe_containment")  # fmt: skip
+            "observe_users", "observe_roles", "observe_people", "observe_containment")  # fmt: skip
 #: What an account may have, as c7n-org reads it. c7n-org ignores other keys, and so a misspelt one.
 TEXTS = ("account_id", "name", "display_name", "email", "org_id", "profile", "external_id")
 FIELDS = dict.fromkeys(TEXTS, str) | {"role": (str, list), "regions": list, "tags": list, "vars": dict}

@@ -11,6 +11,7 @@ It stands on moto's server, and adds what the guard relies on and moto lacks:
 - Lambda: the uploaded code, run by AWS's own runtime client, and its log (:mod:`.functions`,
   :mod:`.environments`, :mod:`.awslambda`);
 - SQS, SNS, CloudWatch: dead-letter queues, mails, metrics, alarms (:mod:`.sqs`, :mod:`.sns`, :mod:`.alarms`);
+- Organizations: SCPs that act where they are attached, and who may change one (:mod:`.delegation`);
 - CloudFormation: the resources of all these, and rollbacks (:mod:`.stacks`, :mod:`.stack_resources`,
   :mod:`.stack_iam`).
 

@@ -70,6 +70,7 @@ def context_of(principal):
         "aws:principalarn": principal.policy_arn,
         "aws:principalaccount": principal.account,
         "aws:sourceowner": principal.account,
+        "aws:userid": principal.identity()["principalId"],
     }
     if organization.of(principal.account):
         context["aws:principalorgid"] = organization.of(principal.account)

@@ -1,10 +1,11 @@
 """What moto's Lambda lacks: dead-letter queues, conflicts of permissions, the functions' log groups."""
 
+import base64
 import json
 from datetime import datetime, timezone
 
 from moto.awslambda.exceptions import FunctionAlreadyExists, InvalidParameterValueException
-from moto.awslambda.models import LambdaFunction
+from moto.awslambda.models import LambdaFunction, lambda_backends
 from moto.awslambda.policy import Policy
 from moto.awslambda.responses import LambdaResponse
 from moto.iam.models import iam_backends
@@ -27,6 +28,8 @@ def patches():
         (LambdaFunction, "__init__", create_function),
         (LambdaFunction, "update_configuration", update_configuration),
         (LambdaFunction, "get_configuration", get_configuration),
+        (LambdaFunction, "create_from_cloudformation_json", classmethod(create_from_stack)),
+        (LambdaFunction, "update_from_cloudformation_json", classmethod(update_from_stack)),
         (LambdaResponse, "get_function", get_function),
     ]
 
@@ -44,6 +47,29 @@ def create_function(self, account_id, spec, region, version=1):
     originals["__init__"](self, account_id, spec, region, version)
     self.dead_letter_config = spec.get("DeadLetterConfig") or {}
     check_dead_letters(self, account_id, region)
+
+
+def create_from_stack(cls, resource_name, cloudformation_json, account_id, region_name, **more):
+    """A stack's function has its tags."""
+    function = originals["create_from_cloudformation_json"](
+        resource_name, cloudformation_json, account_id, region_name, **more
+    )
+    tags = cloudformation_json["Properties"].get("Tags", ())
+    lambda_backends[account_id][region_name].tag_resource(
+        function.function_arn, {tag["Key"]: tag["Value"] for tag in tags}
+    )
+    return function
+
+
+def update_from_stack(
+    cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name
+):
+    """A stack's function has the code that the template says now, which is text."""
+    properties = cloudformation_json["Properties"]
+    original_resource.update_configuration(properties)
+    code = cls._create_zipfile_from_plaintext_code(properties["Code"]["ZipFile"])
+    original_resource.update_function_code({"ZipFile": base64.b64encode(code)})
+    return original_resource
 
 
 def check_dead_letters(function, account, region):

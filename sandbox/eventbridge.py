@@ -102,7 +102,8 @@ class EventBridge:
         *_, region, account, name = target["Arn"].split(":")
         text = input_of(target, event, rule)
         self.check(rule, target, "sqs:SendMessage")
-        sqs_backends[account][region].send_message(name, text)
+        group = target.get("SqsParameters", {}).get("MessageGroupId")
+        sqs_backends[account][region].send_message(name, text, group_id=group)
 
     def to_bus(self, rule, target, event, path):
         *_, region, account, bus = target["Arn"].split(":")

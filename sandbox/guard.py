@@ -90,7 +90,7 @@ def deploy_policies(sandbox, policies, show=lambda line: None, settings=SETTINGS
     if run.returncode:
         status = f"custodian run ended with status {run.returncode}, and said:"
         raise DeploymentFailed(f"{reason_in(said)}\n{status}\n{said}".rstrip())
-    if not sandbox.client("events").list_rules()["Rules"]:
+    if not sandbox.client("events").list_rules(NamePrefix="iam-guard-")["Rules"]:
         raise DeploymentFailed(f"custodian run deployed no rule\n{said}".rstrip())
     for line in said.splitlines():
         show(line.partition(":INFO ")[2] or line)

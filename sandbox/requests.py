@@ -10,7 +10,7 @@ from moto.core.responses import ActionResult
 from moto.core.utils import get_service_model
 from moto.utilities.utils import get_partition
 
-from sandbox import authorization, cloudtrail, iam_names, principals, sessions, unknown
+from sandbox import authorization, cloudtrail, delegation, iam_names, principals, sessions, unknown
 from sandbox.contexts import context_of, entry_context
 from sandbox.faults import error_response
 from sandbox.resources import resource_of
@@ -95,9 +95,9 @@ def authorizer(sandbox):
 
     def authenticate_and_authorize(self, iam_request_cls, resource="*"):
         request = request_of(self)
-        request.scps = sandbox.scps
         if request.principal is None:
             refuse(iam_request_cls, "_raise_invalid_access_key", self, "InvalidId")
+        request.scps = [*sandbox.scps, *delegation.scps_of(request.principal.account)]
         if request.service != "s3":
             resource = resource_of(request)
         named = denied(request, resource or "*")

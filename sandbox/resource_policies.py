@@ -8,7 +8,7 @@ from moto.iam.models import iam_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
-from sandbox import policies
+from sandbox import delegation, policies
 
 
 def policy_on(arn):
@@ -91,6 +91,7 @@ READERS = {
     "events": _of_bus,
     "iam": _of_role,
     "lambda": _of_function,
+    "organizations": delegation.delegation_policy,
     "sns": _of_topic,
     "sqs": _of_queue,
 }

@@ -2,6 +2,8 @@
 
 from moto.iam.models import iam_backends
 
+from sandbox import delegation
+
 #: The parameters by which IAM's calls name what they are about, in the order in which they count.
 IAM_NAMES = (
     ("GroupName", "group", "groups"),
@@ -146,6 +148,7 @@ FINDERS = {
     "iam": _iam,
     "lambda": _lambda,
     "logs": _logs,
+    "organizations": delegation.arn_of,
     "securityhub": lambda request: next((f["ProductArn"] for f in request.params.get("Findings", ())), None),
     "sns": _sns,
     "sqs": _sqs,

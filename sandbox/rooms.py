@@ -4,6 +4,7 @@ from sandbox import (
     alarms,
     awslambda,
     buses,
+    delegation,
     iam,
     iam_credentials,
     iam_details,
@@ -27,10 +28,11 @@ PATCHING = (
     sqs,
     sns,
     buses,
+    delegation,
     stacks,
     stack_iam,
 )
-KEEPING = (principals, organization, iam_usage, sns, alarms)
+KEEPING = (principals, organization, delegation, iam_usage, sns, alarms)
 
 
 def patches():

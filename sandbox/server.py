@@ -118,6 +118,7 @@ class Sandbox:
     def patches(self):
         yield from rooms.patches()
         yield from self.eventbridge.patches()
+        yield from self.functions.patches()
         yield from self.history.patches()
         yield from self.functions.patches()
         yield moto.iam.models, "get_account_id_from", principals.account_or_default

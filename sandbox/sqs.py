@@ -20,6 +20,8 @@ def patches():
         (Queue, "BASE_ATTRIBUTES", [*Queue.BASE_ATTRIBUTES, ALLOW]),
         (Queue, "redrive_allow_policy", None),
         (Queue, "_set_attributes", set_attributes),
+        # The sandbox hands messages to functions itself; moto would at once, by Docker.
+        (Queue, "lambda_event_source_mappings", property(lambda self: {}, lambda self, mappings: None)),
         (Queue, "_setup_dlq", setup_dead_letter_queue),
         (Queue, "attributes", property(attributes)),
         (Queue, "update_from_cloudformation_json", classmethod(update_from_cloudformation_json)),

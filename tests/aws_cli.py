@@ -18,6 +18,8 @@ import jmespath
 from botocore import xform_name
 from botocore.session import Session
 
+#: The file that ``aws lambda invoke`` writes the function's answer to.
+STDOUT = "/dev/stdout"
 ANYWHERE = ("region", "output", "query")
 #: What the oldest botocore that is supported does not know yet.
 NEWER = ("DependsOn",)
@@ -52,6 +54,8 @@ def run(line, client_factory):
     model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[method])
     answer = getattr(client, method)(**parameters(model.input_shape, options))
     answer.pop("ResponseMetadata", None)
+    if STDOUT in rest:
+        return answer.pop("Payload").read().decode() + json.dumps(answer, indent=4) + "\n"
     answer = json.loads(json.dumps(answer, default=iso8601))
     if "query" in general:
         answer = jmespath.search(general["query"], answer)
@@ -65,7 +69,7 @@ def run(line, client_factory):
 def options_of(words):
     """Options by their names, each with the list of its values."""
     options, name = {}, None
-    for word in words:
+    for word in (word for word in words if word != STDOUT):
         if word.startswith("--"):
             name, equals, value = word[2:].partition("=")
             options[name] = [value] if equals else []

@@ -13,6 +13,7 @@ import aws_cli
 import contained as contained_account
 import helpers
 import kept
+import people_world
 import pytest
 import yaml
 from botocore.config import Config
@@ -284,3 +285,29 @@ def contained(sandbox, tmp_path_factory):
 def admin(contained):
     """An admin of the contained account, with room for another access key."""
     return contained.person(name="admin", groups=["admins"])
+
+
+@pytest.fixture(scope="session")
+def people(sandbox):
+    """An organization whose people of Identity Center are denied IAM by an SCP."""
+    return people_world.World(sandbox)
+
+
+@pytest.fixture
+def world(people):
+    """That organization, in which nobody is denied and nothing waits."""
+    people.reset()
+    yield people
+    people.reset()
+
+
+@pytest.fixture
+def ada(world):
+    """A person of it."""
+    return world.person("ada@example.com")
+
+
+@pytest.fixture
+def bob(world):
+    """Another person, with the same permission set."""
+    return world.person("bob@example.com")

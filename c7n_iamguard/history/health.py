@@ -21,6 +21,7 @@ class GuardHealth(Filter):
     - ``target``, ``permission``: whether the rule has the function as its target, and may invoke it;
     - ``concurrency``: how many may run at once, if that is reserved;
     - ``last-run``: when it last wrote into its log;
+    - ``attached``: to how much of the organization the SCP is attached that the function writes, if it writes one;
     - ``problem``: why nothing can invoke the function; ``none`` if all is well.
 
     :example:
@@ -41,19 +42,20 @@ class GuardHealth(Filter):
     permissions = (
         "events:DescribeRule", "events:ListTargetsByRule",
         "lambda:GetFunctionConcurrency", "lambda:GetPolicy", "logs:DescribeLogStreams",
+        "organizations:ListTargetsForPolicy",
     )  # fmt: skip
     annotation = "c7n:IAMGuardHealth"
 
     def process(self, resources, event=None):
         """All functions, annotated."""
         session = local_session(self.manager.session_factory)
-        clients = [session.client(service) for service in ("events", "lambda", "logs")]
+        clients = [session.client(service) for service in ("events", "lambda", "logs", "organizations")]
         for function in resources:
             function[self.annotation] = health_of(function, *clients)
         return resources
 
 
-def health_of(function, events, lambda_, logs):
+def health_of(function, events, lambda_, logs, organizations):
     """What AWS says about one function."""
     name, arn = function["FunctionName"], function["FunctionArn"]
     rule = answer(events.describe_rule, Name=name)
@@ -71,11 +73,15 @@ def health_of(function, events, lambda_, logs):
         "concurrency": concurrency,
         "last-run": datetime.fromtimestamp(times[0] / 1000, timezone.utc).isoformat() if times else "never",
     }
+    scp = function.get("Environment", {}).get("Variables", {}).get("IAM_GUARD_SCP")
+    if scp:
+        health["attached"] = len(organizations.list_targets_for_policy(PolicyId=scp)["Targets"])
     problems = {
         f"its rule is {health['rule'].lower()}": not health["rule"].startswith("ENABLED"),
         "its rule does not have it as target": not health["target"],
         "its rule may not invoke it": not health["permission"],
         "its reserved concurrency is 0": concurrency == 0,
+        "its SCP is attached to nothing": health.get("attached") == 0,
     }
     return {**health, "problem": "; ".join(text for text, holds in problems.items() if holds) or "none"}
 

@@ -105,7 +105,7 @@ def describe(principal: dict[str, Any], kind: Kind, event: IAMEvent | None, tell
         "how": noted.get("how") or "",
         "reason": cut(noted.get("reason"), LONG_TEXT_BYTES),
         "groups": noted.get("groups") or [],
-        "observed": teller.observes,
+        "observed": noted.get("observed", teller.observes),
         "late": teller.late,
         "delay": None if age is None else round(age),
         "call": call(record, who),

@@ -117,8 +117,17 @@ def outcome(detail: dict[str, Any], noted: dict[str, Any]) -> str:
     did = {
         "revoked": f"denied {name} IAM by {FORMS.get(detail['how'], detail['how'])}",
         "acted": f"removed {name} from the admin group {groups}",
-        "cannot-revoke": f"cannot deny {name} IAM: only AWS can change this role, so a person has to act",
+        "cannot-revoke": f"cannot deny {name} IAM: only AWS can change this role, so {next_step(detail)}",
         "contained": f"took back {gift}{result and f': {result}'}",
         "left": f"did not take back {gift}: a person has to decide",
     }
     return f"iam-guard {did[decision]}"
+
+
+def next_step(detail: dict[str, Any]) -> str:
+    """What follows if the guard cannot deny a role IAM: the security account may deny its person, by an SCP."""
+    if detail["observed"] or IDENTITY_CENTER_PATH not in detail["principal"]["arn"]:
+        return "a person has to act"
+    return (
+        "it asks the security account to deny the person; if no message says that it did, a person has to act"
+    )

@@ -16,7 +16,7 @@ from c7n_iamguard.iam.deciding_action import DecidingAction
 from c7n_iamguard.iam.managed_policies import Distrusted
 from c7n_iamguard.iam.policy_documents import DENIED_ACTIONS
 from c7n_iamguard.revoke.ladder import Ladder, Unmodifiable
-from c7n_iamguard.settings import refuse
+from c7n_iamguard.settings import check_boolean, refuse, setting, where_is
 
 log = logging.getLogger("c7n_iamguard")
 
@@ -43,7 +43,8 @@ class RevokeIAMAccess(DecidingAction):
     failed, the run fails in the end. Repeating it changes nothing.
 
     A denial on a role acts on all of its sessions at once. Roles that only AWS can change, such as those of
-    Identity Center, end as ``cannot-revoke``.
+    Identity Center, end as ``cannot-revoke``. The organization's security account may then deny the person
+    (``deploy/people.yml``), unless ``observe-people`` is ``true``.
 
     With ``observe: true`` nothing changes in IAM, and the decision is ``would-revoke``. Outside an event mode
     the action may hit many at once, so there it requires ``bulk: true``.
@@ -71,6 +72,7 @@ class RevokeIAMAccess(DecidingAction):
         deny={"type": "array", "items": {"type": "string"}, "minItems": 1},
         bulk={"type": "boolean"},
         observe={"type": ["boolean", "string", "array"]},
+        **{"observe-people": {"type": ["boolean", "string"]}},
     )
 
     def __init__(self, *args, **kwargs):
@@ -88,6 +90,8 @@ class RevokeIAMAccess(DecidingAction):
         policy, where = self.manager.ctx.policy, "action:revoke-iam-access"
         self.check_policy_option()
         self.check_observe()
+        where = where_is(self, "observe-people")
+        check_boolean(policy, where, self.data.get("observe-people", False))
         for pattern in self.denied_actions:
             if not ACTION.fullmatch(pattern):
                 problem = f"{pattern!r} is no action of a service"
@@ -122,7 +126,7 @@ class RevokeIAMAccess(DecidingAction):
         if event is not None and event.gone:
             return None  # a filter has found nobody of this name, and whoever takes it now has not called
         name, rungs, how, reason, refusal = principal[self.kind.name_key], {}, None, None, None
-        verdict = "would-revoke" if self.observes else "revoked"
+        verdict, observed = "would-revoke" if self.observes else "revoked", None
         try:
             if verdict == "revoked":
                 how, refusal = self.ladder.climb(client, name, rungs)
@@ -140,8 +144,11 @@ class RevokeIAMAccess(DecidingAction):
         except Exception as error:
             self.record_decision("failed", principal, event, reason=str(error), rungs=rungs)
             return error
-        level = logging.WARNING if verdict == "cannot-revoke" else logging.INFO
-        self.record_decision(verdict, principal, event, level, how=how, reason=reason, rungs=rungs or None)
+        level = logging.INFO
+        if verdict == "cannot-revoke":
+            level, observed = logging.WARNING, self.observes or setting(self, "observe-people", False)
+        fields = {"how": how, "reason": reason, "rungs": rungs or None, "observed": observed}
+        self.record_decision(verdict, principal, event, level, **fields)
         if refusal:
             problem = f"AWS refused a step before that: {refusal}"
             return PolicyExecutionError(f"{name} is denied IAM, but {problem}")

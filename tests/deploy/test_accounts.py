@@ -82,6 +82,7 @@ def test_the_settings_are_shipped_as_the_design_has_them():
         "self_service": [],
         "observe_users": False,
         "observe_roles": True,
+        "observe_people": True,
         "observe_containment": True,
         "runbook": "",
     }

@@ -11,7 +11,7 @@ from c7n_iamguard import decisions
 
 ALARMS = [
     alarm
-    for name in ("account.yml", "contain.yml", "central.yml")
+    for name in ("account.yml", "contain.yml", "central.yml", "people.yml")
     for alarm in of_type(name, "AWS::CloudWatch::Alarm")
 ]
 
@@ -50,17 +50,19 @@ def test_an_alarm_watches_what_there_is(alarm):
     """Each metric of an alarm is of a function, rule or queue of the guard's, or made by a metric filter."""
     made = {
         (transformation["MetricNamespace"], transformation["MetricName"])
-        for found in of_type("account.yml", "AWS::Logs::MetricFilter")
+        for template in ("account.yml", "people.yml")
+        for found in of_type(template, "AWS::Logs::MetricFilter")
         for transformation in found["MetricTransformations"]
     }
     queues = {
         f"!GetAtt {id}.QueueName"
-        for name in ("account.yml", "contain.yml")
+        for name in ("account.yml", "contain.yml", "people.yml")
         for id, r in resources(name).items()
         if r["Type"] == "AWS::SQS::Queue"
     }
     buses = {"iam-guard", "iam-guard-central"}
-    rules = {p["Name"] for name in ("account.yml", "central.yml") for p in of_type(name, "AWS::Events::Rule")}
+    files = ("account.yml", "central.yml", "people.yml")
+    rules = {p["Name"] for name in files for p in of_type(name, "AWS::Events::Rule")}
     known = {*FUNCTIONS, *queues, *buses, *rules}
     for namespace, name, dimensions in metrics(alarm):
         assert dimensions or (namespace, name) in made

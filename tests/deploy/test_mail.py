@@ -246,11 +246,14 @@ def test_the_security_account_hears_of_its_own_organization_alone():
     assert allow["Action"] == deny["Action"] == "events:PutEvents"
     assert allow["Condition"] == {
         "StringEquals": {"aws:PrincipalOrgID": "!Ref OrganizationId"},
-        "ForAllValues:StringEquals": {"events:source": "iam-guard"},  # AWS documents a key of several values
+        "ForAllValues:StringEquals": {"events:source": ["iam-guard", "aws.iam"]},  # a key of several values
         "Null": {"events:source": "false"},
     }
-    (role,) = deny["Condition"]["ArnNotLike"].values()
-    assert role.endswith("iam::*:role/iam-guard-forward")
+    (roles,) = deny["Condition"]["ArnNotLike"].values()
+    assert [role.partition("iam::")[2] for role in roles] == [
+        "*:role/iam-guard-forward",
+        "${AWS::AccountId}:role/iam-guard-people",
+    ]
     forward = resources("account.yml")["Forward"]["Properties"]
     assert forward["RoleName"] == "iam-guard-forward"
     (statement,) = forward["Policies"][0]["PolicyDocument"]["Statement"]

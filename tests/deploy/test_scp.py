@@ -10,7 +10,19 @@ import subprocess
 import pytest
 from helpers import FUNCTION, ROOT
 from moto.iam.models import iam_backends
-from rights import CENTRAL, CONTAIN, DEPLOYER, FORWARD, FUNCTIONS, GUARD, RESPONSE, TELL, documents
+from rights import (
+    CENTRAL,
+    CONTAIN,
+    DEPLOYER,
+    FORWARD,
+    FUNCTIONS,
+    GUARD,
+    PEOPLE,
+    PEOPLE_SEND,
+    RESPONSE,
+    TELL,
+    documents,
+)
 
 from sandbox import organization
 from sandbox.authorization import allows, listed
@@ -22,7 +34,8 @@ ACCOUNT = "161616161617"
 IAM = f"arn:aws:iam::{ACCOUNT}:"
 HERE = f"us-east-1:{ACCOUNT}:"
 STRANGERS = (f"{IAM}user/mallory", f"{IAM}role/admin", f"{IAM}role/iam-guard-reader")
-ROLES = (GUARD, CONTAIN, RESPONSE, DEPLOYER, FORWARD, TELL, CENTRAL)
+ROLES = (GUARD, CONTAIN, RESPONSE, DEPLOYER, FORWARD, TELL, CENTRAL, PEOPLE, PEOPLE_SEND)
+PEOPLES_SCP = f"arn:aws:organizations::{ACCOUNT}:policy/{organization.ID}/service_control_policy/p-12345678"
 #: In place of the roles that a company exempts: nobody is in that account.
 MARK = "arn:*:iam::000000000000:role/EXEMPT"
 
@@ -119,6 +132,10 @@ OF_PARTS = [
     ("lambda:DeleteEventSourceMapping", "*", {"lambda:functionarn": GUARDS_FUNCTION}),
     *(("events:DisableRule", f"arn:aws:events:{HERE}rule/{name}", {}) for name in FUNCTIONS),
     ("events:PutTargets", f"arn:aws:events:{HERE}rule/{FUNCTION}", {}),
+    ("events:DisableRule", f"arn:aws:events:{HERE}rule/iam-guard.root", {}),
+    ("events:DisableRule", f"arn:aws:events:{HERE}rule/iam-guard-people", {}),
+    ("events:DisableRule", f"arn:aws:events:{HERE}rule/iam-guard-central/iam-guard-people", {}),
+    ("sqs:SendMessage", f"arn:aws:sqs:{HERE}iam-guard-people.fifo", {}),
     ("events:RemoveTargets", f"arn:aws:events:{HERE}rule/iam-guard/iam-guard-tell", {}),
     ("events:PutRule", f"arn:aws:events:{HERE}rule/iam-guard-central/iam-guard-central", {}),
     ("events:PutPermission", "*", {}),
@@ -240,6 +257,7 @@ def rights(sandbox):
         "access": {"CentralAccount": sandbox.account, "ResponseRoles": f"{IAM}role/on-call"},
         "contain": {},
         "central": {"OrganizationId": organization.ID},
+        "people": {"PolicyArn": PEOPLES_SCP},
     }.items():
         sandbox.deploy(DEPLOY / f"{name}.yml", f"iam-guard-{name}", account=ACCOUNT, **parameters)
     backend = iam_backends[ACCOUNT]["aws"]

@@ -39,6 +39,10 @@ ELSEWHERE = {
     "aws cloudformation update-stack-set": "test_stack.py",
     "python deploy/accounts.py": "test_accounts.py",
     "sed -i.bak": "test_scp.py",
+    "aws cloudformation deploy --region us-east-1 --stack-name iam-guard-people": "test_people.py",
+    "aws organizations attach-policy": "test_people.py",
+    "aws lambda invoke": "test_people.py",
+    "aws sqs send-message": "test_people.py",
 }
 MAPPING = "a1b2c3d4-5678-90ab-cdef-11111EXAMPLE"
 

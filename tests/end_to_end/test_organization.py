@@ -384,4 +384,5 @@ def test_uninstalling_functions_over_all_accounts_is_one_command(sandbox, organi
     ok(shell(REMOVE_ALL.replace("accounts.yml", "two.yml")))
     for account in (PRODUCTION, STAGING):
         assert function_names(sandbox, account) == []
-        assert sandbox.client("events", account=account).list_rules()["Rules"] == []
+        events = sandbox.client("events", account=account)
+        assert events.list_rules(NamePrefix="iam-guard-")["Rules"] == []

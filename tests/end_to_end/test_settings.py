@@ -42,7 +42,7 @@ def test_an_account_without_admins_is_not_deployed_to(sandbox, custodian, accoun
     policy = with_groups(named, roles=["AWSReservedSSO_AdministratorAccess_*"])
     done = custodian(policy, account=account, fails=bool(message))
     functions = sandbox.client("lambda", account=account).list_functions()["Functions"]
-    rules = sandbox.client("events", account=account).list_rules()["Rules"]
+    rules = sandbox.client("events", account=account).list_rules(NamePrefix="iam-guard-")["Rules"]
     if message:
         assert "Traceback" not in done.stderr
         assert message in done.stderr

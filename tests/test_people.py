@@ -1,0 +1,351 @@
+"""People of Identity Center are denied IAM by an SCP: from their call to the denial and back, over an organization.
+
+Stacks, queue, buses and the central function are the templates' own, and the function runs from its own code.
+"""
+
+import json
+import threading
+
+import boto3
+import pytest
+import yaml
+from botocore.exceptions import ClientError
+from helpers import POLICIES, ROOT, ok, settings_file, stock
+from moto.iam.models import iam_backends
+from people_world import CENTRAL, EMPTY, FIRST, FUNCTION, MANAGEMENT, QUEUE, ROLE, SECOND, index
+from rights import READER
+from told import EVENT
+
+from sandbox.server import Fault
+
+ROLES_FUNCTION = "iam-guard-revoke-unintended-iam-access-of-roles"
+PAGE = (ROOT / "docs/people.md").read_text()
+WRITER = "*:assumed-role/iam-guard-people/*"
+
+
+# The way from a call to the denial
+
+
+@pytest.fixture(scope="module")
+def deployed(people, tmp_path_factory):
+    """The roles' function in two accounts: in the first it acts on people, in the second it observes them."""
+    for account, observes in ((FIRST, False), (SECOND, True)):
+        folder = tmp_path_factory.mktemp(account)
+        people.sandbox.client("iam", account=account).create_group(GroupName="admins")
+        people.sandbox.create_user("admin", groups=["admins"], account=account)
+        settings = settings_file(
+            folder, admin_roles=["pipeline"], observe_roles=False, observe_people=observes
+        )
+        file = POLICIES / "revoke-unintended-iam-access-of-roles.yml"
+        environ = people.sandbox.environ(account=account)
+        ok(stock("custodian", "run", "-s", folder, file, environ=environ, settings=settings))
+    people.sandbox.pending.clear()
+    return people
+
+
+def test_a_person_who_calls_iam_loses_it_in_that_account(deployed, world, ada, bob):
+    """One call, and they are denied IAM there. They keep S3; others keep IAM, and so do they elsewhere."""
+    sandbox, elsewhere = world.sandbox, world.person("ada@example.com", SECOND)
+    ada.client("iam").create_user(UserName="backdoor")
+    sandbox.deliver()
+    (done,) = world.poll()
+    assert done.decisions[0]["how"] == "scp"
+    assert not ada.may_use_iam()
+    assert ada.may("s3", "list_buckets")
+    assert bob.may_use_iam()
+    assert elsewhere.may_use_iam()
+    assert not world.person("ada@example.com").may_use_iam(), "a new session of the same person"
+
+
+def test_a_person_is_observed_until_the_settings_say_otherwise(deployed, world):
+    """With observe_people, the account's guard says that it cannot deny them, and nobody does."""
+    person = world.person("eve@example.com", SECOND)
+    person.client("iam").create_user(UserName="backdoor")
+    (invocation,) = [i for i in world.sandbox.deliver() if i.function == ROLES_FUNCTION]
+    assert (invocation.decisions[0]["decision"], invocation.decisions[0]["observed"]) == (
+        "cannot-revoke",
+        True,
+    )
+    assert (world.poll(), world.denied) == ([], {})
+
+
+def test_people_are_observed_as_shipped():
+    """Nobody is denied by an SCP before somebody has written so into the settings."""
+    assert yaml.safe_load((ROOT / "iam-guard.yml").read_text())["observe_people"] is True
+
+
+# The central account
+
+
+def test_what_was_done_is_told(world, ada):
+    """The central bus gets an event of the schema's shape, and the person's account and name are in the mail."""
+    told = world.listen()
+    world.forward(ada)
+    (event,) = [one for one in told() if one["account"] == CENTRAL]
+    EVENT.validate(event)
+    detail = event["detail"]
+    assert (event["detail-type"], detail["decision"], detail["how"]) == (
+        "IAM access revoked",
+        "revoked",
+        "scp",
+    )
+    assert (detail["account"]["id"], detail["call"]["sessionName"]) == (FIRST, ada.name)
+    first, call, scp, *_ = world.mails()[-1].splitlines()
+    assert first == f'"IAM access revoked: ada@example.com, with the IAM role {ROLE} in account {FIRST}"'
+    assert detail["call"]["eventName"] in call
+    assert ada.id in scp
+
+
+def test_twice_is_once(world, ada):
+    """An event that comes again denies nobody else, and says that the person was denied before."""
+    world.forward(ada)
+    before = world.policy.content
+    (again,) = world.forward(ada)
+    assert again.decisions[0]["reason"] == "was denied before"
+    assert world.policy.content == before
+
+
+def test_two_accounts_at_the_same_moment_lose_no_entry(world, ada):
+    """However many ask for messages, one entry is written after the other."""
+    other = world.person("carol@example.com", SECOND)
+    for person in (ada, other):
+        world.put(world.event(person), person.account)
+    world.sandbox.calls.clear()
+    pollers = [threading.Thread(target=world.poll) for _ in range(2)]
+    for poller in pollers:
+        poller.start()
+    for poller in pollers:
+        poller.join()
+    world.poll()
+    assert world.denied == {FIRST: [ada.id], SECOND: [other.id]}
+    calls = [call.action for call in world.sandbox.calls if call.service == "organizations"]
+    assert calls == ["DescribePolicy", "UpdatePolicy", "DescribePolicy"] * 2
+
+
+def test_a_full_account_leaves_the_others_alone(world):
+    """The sixteenth person of an account is not denied, which is told and sounds the alarm; others still are."""
+    crowd = [world.person(f"person{number}") for number in range(16)]
+    *_, last = world.forward(*crowd)
+    assert (last.decisions[0]["decision"], last.attempts[0].outcome) == ("cannot-revoke", "succeeded")
+    assert "15 people of account" in last.decisions[0]["reason"]
+    assert world.mails()[-1].startswith('"IAM access cannot be revoked: person15, ')
+    assert world.alarms() == ["refused"]
+    other = world.person("carol@example.com", SECOND)
+    world.forward(other)
+    assert len(world.denied[FIRST]) == 15
+    assert crowd[15].may_use_iam()
+    assert not other.may_use_iam()
+
+
+def test_what_the_function_says_itself_does_not_come_back_to_it(world):
+    """An event about somebody who could not be denied is no message of the queue."""
+    world.forward(*[world.person(f"person{number}") for number in range(16)])
+    assert world.poll() == []
+
+
+# Who may not
+
+
+def test_a_forged_event_of_another_account_denies_nobody_there(world, ada):
+    """The account is the envelope's, and the role's id is looked up in it: what the event says does not count."""
+    world.put(world.event(ada), SECOND)
+    (done,) = world.poll()
+    assert done.decisions[0]["account"] == SECOND
+    assert "is no role of Identity Center in account" in done.decisions[0]["reason"]
+    assert world.denied == {}
+
+
+def test_a_captured_account_denies_its_own_people_at_most(world):
+    """Whatever a forged event says, the denial is of its own account, and of a role of Identity Center."""
+    own = world.sandbox.create_role("AWSReservedSSO_Mine_0123456789abcdef", account=SECOND, path="/mine/")
+    person = world.person("victim@example.com", SECOND)
+    detail = world.event(person)
+    forged = {**detail["principal"], "name": own["RoleName"], "id": own["RoleId"]}
+    world.put({**detail, "principal": forged}, SECOND)
+    world.put(detail, SECOND)
+    world.poll()
+    assert list(world.denied) == [SECOND]
+    assert world.denied[SECOND] == [person.id]
+    assert world.person("victim@example.com", FIRST).may_use_iam()
+
+
+MALFORMED = [
+    {"principal": {"type": "role", "name": f"{ROLE}/../x", "id": "AROAEXAMPLE123456", "arn": ""}},
+    {"principal": {"type": "role", "name": ROLE, "id": "AROA*", "arn": ""}},
+    {"principal": {"type": "role", "name": ROLE, "id": ["AROAEXAMPLE123456"], "arn": ""}},
+    {"call": {"sessionName": "*"}},
+    {"call": {"sessionName": ""}},
+    {"call": {}},
+    {"call": "x"},
+]
+
+
+@pytest.mark.parametrize("part", MALFORMED, ids=range(len(MALFORMED)))
+def test_a_malformed_event_denies_nobody(world, ada, part):
+    """Role ids and session names have AWS's own form, or the event is let pass, once, and blocks nobody."""
+    world.put(world.event(ada, **part))
+    (done,) = world.poll()
+    assert done.decisions[0]["decision"] == "let-pass"
+    assert (world.denied, world.poll()) == ({}, [])
+
+
+def test_a_stranger_puts_no_event_on_the_bus(world, ada):
+    """Neither another role of a member account, nor the forwarding role of an account outside, may."""
+    world.sandbox.create_role("stranger", account=FIRST)
+    outside = "300000000505"
+    world.sandbox.create_role("iam-guard-forward", account=outside)
+    world.sandbox.outsiders.add(outside)
+    for account, role in ((FIRST, "stranger"), (outside, "iam-guard-forward")):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            world.put(world.event(ada), account, role)
+    world.sandbox.outsiders.discard(outside)
+    assert world.poll() == []
+
+
+def test_nobody_but_the_rule_and_who_gives_iam_back_writes_to_the_queues(world):
+    """A role of the central account with every right may not, not even to the dead-letter queue."""
+    world.sandbox.create_role("stranger", account=CENTRAL)
+    session = world.sandbox.session(f"arn:aws:iam::{CENTRAL}:role/stranger")
+    sqs = world.sandbox.client("sqs", session, CENTRAL)
+    message = {"MessageBody": "x", "MessageGroupId": "x", "MessageDeduplicationId": "x"}
+    for name in ("iam-guard-people.fifo", "iam-guard-people-failed.fifo"):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            sqs.send_message(QueueUrl=QUEUE.replace("iam-guard-people.fifo", name), **message)
+
+
+def test_nobody_else_of_the_organization_writes_the_scp(world):
+    """The delegation is for the security account, and for this one SCP."""
+    (full,) = [one for one in world.backend.policies if one.name == "FullAWSAccess"]
+    world.sandbox.create_role("root-like", account=FIRST)
+    world.sandbox.create_role("root-like", account=CENTRAL)
+    for account, policy in ((FIRST, world.policy), (CENTRAL, full)):
+        session = world.sandbox.session(f"arn:aws:iam::{account}:role/root-like")
+        client = world.sandbox.client("organizations", session, account)
+        for call, more in (("describe_policy", {}), ("update_policy", {"Content": "{}"})):
+            with pytest.raises(ClientError, match="AccessDenied"):
+                getattr(client, call)(PolicyId=policy.id, **more)
+
+
+def test_an_account_that_does_not_let_us_look_is_told(world, ada):
+    """Without iam-guard-people-read nobody is denied, somebody hears of it, and the others do not wait."""
+    role = iam_backends[FIRST]["aws"].get_role("iam-guard-people-read")
+    trust, role.assume_role_policy_document = role.assume_role_policy_document, '{"Statement": []}'
+    (done,) = world.forward(ada)
+    role.assume_role_policy_document = trust
+    assert "the role iam-guard-people-read of account" in done.decisions[0]["reason"]
+    assert (world.denied, world.alarms()) == ({}, ["refused"])
+
+
+# Faults
+
+
+@pytest.mark.parametrize(
+    ("action", "code"),
+    [
+        ("UpdatePolicy", "ConcurrentModificationException"),
+        ("UpdatePolicy", "TooManyRequestsException"),
+        ("DescribePolicy", "TooManyRequestsException"),
+    ],
+)
+def test_organizations_that_throttles_loses_nobody(world, ada, action, code):
+    """Two refusals later the person is denied, and told of once."""
+    world.sandbox.faults.append(Fault(f"organizations:{action}", code, caller=WRITER, times=2))
+    (done,) = world.forward(ada)
+    assert done.succeeded, done.log
+    assert world.denied == {FIRST: [ada.id]}
+
+
+def test_what_fails_three_times_is_kept_and_told(world, ada, bob):
+    """The message ends in the dead-letter queue, the alarm goes off, and the next person is denied."""
+    fault = Fault("organizations:UpdatePolicy", "ConcurrentModificationException", caller=WRITER)
+    world.sandbox.faults.append(fault)
+    world.put(world.event(ada))
+    for _ in range(3):
+        assert not world.poll()[0].succeeded
+        world.later()
+    world.sandbox.faults.clear()
+    world.forward(bob)
+    assert world.alarms() == ["failed"]
+    assert world.denied == {FIRST: [bob.id]}
+
+
+def test_a_decision_that_could_not_be_told_is_told_later(world, ada):
+    """If the bus does not take the event, the person is denied, and the message comes again."""
+    world.sandbox.faults.append(Fault("events:PutEvents", "InternalFailure", 500, caller=WRITER))
+    (done,) = world.forward(ada)
+    assert (done.succeeded, world.denied) == (False, {FIRST: [ada.id]})
+    world.sandbox.faults.clear()
+    world.later()
+    before = len(world.mails())
+    assert world.poll()[0].succeeded
+    assert len(world.mails()) == before + 1
+
+
+# By hand
+
+
+def test_who_was_taken_out_by_hand_stays_out(world, ada, bob):
+    """The function writes on from what is there, not from what it wrote."""
+    world.forward(ada)
+    world.policy.content = json.dumps(EMPTY)
+    world.forward(bob)
+    assert world.denied == {FIRST: [bob.id]}
+
+
+def test_a_change_by_hand_at_the_same_moment_loses_nobody(world, ada, bob, monkeypatch):
+    """If somebody writes over the entry right after it was written, it is written again."""
+    world.forward(bob)
+    without_ada = world.policy.content
+    for name, value in (
+        world.sandbox.environ(account=MANAGEMENT) | {"IAM_GUARD_SCP": world.policy.id}
+    ).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    module, calls = index(), []
+    read = module.scp
+
+    def scp():
+        calls.append(read)
+        if len(calls) == 2:  # between the write and the look
+            world.policy.content = without_ada
+        return read()
+
+    module.scp = scp
+    assert module.change(lambda denied: module.add(denied, FIRST, ada.id, "20261127", "iam:*"))
+    assert world.denied == {FIRST: [bob.id, ada.id]}
+
+
+def test_what_somebody_else_wrote_into_the_scp_stays_and_is_told(world, ada):
+    """A statement of another kind is neither lost nor passed on: the message fails, and the hourly look, too."""
+    other = {"Effect": "Deny", "Action": "ec2:*", "Resource": "*"}
+    by_hand = json.dumps({**EMPTY, "Statement": [*EMPTY["Statement"], other]})
+    world.policy.content = by_hand
+    (done,) = world.forward(ada)
+    assert "a statement that iam-guard did not write" in done.log
+    assert not world.look().succeeded
+    assert (world.policy.content, world.alarms()) == (by_hand, ["failed"])
+
+
+def test_a_detached_scp_is_noticed_within_an_hour(world, ada):
+    """The hourly look fails, with the alarm; the health report of the central account says it, too."""
+    assert world.look().succeeded
+    world.attach(False)
+    done = world.look()
+    assert "is attached to nothing" in done.log
+    assert world.alarms() == ["failed"]
+
+
+def test_the_health_report_says_that_the_scp_is_detached(world, tmp_path):
+    """The report has the function's line, with the problem as long as there is one."""
+
+    def problem():
+        file = POLICIES / "list-iam-guard-functions.yml"
+        environ = world.environ(READER)
+        ok(stock("custodian", "run", "-s", tmp_path, "--cache-period", "0", file, environ=environ))
+        (found,) = json.loads((tmp_path / file.stem / "resources.json").read_text())
+        assert found["FunctionName"] == FUNCTION
+        return found["c7n:IAMGuardHealth"]["problem"]
+
+    assert problem() == "none"
+    world.attach(False)
+    assert problem() == "its SCP is attached to nothing"

@@ -1,0 +1,177 @@
+"""What is around the denial of people: giving IAM back, the list, the stacks, root. As docs/people.md has it."""
+
+import json
+import re
+
+import pytest
+from botocore.exceptions import ClientError
+from helpers import ROOT, ok
+from moto.iam.models import iam_backends
+from moto.organizations.models import organizations_backends
+from people_world import CENTRAL, EMPTY, FIRST, FUNCTION, MANAGEMENT, index
+from rights import PEOPLE, RESPONSE, inline, resources, without
+from told import of_role
+
+from c7n_iamguard.event import time_text
+from sandbox.organization import ID
+from sandbox.server import DEPLOY
+
+PAGE = (ROOT / "docs/people.md").read_text()
+PAGES_SCP = "arn:aws:organizations::999988887777:policy/o-exampleorgid/service_control_policy/p-examplepolicy"
+
+
+# Giving back
+
+
+def commands(start):
+    """The commands of the page that begin so."""
+    lines = [line.strip().removeprefix("$ ") for line in PAGE.splitlines() if line.strip().startswith("$ ")]
+    return [line for line in lines if line.startswith(start)]
+
+
+def test_iam_is_given_back_by_one_command(world, shell, ada, bob):
+    """The page's command, as the central account's response role, gives IAM back to one person."""
+    world.forward(ada, bob)
+    (command,) = commands("aws sqs send-message")
+    shown = command.replace("111122223333", CENTRAL).replace("222233334444", FIRST)
+    ok(shell(shown.replace("AROAEXAMPLEOFAPERMSET:ada@example.com", ada.id), world.environ(RESPONSE)))
+    (done,) = world.poll()
+    assert done.decisions[0]["decision"] == "restored"
+    assert ada.may_use_iam()
+    assert not bob.may_use_iam()
+
+
+def test_the_event_has_the_command_that_gives_iam_back(world, shell, ada):
+    """What the event says under commands.restore is that command, ready to be run."""
+    told = world.listen()
+    world.forward(ada)
+    (event,) = [one for one in told() if one["account"] == CENTRAL]
+    command = event["detail"]["commands"]["restore"]
+    ok(shell(command, world.environ(RESPONSE)))
+    world.poll()
+    assert world.denied == {}
+
+
+def test_the_list_says_who_is_denied_and_since_when(world, shell, ada):
+    """The page's command prints account, person and day, as the central account's response role."""
+    world.forward(ada)
+    (command,) = commands("aws lambda invoke")
+    shown, _ = json.JSONDecoder().raw_decode(ok(shell(command, world.environ(RESPONSE))))
+    today = time_text()[:10]
+    assert shown["denied"] == [{"since": today, "account": FIRST, "person": ada.id}]
+    assert shown["attached"] == ["Root"]
+
+
+# The stacks
+
+
+def test_the_pages_commands_set_it_up(world, shell):
+    """In another organization, the page's commands make the SCP and all that writes it, and attach it."""
+    management, security = "300000000511", "300000000512"
+    client = world.sandbox.client("organizations", account=management)
+    client.create_organization(FeatureSet="ALL")
+    (root,) = client.list_roots()["Roots"]
+    world.sandbox.deploy(DEPLOY / "central.yml", "central", security, OrganizationId=ID)
+    known = {"111122223333": security, "ou-exam-12345678": root["Id"]}
+    (first, second), (attach,) = commands("aws cloudformation deploy"), commands("aws organizations attach")
+    for account, command in ((management, first), (security, second), (management, attach)):
+        for shown, real in known.items():
+            command = command.replace(shown, real)
+        ok(shell(command, world.sandbox.environ(account=account)))
+        (policy,) = [
+            one for one in organizations_backends[management]["aws"].policies if one.name == FUNCTION
+        ]
+        known |= {PAGES_SCP: policy.arn, "p-examplepolicy": policy.id}
+    assert [target.id for target in policy.attachments] == [root["Id"]]
+    variables = world.sandbox.client("lambda", account=security).get_function_configuration(
+        FunctionName=FUNCTION
+    )
+    assert variables["Environment"]["Variables"]["IAM_GUARD_SCP"] == policy.id
+
+
+def test_the_pages_statement_is_the_templates():
+    """Whoever merges the statement of the page delegates what the stack does."""
+    (text,) = re.findall(r"```json\n(.*?)```", PAGE, re.S)
+    shown, (made,) = (
+        json.loads(text),
+        resources("people-organization.yml")["Delegation"]["Properties"]["Content"]["Statement"],
+    )
+    for key in ("Sid", "Effect", "Action"):
+        assert shown[key] == made[key]
+    assert set(shown) == set(made)
+
+
+def test_an_update_of_the_stack_keeps_who_is_denied(world, ada):
+    """Another parameter, and a delegation that goes and comes back, leave the SCP's content as it was."""
+    world.forward(ada)
+    template = DEPLOY / "people-organization.yml"
+    for parameters in ({"Delegate": "no"}, {"Delegate": "yes"}):
+        world.sandbox.deploy(template, "people", MANAGEMENT, SecurityAccount=CENTRAL, **parameters)
+    assert world.denied == {FIRST: [ada.id]}
+
+
+def test_a_change_of_the_scps_properties_would_lose_everybody(world, tmp_path):
+    """CloudFormation writes the template's content over it at any change: so nothing about it can change."""
+    properties = resources("people-organization.yml")["People"]["Properties"]
+    assert "!" not in json.dumps(properties)
+    assert set(properties) == {"Name", "Type", "Description", "Content"}
+    # A release that changed one of these would give everybody IAM back.
+    assert properties["Description"].startswith(
+        "People of Identity Center whom iam-guard has denied IAM. Written"
+    )
+    assert properties["Content"] == EMPTY == json.loads(index().document({}, "iam:*"))
+
+
+@pytest.mark.parametrize(
+    "right",
+    sorted(
+        {
+            action
+            for statement in inline(resources("people.yml")["Role"])["Statement"]
+            for action in (
+                [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+            )
+        }
+        - {"sqs:GetQueueAttributes", "sqs:ReceiveMessage"}
+    ),
+)
+def test_the_function_needs_each_of_its_rights(world, ada, right):
+    """Without one of them, nobody is denied, or it is not told, or written down, or seen that the SCP is off."""
+    with without(iam_backends[CENTRAL]["aws"], PEOPLE, right):
+        world.put(world.event(ada))
+        before = len(world.mails())
+        try:
+            done = world.poll()
+            missing = (
+                not done[0].succeeded or not done[0].log or done[0].decisions[0]["decision"] != "revoked"
+            )
+        except ClientError:
+            missing = True
+        assert missing or not world.look().succeeded or len(world.mails()) == before
+
+
+# Root
+
+
+def test_roots_calls_to_iam_are_told(world):
+    """One mail in the account and one in the security account say which account, which call and from where."""
+    world.sandbox.pending.clear()
+    world.sandbox.client("iam", account=FIRST).create_user(UserName="by-root")
+    before = [len(world.mails("iam-guard-notices")), len(world.mails())]
+    world.sandbox.deliver()
+    mails = world.mails("iam-guard-notices"), world.mails()
+    assert [len(found) for found in mails] == [count + 1 for count in before]
+    for found in mails:
+        first, call, *_ = found[-1].splitlines()
+        assert first == f'"IAM called by root: account {FIRST}"'
+        assert "CreateUser" in call
+    world.sandbox.client("iam", account=FIRST).delete_user(UserName="by-root")
+    world.sandbox.pending.clear()
+
+
+def test_a_role_that_calls_iam_is_not_told_as_root(world):
+    """Only root's own calls bring that mail."""
+    event, before = of_role(account=FIRST), len(world.mails())
+    event |= {"source": "aws.iam", "region": "us-east-1", "detail-type": "AWS API Call via CloudTrail"}
+    world.sandbox.eventbridge.run(event, FIRST, "us-east-1")
+    assert len(world.mails()) == before
