@@ -14,6 +14,7 @@ from sandbox import (
     sns,
     sqs,
     stack_iam,
+    stack_sets,
     stacks,
 )
 
@@ -29,6 +30,8 @@ PATCHING = (
     buses,
     stacks,
     stack_iam,
+    stack_sets,
+    organization,
 )
 KEEPING = (principals, organization, iam_usage, sns, alarms)
 
