@@ -231,12 +231,12 @@ def test_a_forged_event_of_another_account_brings_no_sentence_and_no_link_into_a
 
 
 def test_the_security_account_hears_of_its_own_organization_alone():
-    """The central bus takes events of the guard's source from the organization's forwarding roles."""
+    """The central bus takes decisions and alarms from the organization's forwarding roles."""
     (policy,) = of_type("central.yml", "AWS::Events::EventBusPolicy")
     condition = policy["Statement"]["Condition"]
     assert condition["StringEquals"] == {
         "aws:PrincipalOrgID": "!Ref OrganizationId",
-        "events:source": "iam-guard",
+        "events:source": ["iam-guard", "aws.cloudwatch"],
     }
     (role,) = condition["ArnLike"].values()
     assert role.endswith("iam::*:role/iam-guard-forward")
