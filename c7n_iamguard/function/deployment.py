@@ -2,6 +2,7 @@
 
 import json
 import logging
+from contextlib import contextmanager
 
 from botocore.exceptions import ClientError, NoCredentialsError
 from c7n.utils import get_partition
@@ -49,22 +50,46 @@ class GuardedFunction:
         """
         if not self.guarded:
             return super().provision()
+        with self.foreseeing():
+            summary, warnings = self.prepare()
+            for warning in warnings:
+                log.warning("%s: %s", function_name(self.policy), warning)
+            self.say_what_stays_with_the_command()
+            function = super().provision()
+        log.info(summary)
+        return function
+
+    def preview(self):
+        """What a deployment would say about the policy's function, without one: its line, and warnings.
+
+        :raises c7n_iamguard.errors.Refusal: as :meth:`provision` does
+        """
+        with self.foreseeing():
+            return self.prepare()
+
+    @contextmanager
+    def foreseeing(self):
+        """Word the errors of AWS that whoever deploys can do something about."""
         try:
             with logged_once():
-                return self.provision_function()
+                yield
         except (ClientError, NoCredentialsError) as error:
             problem = foreseen(self.policy, error)
             if problem is None:
                 raise
             raise Refusal(f"policy:{self.policy.name}: {problem}") from error
 
-    def provision_function(self):
-        """Deploy a guarded function."""
+    def prepare(self):
+        """Put into the policy what its function has to know.
+
+        :returns: what the function will do, in one line, and a list of warnings
+        """
         self.check_region()
-        policy, name = self.policy, function_name(self.policy)
+        policy = self.policy
         tags, before = self.deployed_function()
         observing = observes(policy.resource_manager)
         pins, warnings = changes.pins_for(policy, before)
+        summary = changes.summary(policy, function_name(policy), observing, tags, pins)
         changes.write(policy, pins)
         self.leave_out_own_calls(pins["roles"])
         policy.data.setdefault("metadata", {})["iam-guard"] = {"modules": self.own_modules()}
@@ -72,15 +97,8 @@ class GuardedFunction:
         own |= {VERSION_TAG: __version__, OBSERVES_TAG: "yes" if observing else "no"}
         if policy.execution_mode == "periodic":
             own[SINCE_TAG] = self.judged_since(tags.get(SINCE_TAG))
-        if tags:
-            self.warn_of_a_dead_rule()
-        for warning in warnings:
-            log.warning("%s: %s", name, warning)
-        self.say_what_stays_with_the_command()
-        function = super().provision()
-        observed = {"yes": True, "no": False}.get(tags.get(OBSERVES_TAG))
-        log.info(changes.summary(policy, name, observing, observed, pins))
-        return function
+        dead = self.dead_rule() if tags else None
+        return summary, [*([dead] if dead else []), *warnings]
 
     def say_what_stays_with_the_command(self):
         """Say so if Custodian was asked for metrics, logs, tracing or output that the function does not get."""
@@ -167,25 +185,21 @@ class GuardedFunction:
             return (mark or now).removesuffix(OBSERVED) + OBSERVED
         return now if mark is None or mark.endswith(OBSERVED) else mark
 
-    def warn_of_a_dead_rule(self):
-        """Say so if nothing has invoked the function that is deployed now; deploying it puts that right."""
-        client = client_of(self.policy.resource_manager, "events")
+    def dead_rule(self):
+        """A warning if nothing has invoked the function that is deployed now; deploying it puts that right."""
+        client, name = client_of(self.policy.resource_manager, "events"), function_name(self.policy)
         try:
-            state = client.describe_rule(Name=function_name(self.policy))["State"]
-            targets = client.list_targets_by_rule(Rule=function_name(self.policy))["Targets"]
+            state = client.describe_rule(Name=name)["State"]
+            targets = client.list_targets_by_rule(Rule=name)["Targets"]
         except client.exceptions.ResourceNotFoundException:
             state, targets = "deleted", []
         problem = "has no target" if targets == [] else None
         if state in ("DISABLED", "deleted"):
             problem = f"is {state.lower()}"
-        if problem:
-            log.warning(
-                "policy:%s the rule %s %s, so nothing has invoked the function for some time; this deployment "
-                "enables it again, and the catch-up judges what was missed",
-                self.policy.name,
-                function_name(self.policy),
-                problem,
-            )
+        return problem and (
+            f"its rule {problem}, so nothing has invoked the function for some time; a deployment enables it "
+            "again, and the catch-up judges what was missed"
+        )
 
 
 #: What AWS answers if whoever deploys lacks valid credentials.
