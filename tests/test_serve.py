@@ -19,7 +19,7 @@ from sandbox import serve
 
 COMMAND = [sys.executable, "-m", "sandbox", "serve"]
 RUN = "custodian run --vars-file iam-guard.yml"
-LAST_LINE = "Ctrl-C ends the account"
+LAST_LINE = "Ctrl-C ends the accounts"
 #: What a person's shell may hold before: it would lead elsewhere.
 BEFORE = {"AWS_PROFILE": "production", "AWS_ENDPOINT_URL_IAM": "http://192.0.2.1:9", "AWS_SESSION_TOKEN": "t"}
 SECONDS = 60
@@ -138,7 +138,7 @@ def test_ctrl_c_ends_it_even_if_something_swallows_the_interrupt():
     command = [sys.executable, "-c", SWALLOWED]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith("\nThe account is gone. Close the shells that used it.\n")
+    assert done.stdout.endswith("\nThe accounts are gone. Close the shells that used them.\n")
 
 
 def test_a_port_that_is_taken_is_said_in_one_line():
