@@ -19,6 +19,7 @@ import logging
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -110,7 +111,6 @@ class Notes(logging.Handler):
 
 def work(what, account, policies):
     """Do a command in one account: the rows of the table, what else was said, whether something is wrong."""
-    load_available()
     notes, rows, bad = Notes(), [], False
     logging.basicConfig(level=logging.INFO, handlers=[notes], force=True)
     try:
@@ -243,6 +243,11 @@ def main(arguments=None):
     except (Problem, BotoCoreError, ClientError) as problem:
         print(problem, file=sys.stderr)
         return 2
+    load_available()
+    if options.what == "deploy":  # one archive for all accounts, if processes begin as copies of this one
+        with suppress(Exception):  # if this is no policy, each account says so
+            policy = loaded(accounts[0], policies[0], "", options.what)
+            policy.get_execution_mode().policy_lambda(policy)
     names = [f"{account['name']} ({account['account_id']})" for account in accounts]
     with ProcessPoolExecutor(cli.WORKER_COUNT) as pool:
         done = pool.map(work, itertools.repeat(options.what), accounts, itertools.repeat(policies))

@@ -37,7 +37,9 @@ ELSEWHERE = {
     "aws cloudformation list-stack-instances": "test_stack.py",
     "aws cloudformation update-stack-instances": "test_stack.py",
     "aws cloudformation update-stack-set": "test_stack.py",
+    "aws organizations ": "test_walk.py",
     "python deploy/accounts.py": "test_accounts.py",
+    "python deploy/ci.py": "test_ci.py and test_walk.py",
     "sed -i.bak": "test_scp.py",
 }
 MAPPING = "a1b2c3d4-5678-90ab-cdef-11111EXAMPLE"
