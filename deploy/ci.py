@@ -9,8 +9,8 @@ FILE is a policy file. The accounts are those of accounts.yml, which deploy/acco
 --this-account the one whose credentials there are, with the settings of iam-guard.yml. The tables go to the
 page of a GitHub job, too. The exit status is 1 if anything is wrong in any account, and 2 if nothing was started.
 
-c7n-org deploys as well, but its exit status is 0 if an account's settings make a policy invalid, its output does
-not say which account a line is about, and it deploys to an account whose guard is stopped.
+c7n-org deploys as well. But its exit status is 0 if an account's settings make a policy invalid, its output does not
+say which account a line is about, and it deploys to stopped accounts.
 """
 
 import argparse
@@ -19,7 +19,6 @@ import logging
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -61,8 +60,7 @@ def read(path):
 
 def functions_in(path):
     """The policies of a file, each of which is deployed as a function."""
-    policies = [policy for policy in read(path).get("policies") or () if policy.get("mode")]
-    if not policies:
+    if not (policies := [one for one in read(path).get("policies") or () if one.get("mode")]):
         raise Problem(f"{path} has no policy that is deployed as a function")
     return policies
 
@@ -87,8 +85,7 @@ def accounts_in(path, role=None):
 
 def this_account():
     """The account whose credentials there are."""
-    region = os.environ.get("AWS_REGION") or boto3.Session().region_name
-    if not region:
+    if not (region := os.environ.get("AWS_REGION") or boto3.Session().region_name):
         raise Problem("AWS_REGION is not set: name the region that gets IAM's events, such as us-east-1")
     number = boto3.client("sts", region_name=region).get_caller_identity()["Account"]
     return {"name": number, "account_id": number, "role": None, "regions": [region], "vars": read(SETTINGS)}
@@ -111,6 +108,7 @@ class Notes(logging.Handler):
 
 def work(what, account, policies):
     """Do a command in one account: the rows of the table, what else was said, whether something is wrong."""
+    load_available()
     notes, rows, bad = Notes(), [], False
     logging.basicConfig(level=logging.INFO, handlers=[notes], force=True)
     try:
@@ -138,8 +136,8 @@ def session_of(account):
     session = boto3.Session(region_name=account["regions"][0])
     if not account["role"]:
         return session
-    name, more = "iam-guard", {"session": session, "external_id": account.get("external_id")}
-    return assumed_session(account["role"], name, region=account["regions"][0], **more)
+    more = {"session": session, "region": session.region_name, "external_id": account.get("external_id")}
+    return assumed_session(account["role"], "iam-guard", **more)
 
 
 def stopped(session):
@@ -184,8 +182,9 @@ def preview(policy, policies, notes):
     line, warnings = policy.get_execution_mode().preview()
     name, _, does = line.partition(": ")
     notes.said += [f"{name}: {warning}" for warning in warnings]
-    actions = [action.type for action in policy.resource_manager.actions]
-    denies = policy.execution_mode == "cloudtrail" and "revoke-iam-access" in actions
+    denies = policy.execution_mode == "cloudtrail" and any(
+        action.type == "revoke-iam-access" for action in policy.resource_manager.actions
+    )
     return [(name, does, short([p.get("UserName") or p["RoleName"] for p in policy.run()] if denies else []))]
 
 
@@ -228,9 +227,8 @@ def table(head, rows):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    kind = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=kind)
     parser.add_argument("what", choices=list(DOES))
     parser.add_argument("files", nargs="+", metavar="FILE", help="policy files")
     parser.add_argument("-c", "--config", default=ACCOUNTS, help="c7n-org's accounts file")
@@ -243,11 +241,6 @@ def main(arguments=None):
     except (Problem, BotoCoreError, ClientError) as problem:
         print(problem, file=sys.stderr)
         return 2
-    load_available()
-    if options.what == "deploy":  # one archive for all accounts, if processes begin as copies of this one
-        with suppress(Exception):  # if this is no policy, each account says so
-            policy = loaded(accounts[0], policies[0], "", options.what)
-            policy.get_execution_mode().policy_lambda(policy)
     names = [f"{account['name']} ({account['account_id']})" for account in accounts]
     with ProcessPoolExecutor(cli.WORKER_COUNT) as pool:
         done = pool.map(work, itertools.repeat(options.what), accounts, itertools.repeat(policies))
