@@ -9,8 +9,8 @@ FILE is a policy file. The accounts are those of accounts.yml, which deploy/acco
 --this-account the one whose credentials there are, with the settings of iam-guard.yml. The tables go to the
 page of a GitHub job, too. The exit status is 1 if anything is wrong in any account, and 2 if nothing was started.
 
-c7n-org deploys as well. But its exit status is 0 if an account's settings make a policy invalid, its output does not
-say which account a line is about, and it deploys to stopped accounts.
+c7n-org deploys as well. But its exit status is 0 if an account's settings make a policy invalid, its output does
+not say which account a line is about, and it deploys to stopped accounts.
 """
 
 import argparse

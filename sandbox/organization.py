@@ -5,6 +5,7 @@ moto lets a delegated administrator list nothing, and gives everything random id
 https://docs.aws.amazon.com/organizations/latest/userguide/orgs_integrate_delegated_admin.html
 """
 
+from moto.cloudformation.models import cloudformation_backends
 from moto.core.exceptions import JsonRESTError
 from moto.organizations.models import organizations_backends
 from moto.organizations.responses import OrganizationsResponse
@@ -53,6 +54,14 @@ def found(sandbox, members, unit="workloads"):
         del organizations_backends.master_accounts[account.id]
         account.id, account.parent_id = number, UNIT if in_unit else ROOT
         organizations_backends.master_accounts[number] = (MANAGEMENT, "aws")
+
+
+def dissolve():
+    """End the organization and its StackSets; accounts and stacks stay."""
+    organizations_backends[MANAGEMENT]["aws"]._reset()
+    organizations_backends.master_accounts.clear()
+    for backend in cloudformation_backends[MANAGEMENT].values():
+        backend.stacksets.clear()
 
 
 def accounts_below(account, partition, parents):

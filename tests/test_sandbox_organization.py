@@ -18,8 +18,7 @@ def sandbox(sandbox):
     members = [(CENTRAL, "security", False), (FIRST, "first", True), (SECOND, "second", True)]
     organization.found(sandbox, members)
     yield sandbox
-    organization.organizations_backends[MANAGEMENT]["aws"]._reset()
-    organization.reset()
+    organization.dissolve()
 
 
 @pytest.fixture

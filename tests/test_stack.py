@@ -11,7 +11,6 @@ from botocore.exceptions import ClientError
 from helpers import FUNCTION, POLICIES, ROOT, attached, call_iam, ok
 from moto.awslambda.models import lambda_backends
 from moto.iam.models import iam_backends
-from moto.organizations.models import organizations_backends
 from rights import template
 
 from sandbox import organization
@@ -22,14 +21,10 @@ STACK = (
     "aws cloudformation deploy --stack-name iam-guard --template-file deploy/account.yml"
     " --capabilities CAPABILITY_NAMED_IAM"
 )
-#: The commands of docs/deploy.md for an organization, in its order, with prompt and without.
+#: The commands of docs/organization.md for an organization, in its order, with prompt and without.
 ORGANIZATION = [
     line.strip().removeprefix("$ ")
-    for line in (ROOT / "docs/deploy.md")
-    .read_text()
-    .split("## An organization")[1]
-    .split("## CI")[0]
-    .splitlines()
+    for line in (ROOT / "docs/organization.md").read_text().splitlines()
     if line.strip().removeprefix("$ ").startswith("aws cloudformation ")
 ]
 CENTRAL, MEMBER = "161616161616", "171717171717"
@@ -87,7 +82,7 @@ def member(sandbox, shell):
             command = command.replace(shown, real)
         ok(shell(command, sandbox.environ(account=account)))
     yield MEMBER
-    organizations_backends[organization.MANAGEMENT]["aws"]._reset()
+    organization.dissolve()
 
 
 def test_stack_sets_deploy_all_stacks_to_the_accounts_of_an_organization(sandbox, member):

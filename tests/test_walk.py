@@ -12,7 +12,7 @@ from helpers import ROOT, ok
 from test_serve import serving
 
 FUNCTION = "iam-guard-revoke-unintended-iam-access"
-CHAPTER = (ROOT / "docs/deploy.md").read_text().split("## An organization")[1]
+CHAPTER = (ROOT / "docs/organization.md").read_text()
 STOP = re.search(r"`(c7n-org run-script [^`]+)`", (ROOT / "docs/health.md").read_text())[1]
 LIST, SETTINGS, DEPLOY, STATUS = (
     re.search(rf"^\$ ({start}.*)$", CHAPTER, re.M)[1]
@@ -34,7 +34,7 @@ def steps():
     """The commands of the chapter until everything is deployed, each with the profile that it is for."""
     elsewhere = ("$ c7n-org run", "$ c7n-org report", "$ for ", "$ python deploy/ci.py preview")
     profile = None
-    for line in CHAPTER.split("### Containment and roles")[0].splitlines():
+    for line in CHAPTER.split("## Containment and roles")[0].splitlines():
         profile = next(iter(re.findall(r"`export AWS_PROFILE=([\w-]+)`", line)), profile)
         if line.startswith("$ ") and not line.startswith(elsewhere):
             yield profile, line.removeprefix("$ ")
