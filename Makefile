@@ -36,7 +36,7 @@ else
 	@$(BIN)/python -m sandbox demo
 endif
 
-sandbox: $(READY) ## An AWS account on this machine, to try the commands of README and docs in, until Ctrl-C
+sandbox: $(READY) ## An AWS organization on this machine, to try the commands of README and docs in, until Ctrl-C
 	@$(BIN)/python -m sandbox serve
 
 test: $(READY) ## All tests; nothing reaches AWS

@@ -13,7 +13,9 @@ It stands on moto's server, and adds what the guard relies on and moto lacks:
 - SQS, SNS, CloudWatch: dead-letter queues, mails, metrics, alarms (:mod:`.sqs`, :mod:`.sns`, :mod:`.alarms`);
 - Organizations: SCPs that act where they are attached, and who may change one (:mod:`.delegation`);
 - CloudFormation: the resources of all these, and rollbacks (:mod:`.stacks`, :mod:`.stack_resources`,
-  :mod:`.stack_iam`).
+  :mod:`.stack_iam`);
+- Organizations and StackSets: accounts that join, and what is deployed to them (:mod:`.organization`,
+  :mod:`.stack_sets`).
 
 What it does not do: the seconds that IAM takes to make a change act everywhere, EventBridge's delays and
 retries, and any service but those that a test of the guard calls.

@@ -1,6 +1,7 @@
 """CloudWatch's alarms, as stacks make them: what they make of the metrics, and whom they mail.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html
 """
 
 import ast
@@ -12,6 +13,7 @@ from moto.sns.models import sns_backends
 from moto.utilities.utils import get_partition
 
 from sandbox import authorization, principals
+from sandbox.eventbridge import envelope
 
 SERVICE = "cloudwatch.amazonaws.com"
 STATISTICS = {
@@ -36,11 +38,12 @@ ACTIONS = {"ALARM": "AlarmActions", "INSUFFICIENT_DATA": "InsufficientDataAction
 known, states = {}, {}
 
 
-def evaluate(metrics, account, region, now=None):
+def evaluate(metrics, account, region, now=None, tell=lambda event: None):
     """Work out the states of an account's alarms, and let those that have gone off do what they are for.
 
     The periods that count end with the one that a moment is in.
 
+    :param tell: what gets the event of each change for the account's default bus
     :param now: the moment; the present one if left out
     :returns: ``OK``, ``ALARM`` or ``INSUFFICIENT_DATA`` by the alarms' names
     """
@@ -53,6 +56,8 @@ def evaluate(metrics, account, region, now=None):
             states[account, region, name] = found[name] = after
             if after in ACTIONS and after != before:
                 go_off(account, region, name, properties, after)
+            if after != before:
+                tell(change(account, region, name, properties, before, after))
     return found
 
 
@@ -127,9 +132,26 @@ def state_of(found, properties, before):
     return "ALARM" if sum(there) >= min(needed, len(there)) else "OK"
 
 
+def change(account, region, name, properties, before, after):
+    """The event of an alarm that has come to another state."""
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+    detail = {
+        "alarmName": name,
+        "configuration": {"description": properties.get("AlarmDescription")},
+        "previousState": {"value": before, "timestamp": now},
+        "state": {"value": after, "timestamp": now, "reason": "Threshold Crossed", "reasonData": "{}"},
+    }
+    arn = arn_of(account, region, name)
+    return envelope("aws.cloudwatch", "CloudWatch Alarm State Change", detail, account, region, [arn])
+
+
+def arn_of(account, region, name):
+    return f"arn:{get_partition(region)}:cloudwatch:{region}:{account}:alarm:{name}"
+
+
 def go_off(account, region, name, properties, state):
     """Tell the topics that an alarm names for its new state, as far as they let CloudWatch in."""
-    arn = f"arn:{get_partition(region)}:cloudwatch:{region}:{account}:alarm:{name}"
+    arn = arn_of(account, region, name)
     caller = principals.service(SERVICE, account, get_partition(region), arn)
     told = {
         "AlarmName": name,

@@ -1,4 +1,4 @@
-"""An account with people, roles and a trail, as README and docs presuppose it: what ``serve`` starts with."""
+"""Accounts with people, roles and a trail, as README and docs presuppose them: what ``serve`` starts with."""
 
 import json
 
@@ -37,6 +37,7 @@ def populate(sandbox):
         "bob": sandbox.create_user("bob", groups=["developers", "data"]),
         "carol": sandbox.create_user("carol", groups=["developers"]),
     }
+    sandbox.create_role("platform")
     pipeline = sandbox.create_role("pipeline")["Arn"]
     sso = {"Service": "sso.amazonaws.com"}
     administrators = sandbox.create_role(SSO_ROLE, trust=sso, path="/aws-reserved/sso.amazonaws.com/")["Arn"]
@@ -53,4 +54,20 @@ def populate(sandbox):
     # The preview tells who has called IAM: somebody has to.
     for key in (keys["bob"], keys["carol"], sandbox.session(pipeline, "ci"), sandbox.session(administrators)):
         sandbox.client("iam", key).list_account_aliases()
+    return keys
+
+
+def populate_member(sandbox, account):
+    """Put an admin, ada, and bob, who has called IAM, into another account of the organization.
+
+    :returns: the people's access keys, by name
+    """
+    iam = sandbox.client("iam", account=account)
+    for group in ("admins", "ops"):
+        iam.create_group(GroupName=group)
+    keys = {
+        "ada": sandbox.create_user("ada", groups=["admins", "ops"], account=account),
+        "bob": sandbox.create_user("bob", account=account),
+    }
+    sandbox.client("iam", keys["bob"], account).list_account_aliases()
     return keys

@@ -15,6 +15,7 @@ from sandbox import (
     sns,
     sqs,
     stack_iam,
+    stack_sets,
     stacks,
 )
 
@@ -31,6 +32,8 @@ PATCHING = (
     delegation,
     stacks,
     stack_iam,
+    stack_sets,
+    organization,
 )
 KEEPING = (principals, organization, delegation, iam_usage, sns, alarms)
 

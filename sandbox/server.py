@@ -254,7 +254,10 @@ class Sandbox:
         :param now: the moment; the present one if left out
         :returns: ``OK``, ``ALARM`` or ``INSUFFICIENT_DATA`` by the alarms' names
         """
-        return alarms.evaluate(self.metrics, account or self.account, region or self.region, now)
+        account, region = account or self.account, region or self.region
+        return alarms.evaluate(
+            self.metrics, account, region, now, lambda event: self.eventbridge.run(event, account, region)
+        )
 
     def mails(self, topic=None):
         """The mails that topics have sent.

@@ -211,12 +211,16 @@ class Answer(socketserver.StreamRequestHandler):
 
 
 def client_of(environ, service, region):
-    """A client such as a process with these environment variables has."""
-    return Session().create_client(
+    """A client such as a process with these environment variables has: keys win over a profile."""
+    session = Session()
+    if "AWS_ACCESS_KEY_ID" not in environ:
+        session.set_config_variable("config_file", environ["AWS_CONFIG_FILE"])
+        session.set_config_variable("profile", environ["AWS_PROFILE"])
+    return session.create_client(
         service,
         region_name=region or environ.get("AWS_REGION") or environ["AWS_DEFAULT_REGION"],
         endpoint_url=environ["AWS_ENDPOINT_URL"],
-        aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environ["AWS_SECRET_ACCESS_KEY"],
+        aws_access_key_id=environ.get("AWS_ACCESS_KEY_ID"),
+        aws_secret_access_key=environ.get("AWS_SECRET_ACCESS_KEY"),
         aws_session_token=environ.get("AWS_SESSION_TOKEN"),
     )

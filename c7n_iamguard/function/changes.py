@@ -3,9 +3,10 @@
 import json
 import time
 
+from c7n_iamguard import __version__
 from c7n_iamguard.admins import groups, roles
 from c7n_iamguard.admins.options import GROUP_ID, MeantOptions
-from c7n_iamguard.aws_names import GROUPS_TAG
+from c7n_iamguard.aws_names import GROUPS_TAG, OBSERVES_TAG, VERSION_TAG
 from c7n_iamguard.errors import Refusal
 from c7n_iamguard.iam.client import iam
 from c7n_iamguard.iam.principals import ROLE, USER
@@ -140,17 +141,21 @@ def trusted_roles(policy, before, pins):
     return [f"newly trusted roles: {', '.join(trusted)}"] if trusted else []
 
 
-def summary(policy, name, observes, observed, pins):
-    """What a function does, in one line; ``observed`` is None, or whether the deployed one observes."""
+def summary(policy, name, observes, tags, pins):
+    """What a function does, in one line; ``tags`` are those of the deployed function; empty if there is none."""
+    observed = {"yes": True, "no": False}.get(tags.get(OBSERVES_TAG), observes)
+    version = tags.get(VERSION_TAG, __version__)
+    changed = [] if tags else ["new"]
+    changed += [f"it {'observed' if observed else 'acted'} before"] if observed != observes else []
+    changed += [f"version {version} before"] if version != __version__ else []
     does = "observes" if observes else "acts"
-    before = "observed" if observed else "acted"
-    changed = f" (it {before} before)" if observed not in (None, observes) else ""
+    does += f" ({', '.join(changed)})" if changed else ""
     client = iam(policy.resource_manager)
     meant = [f"{count(members(client, id_), 'user')} of {name}" for name, id_ in pins["groups"].items()]
     listed = {role for element in elements_of(policy) for role in setting(element, "roles", [])}
     meant += [count(len(listed), "role")] if listed else []
     exempt = f"; exempt: {', '.join(sorted(pins['exempt']))}" if pins["exempt"] else ""
-    return f"{name}: {does}{changed}; meant: {', '.join(meant) or 'nobody but the exempt'}{exempt}"
+    return f"{name}: {does}; meant: {', '.join(meant) or 'nobody but the exempt'}{exempt}"
 
 
 def count(number, noun):

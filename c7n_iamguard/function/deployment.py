@@ -2,6 +2,7 @@
 
 import json
 import logging
+from contextlib import contextmanager
 
 from botocore.exceptions import ClientError, NoCredentialsError
 from c7n.actions import EventAction
@@ -59,22 +60,40 @@ class GuardedFunction:
         """Deploy the policy's function. If it is guarded, check the account first, and pin the admins' ids."""
         if not self.guarded:
             return super().provision()
+        with self.foreseeing():
+            summary, warnings = self.prepare()
+            for warning in warnings:
+                log.warning("%s: %s", function_name(self.policy), warning)
+            self.say_what_stays_with_the_command()
+            function = super().provision()
+        log.info(summary)
+        return function
+
+    def preview(self):
+        """What a deployment would say about the policy's function: its line, and warnings."""
+        with self.foreseeing():
+            return self.prepare()
+
+    @contextmanager
+    def foreseeing(self):
+        """Word the errors of AWS that whoever deploys can do something about."""
         try:
             with logged_once():
-                return self.provision_function()
+                yield
         except (ClientError, NoCredentialsError) as error:
             problem = foreseen(self.policy, error)
             if problem is None:
                 raise
             raise Refusal(f"policy:{self.policy.name}: {problem}") from error
 
-    def provision_function(self):
-        """Deploy a guarded function."""
+    def prepare(self):
+        """Put into the policy what its function has to know; the function's line, and a list of warnings."""
         self.check_region()
-        policy, name = self.policy, function_name(self.policy)
+        policy = self.policy
         tags, before = self.deployed_function()
         observing = observes(policy.resource_manager)
         pins, warnings = changes.pins_for(policy, before)
+        summary = changes.summary(policy, function_name(policy), observing, tags, pins)
         changes.write(policy, pins)
         self.leave_out_own_calls(pins["roles"])
         modules = sorted({type(self).__module__, *own_modules(policy)})
@@ -83,15 +102,7 @@ class GuardedFunction:
         own |= {VERSION_TAG: __version__, OBSERVES_TAG: "yes" if observing else "no"}
         if policy.execution_mode == "periodic":
             own[SINCE_TAG] = self.judged_since(tags.get(SINCE_TAG))
-        if tags:
-            self.warn_of_a_dead_rule()
-        for warning in warnings:
-            log.warning("%s: %s", name, warning)
-        self.say_what_stays_with_the_command()
-        function = super().provision()
-        observed = {"yes": True, "no": False}.get(tags.get(OBSERVES_TAG))
-        log.info(changes.summary(policy, name, observing, observed, pins))
-        return function
+        return summary, [*(self.dead_rule() if tags else ()), *warnings]
 
     def say_what_stays_with_the_command(self):
         """Log which of Custodian's options for metrics, logs, tracing and output the function does not get."""
@@ -151,8 +162,8 @@ class GuardedFunction:
             return (mark or now).removesuffix(OBSERVED) + OBSERVED
         return now if mark is None or mark.endswith(OBSERVED) else mark
 
-    def warn_of_a_dead_rule(self):
-        """Log a warning if nothing can invoke the function that is deployed now. The deployment repairs that."""
+    def dead_rule(self):
+        """Warnings if nothing can invoke the function that is deployed now. The deployment repairs that."""
         client, name = client_of(self.policy.resource_manager, "events"), function_name(self.policy)
         try:
             disabled = client.describe_rule(Name=name)["State"] == "DISABLED"
@@ -160,12 +171,11 @@ class GuardedFunction:
             problem = "is disabled" if disabled else None if targets else "has no target"
         except client.exceptions.ResourceNotFoundException:
             problem = "is deleted"
-        if problem:
-            log.warning(
-                "policy:%s the rule %s %s, so nothing has invoked the function for some time; this deployment "
-                "enables it again, and the catch-up judges what was missed",
-                *(self.policy.name, name, problem),
-            )
+        text = (
+            f"its rule {problem}, so nothing has invoked the function for some time; a deployment enables it "
+            "again, and the catch-up judges what was missed"
+        )
+        return [text] if problem else []
 
 
 #: The fix if AWS refuses whoever deploys, and the codes that call for it.

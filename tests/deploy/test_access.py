@@ -16,6 +16,7 @@ from c7n_iamguard.errors import Refusal
 from c7n_iamguard.function.archive import CompiledPolicyLambda
 from c7n_iamguard.history.lookup_events import IncompleteHistory
 from c7n_iamguard.iam.policy_documents import deny_document
+from sandbox import organization
 from sandbox.server import DEPLOY
 
 ACCOUNT, MEMBER = "121212121212", "121212121213"
@@ -43,7 +44,14 @@ REVOKE, PROTECT, PREVIEW, CALLS = map(
 
 @pytest.fixture(scope="module")
 def account(sandbox):
-    """An account with the stacks, an admin and a user, and a session of each role."""
+    """An account with the stacks, an admin and a user, and a session of each role; it may list the organization."""
+    organization.found(sandbox, [(ACCOUNT, "central", False)])
+    service, management = (
+        "access-analyzer.amazonaws.com",
+        sandbox.client("organizations", account=organization.MANAGEMENT),
+    )
+    management.enable_aws_service_access(ServicePrincipal=service)
+    management.register_delegated_administrator(AccountId=ACCOUNT, ServicePrincipal=service)
     sandbox.deploy(account=ACCOUNT, AdminGroups="Admins")
     provider = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
     sandbox.deploy(
@@ -59,11 +67,12 @@ def account(sandbox):
     def environ(role):
         return sandbox.environ(sandbox.session(f"arn:aws:iam::{ACCOUNT}:role/{role}"), account=ACCOUNT)
 
-    return SimpleNamespace(
+    yield SimpleNamespace(
         environ={role: environ(role) for role in (DEPLOYER, READER, RESPONSE)},
         client=lambda service: sandbox.client(service, account=ACCOUNT),
         backend=iam_backends[ACCOUNT]["aws"],
     )
+    organization.dissolve()
 
 
 # Deploying
@@ -129,6 +138,15 @@ def find_stopped(sandbox, run, environ):
     sandbox.client("events", session(environ), ACCOUNT).list_rules(NamePrefix="iam-guard-")
 
 
+def list_accounts(sandbox, run, environ):
+    """CI asks which accounts there are, as c7n-org does."""
+    client = sandbox.client("organizations", session(environ), ACCOUNT)
+    client.list_roots()
+    client.list_organizational_units_for_parent(ParentId=organization.ROOT)
+    client.list_accounts_for_parent(ParentId=organization.ROOT)
+    client.list_tags_for_resource(ResourceId=ACCOUNT)
+
+
 def quickly(data):
     """A preview that asks IAM again at once until the data is there."""
     *filters, usage = data["filters"]
@@ -146,6 +164,7 @@ LOOKS = {
     "report calls": looking({**CALLS, "filters": CALLS["filters"][-1:]}),
     "list the functions": looking(shipped("list-iam-guard-functions")),
     "find stopped rules": find_stopped,
+    "list the accounts": list_accounts,
 }
 WORK = {**LOOKS, "deploy": deploy_update_and_remove, "go on to a member": go_on}
 

@@ -18,10 +18,10 @@ from sandbox.server import DEPLOY
 SETTINGS = yaml.safe_load((ROOT / "iam-guard.yml").read_text())
 PRODUCTION, STAGING, _ = yaml.safe_load((DEPLOY / "accounts.example.yml").read_text())["accounts"]
 MANAGEMENT = "262626262699"
-#: The commands of docs/deploy.md that make the accounts file.
+#: The commands of docs/organization.md that make the accounts file.
 LIST, WRITE, WITH_DIFFERENCES = [
     line.removeprefix("$ ")
-    for line in (ROOT / "docs/deploy.md").read_text().splitlines()
+    for line in (ROOT / "docs/organization.md").read_text().splitlines()
     if line.startswith(("$ c7n-org aws-accounts", "$ python deploy/accounts.py"))
 ]
 

@@ -12,7 +12,7 @@ import kept
 import pytest
 import yaml
 from helpers import FUNCTION, PROTECT_FUNCTION, ROOT, ok
-from test_workflow import JOBS, WORKFLOW, ci
+from test_workflow import JOBS, WORKFLOW
 
 from c7n_iamguard import __version__
 from sandbox.server import DEPLOY, Fault
@@ -26,13 +26,13 @@ FUNCTIONS = sorted(
     for file in WORKFLOW["env"]["POLICIES"].split()
     for policy in yaml.safe_load((ROOT / file).read_text())["policies"]
 )
-ALL_OF_THEM = f"{len(FUNCTIONS)} functions"
 SETTINGS = yaml.safe_load((ROOT / "iam-guard.yml").read_text())
 #: Accounts in which something is wrong, and what the summary has to say of them.
 FAILING = {
-    "no-role": ("262626262620", "CI may not take arn:aws:iam::262626262620:role/"),
+    "no-role": ("262626262620", "arn:aws:iam::262626262620:role/"),
     "no-admins": ("262626262621", "the admin group 'admins' does not exist in account 262626262621"),
     "mistaken": ("262626262622", "is no group's name"),
+    "no-stack": ("262626262623", "the stack iam-guard is not there: deploy deploy/account.yml"),
 }
 MISSPELT = {"admin_groups": [7]}
 
@@ -80,7 +80,9 @@ def accounts(sandbox):
     for account, group in ((PRODUCTION, "admins"), (STAGING, "platform-admins"), (ALONE, "admins")):
         prepare(sandbox, account, group)
     for name, (account, _) in FAILING.items():
-        if name != "no-role":
+        if name == "no-stack":
+            deploy_access(sandbox, account)
+        elif name != "no-role":
             prepare(sandbox, account, "others" if name == "no-admins" else "admins")
     deploy_access(sandbox, CENTRAL)
 
@@ -112,14 +114,15 @@ def job(sandbox, accounts):
     """``job(name, folder)``: run a job's last step as the role that it takes; and its summary."""
 
     def run_job(name, folder, account=CENTRAL, changes=()):
-        steps = JOBS[name]["steps"]
+        steps = JOBS["preview" if name == "preview" else "deploy"]["steps"]
         (taken,) = (s["with"]["role-to-assume"] for s in steps if "role-to-assume" in s.get("with", {}))
         role = {"READER": "reader", "DEPLOYER": "deployer"}[re.search(r"vars\.IAM_GUARD_(\w+)", taken)[1]]
         environ = session(sandbox, account, f"iam-guard-{role}") | WORKFLOW["env"] | dict(changes)
         summary = folder / "summary.md"
         summary.write_text("")
         environ["GITHUB_STEP_SUMMARY"] = str(summary)
-        done = run(["bash", "-e", "-c", steps[-1]["run"]], environ, folder)
+        command = steps[-1]["run"].replace("ci.py deploy", f"ci.py {name}")
+        done = run(["bash", "-e", "-c", command], environ, folder)
         return SimpleNamespace(
             returncode=done.returncode, summary=summary.read_text(), said=done.stdout + done.stderr
         )
@@ -174,29 +177,29 @@ def organization(sandbox, repository, job, workplace):
     environ = session(sandbox, CENTRAL, "iam-guard-deployer")
     stopped = run(stop, environ, sound, workplace / "bin")
     states_then = {account: states(sandbox, account) for account in (PRODUCTION, STAGING)}
-    events, functions = (sandbox.client(name, account=STAGING) for name in ("events", "lambda"))
+    events = sandbox.client("events", account=STAGING)
     for name in FUNCTIONS:
         events.enable_rule(Name=name)  # staging is started again, and changed by hand
         if name != CATCH_UP_FUNCTION:  # which alone stays stopped in production
             sandbox.client("events", account=PRODUCTION).enable_rule(Name=name)
     remove(sandbox, PRODUCTION, PROTECT_FUNCTION)
-    events.put_rule(Name=CATCH_UP_FUNCTION, ScheduleExpression="rate(2 hours)", State="ENABLED")
-    functions.update_function_configuration(FunctionName=FUNCTION, MemorySize=128)
-    second, again = job("preview", sound), job("deploy", sound)
+    second, seen, again = (job(name, sound) for name in ("preview", "status", "deploy"))
+    everywhere = job("status", everybody)
     return SimpleNamespace(**locals())
 
 
-def test_a_pull_request_says_of_every_account_who_would_be_revoked_and_what_would_change(organization):
+def test_a_pull_request_says_of_every_account_who_would_be_denied_and_what_each_function_would_do(
+    organization,
+):
     """The summary names users and functions of each account, and nothing is deployed."""
     done = organization.first
     for account in SOUND:
-        assert row(done.summary, place(account), "revoke-unintended-iam-access") == "bob", done.said
+        (group,) = account.get("vars", SETTINGS)["admin_groups"]
         for function in FUNCTIONS:
-            new, does = row(done.summary, place(account), function).split(" | ")
-            assert new == f"new, version {__version__}"
-            (group,) = account.get("vars", SETTINGS)["admin_groups"]
-            assert does == f"acts; meant: 1 user of {group}, 1 role"
-        assert row(done.summary, place(account), "ok").startswith(ALL_OF_THEM)
+            who = "bob" if function == FUNCTION else ""
+            does = f"acts (new); meant: 1 user of {group}, 1 role"
+            assert row(done.summary, place(account), function) == f"{does} | {who}", done.said
+        assert row(done.summary, place(account), "ok").startswith("iam-guard-")  # the warnings
     assert "ada" not in done.summary
     assert organization.undeployed == [[]] * len(ALL)
 
@@ -206,7 +209,11 @@ def test_main_is_deployed_to_every_sound_account(organization):
     done = organization.merged
     assert organization.deployed == [FUNCTIONS] * len(SOUND) + [[]] * len(FAILING), done.said
     for account in SOUND:
-        assert row(done.summary, place(account), "ok").startswith(ALL_OF_THEM)
+        (group,) = account.get("vars", SETTINGS)["admin_groups"]
+        does = f"acts (new); meant: 1 user of {group}, 1 role"
+        assert [row(done.summary, place(account), function) for function in FUNCTIONS] == [does] * len(
+            FUNCTIONS
+        )
 
 
 @pytest.mark.parametrize("when", ["first", "merged"])
@@ -220,26 +227,32 @@ def test_an_account_that_fails_fails_the_job_and_is_named_with_its_reason(organi
 
 
 @pytest.mark.parametrize(("when", "role"), [("first", "reader"), ("merged", "deployer")])
-def test_a_role_that_ci_may_not_take_is_named_once_with_the_remedy(organization, when, role):
-    """One sentence, whatever the number of files, says which role, and whom it has to trust."""
+def test_a_role_that_cannot_be_taken_is_named_with_the_remedy(organization, when, role):
+    """One sentence says which role, and whom it has to trust."""
     (account, _), role = FAILING["no-role"], f"iam-guard-{role}"
     trusted = f"arn:aws:sts::{CENTRAL}:assumed-role/{role}/GitHubActions"
     assert row(getattr(organization, when).summary, f"no-role ({account})", "**failed**") == (
-        f"CI may not take arn:aws:iam::{account}:role/{role}: is deploy/access.yml deployed there, and does it "
+        f"arn:aws:iam::{account}:role/{role} cannot be taken: is deploy/access.yml deployed there, and does it "
         f"trust {trusted}?"
     )
 
 
-def test_a_pull_request_says_what_differs_from_what_is_deployed(organization):
-    """Of a function only what changes is named, and a rule that somebody has changed is named, too."""
-    done, staging = organization.second, place(SOUND[1])
-    assert done.returncode == 0, done.said
-    for function, change in (
-        (FUNCTION, "MemorySize"),
-        (CATCH_UP_FUNCTION, "rule"),
-        (PROTECT_FUNCTION, "nothing"),
-    ):
-        assert row(done.summary, staging, function).split(" | ")[0] == change
+def test_the_status_says_which_functions_run_and_which_do_not(organization):
+    """Version, mode and problem of each function; a function that is missing or stopped fails the command."""
+    done, (production, staging) = organization.seen, map(place, SOUND)
+    assert row(done.summary, staging, FUNCTION, __version__, "no").endswith(" | none")
+    assert row(done.summary, production, PROTECT_FUNCTION).endswith(" | not deployed")
+    assert row(done.summary, production, CATCH_UP_FUNCTION).endswith(" | its rule is disabled")
+    assert row(done.summary, staging, "ok") == ""
+    assert row(done.summary, production, "**failed**").startswith("stopped, since")
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("name", ["no-role", "no-stack"])
+def test_the_status_names_an_account_without_a_stack(organization, name):
+    """It is failed, with the reason, whichever of the two stacks is missing."""
+    account, reason = FAILING[name]
+    assert reason in row(organization.everywhere.summary, f"{name} ({account})", "**failed**")
 
 
 def test_a_stop_reaches_all_accounts(organization):
@@ -256,19 +269,18 @@ def test_ci_does_not_undo_a_stop(sandbox, organization):
     assert PROTECT_FUNCTION not in function_names(sandbox, PRODUCTION)
     assert states(sandbox, PRODUCTION)[CATCH_UP_FUNCTION] == "DISABLED"
     assert f"| {production} | iam-guard-" not in done.summary
-    assert row(done.summary, place(SOUND[1]), "ok") == ALL_OF_THEM
+    assert row(done.summary, place(SOUND[1]), "ok") == ""
     assert set(states(sandbox, STAGING).values()) == {"ENABLED"}
 
 
-@pytest.mark.parametrize("when", ["second", "again"])
-def test_a_stopped_account_is_told_in_one_sentence(organization, when):
-    """It says what is disabled and how to start again. A pull request still says who would be revoked there."""
+@pytest.mark.parametrize(("when", "result"), [("second", "ok"), ("again", "**failed**")])
+def test_a_stopped_account_is_told_in_one_sentence(organization, when, result):
+    """It says what is disabled and how to start again. A preview still says who would be denied there."""
     summary, production = getattr(organization, when).summary, place(SOUND[0])
-    assert row(summary, production, "**stopped**") == (
-        f"nothing is deployed here while rules are disabled ({CATCH_UP_FUNCTION}): run deploy/switch on, and then "
-        "this again"
+    assert row(summary, production, result).startswith(
+        f"stopped, since these rules are disabled: {CATCH_UP_FUNCTION}. To go on, run deploy/switch on, then this"
     )
-    assert (f"| {production} | revoke-unintended-iam-access | bob |" in summary) is (when == "second")
+    assert (f"| {production} | {FUNCTION} | acts; " in summary) is (when == "second")
 
 
 # Over one account
@@ -280,17 +292,17 @@ def alone(sandbox, repository, job):
     folder, one = repository(), {"ACCOUNTS": "--this-account"}
     preview = job("preview", folder, ALONE, one)
     undeployed = function_names(sandbox, ALONE)
-    return SimpleNamespace(preview=preview, undeployed=undeployed, merged=job("deploy", folder, ALONE, one))
+    merged = job("deploy", folder, ALONE, one)
+    return SimpleNamespace(**locals())
 
 
 def test_this_account_is_the_account_of_the_jobs_credentials(sandbox, alone):
     """Preview and deployment work on one account alone, with the role that CI took."""
     assert alone.preview.returncode == 0, alone.preview.said
-    assert row(alone.preview.summary, ALONE, "revoke-unintended-iam-access") == "bob"
+    assert row(alone.preview.summary, f"{ALONE} ({ALONE})", FUNCTION).endswith("| bob")
     assert alone.undeployed == []
     assert alone.merged.returncode == 0, alone.merged.said
     assert function_names(sandbox, ALONE) == FUNCTIONS
-    assert row(alone.merged.summary, ALONE, "ok").startswith(ALL_OF_THEM)
 
 
 # Stopping
@@ -355,14 +367,11 @@ def test_a_stop_without_rights_is_an_error(sandbox, workplace, alone):
     assert "AccessDenied" in done.stderr
 
 
-def test_an_account_whose_roles_are_of_an_older_version_is_told_to_update_them(sandbox, alone, monkeypatch):
+def test_an_account_whose_roles_are_of_an_older_version_is_told_to_update_them(sandbox, alone, job):
     """A role that may not list rules yet is no reason to deploy without looking."""
-    for name, value in session(sandbox, ALONE, "iam-guard-reader").items():
-        monkeypatch.setenv(name, value)
     sandbox.faults.append(Fault("events:ListRules", "AccessDeniedException"))
-    result, reason = ci.look({"regions": ["us-east-1"]})
+    done = job("deploy", alone.folder, ALONE, {"ACCOUNTS": "--this-account"})
     sandbox.faults.clear()
-    assert result == "failed"
-    assert reason.endswith(
+    assert row(done.summary, f"{ALONE} ({ALONE})", "**failed**").endswith(
         "ListRules operation: injected by the sandbox. Is deploy/access.yml of this version deployed there?"
     )

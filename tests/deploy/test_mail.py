@@ -240,13 +240,14 @@ def test_nobody_of_the_security_account_puts_events_on_its_bus(sandbox):
 
 
 def test_the_security_account_hears_of_its_own_organization_alone():
-    """The central bus takes events of the guard's source from the organization's forwarding roles."""
+    """The central bus takes decisions, alarms and root's calls from the organization's forwarding roles."""
     allow, deny = (p["Statement"] for p in of_type("central.yml", "AWS::Events::EventBusPolicy"))
     assert (allow["Effect"], deny["Effect"], deny["Principal"]) == ("Allow", "Deny", "*")
     assert allow["Action"] == deny["Action"] == "events:PutEvents"
+    sources = ["iam-guard", "aws.iam", "aws.cloudwatch"]
     assert allow["Condition"] == {
         "StringEquals": {"aws:PrincipalOrgID": "!Ref OrganizationId"},
-        "ForAllValues:StringEquals": {"events:source": ["iam-guard", "aws.iam"]},  # a key of several values
+        "ForAllValues:StringEquals": {"events:source": sources},  # AWS documents a key of several values
         "Null": {"events:source": "false"},
     }
     (roles,) = deny["Condition"]["ArnNotLike"].values()

@@ -13,6 +13,7 @@ from moto.awslambda.models import lambda_backends
 from moto.iam.models import iam_backends
 from rights import template
 
+from sandbox import organization
 from sandbox.server import DEPLOY
 
 DEPLOYER = "iam-guard-deployer"
@@ -20,18 +21,13 @@ STACK = (
     "aws cloudformation deploy --stack-name iam-guard --template-file deploy/account.yml"
     " --capabilities CAPABILITY_NAMED_IAM"
 )
-#: The commands of docs/deploy.md for an organization, in its order, with prompt and without; moto lacks one.
+#: The commands of docs/organization.md for an organization, in its order, with prompt and without.
 ORGANIZATION = [
     line.strip().removeprefix("$ ")
-    for line in (ROOT / "docs/deploy.md")
-    .read_text()
-    .split("## An organization")[1]
-    .split("## CI")[0]
-    .splitlines()
+    for line in (ROOT / "docs/organization.md").read_text().splitlines()
     if line.strip().removeprefix("$ ").startswith("aws cloudformation ")
-    and "activate-organizations-access" not in line
 ]
-MANAGEMENT, CENTRAL = "171717171717", "161616161616"
+CENTRAL, MEMBER = "161616161616", "171717171717"
 ROLES = f"arn:aws:iam::{CENTRAL}:role/"
 ANYBODY, TAKES_ROLES = (
     json.dumps(
@@ -74,48 +70,40 @@ def test_other_partitions_work_the_same_way(sandbox, shell, region, partition):
 
 @pytest.fixture(scope="module")
 def member(sandbox, shell):
-    """A member account of an organization, after all commands of the page in their order.
-
-    Its central account is not in the organizational unit, because moto knows no ``AccountFilterType``.
-    """
-    environ = sandbox.environ(account=MANAGEMENT)
-    organizations = sandbox.client("organizations", account=MANAGEMENT)
-    organizations.create_organization(FeatureSet="ALL")
-    (root,) = organizations.list_roots()["Roots"]
-    ids = {"ParentId": root["Id"], "Name": "all"}
-    unit = organizations.create_organizational_unit(**ids)["OrganizationalUnit"]["Id"]
-    made = organizations.create_account(Email="a@example.com", AccountName="member")["CreateAccountStatus"]
-    organizations.move_account(
-        AccountId=made["AccountId"], SourceParentId=root["Id"], DestinationParentId=unit
-    )
+    """A member account of an organization, after all commands of the page in their order."""
+    organization.found(sandbox, [(CENTRAL, "security", True), (MEMBER, "member", True)])
     iam = sandbox.client("iam", account=CENTRAL)
     for name in ("platform", "somebody"):
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=ANYBODY)
         iam.put_role_policy(RoleName=name, PolicyName="take", PolicyDocument=TAKES_ROLES)
     for command in ORGANIZATION:
-        by_hand = sandbox.environ(account=CENTRAL) if "cloudformation deploy" in command else environ
-        ok(shell(command.replace("ou-abcd-12345678", unit).replace("111122223333", CENTRAL), by_hand))
-    return made["AccountId"]
+        account = CENTRAL if "cloudformation deploy" in command else organization.MANAGEMENT
+        for shown, real in (("111122223333", CENTRAL), ("222233334444", MEMBER), ("333344445555", MEMBER)):
+            command = command.replace(shown, real)
+        ok(shell(command, sandbox.environ(account=account)))
+    yield MEMBER
+    organization.dissolve()
 
 
 def test_stack_sets_deploy_all_stacks_to_the_accounts_of_an_organization(sandbox, member):
-    """The page's commands make roles, rules and alarms of a member account, and nothing for roles at first."""
+    """The page's commands make roles, rules and alarms of a member account."""
     roles = {role["RoleName"] for role in sandbox.client("iam", account=member).list_roles()["Roles"]}
     assert {"iam-guard", DEPLOYER, "iam-guard-reader", "iam-guard-forward", "iam-guard-contain"} < roles
     alarms = sandbox.alarms(account=member)
     assert "iam-guard-untold" in alarms
     assert "iam-guard-cannot-revoke" not in alarms
-    queues = sandbox.client("sqs", account=member).list_queues()["QueueUrls"]
-    assert not any(url.endswith("revoke-unintended-iam-access-of-roles") for url in queues)
 
 
 def test_the_parts_for_roles_can_be_turned_on_later(sandbox, member):
-    """The page's update of the StackSet sets Roles, and keeps what else was given; moto updates no instance."""
-    client = sandbox.client("cloudformation", account=MANAGEMENT)
-    found = client.describe_stack_set(StackSetName="iam-guard")["StackSet"]["Parameters"]
-    values = {one["ParameterKey"]: one["ParameterValue"] for one in found}
+    """The page's update of the StackSet sets Roles in every account, and keeps what else was given."""
+    (stack,) = [
+        one
+        for one in sandbox.client("cloudformation", account=member).describe_stacks()["Stacks"]
+        if one["StackName"].startswith("StackSet-iam-guard-") and "-access-" not in one["StackName"]
+        and "-contain-" not in one["StackName"]
+    ]  # fmt: skip
+    values = {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
     assert values["Roles"] == "yes"
-    assert (values["AdminGroups"], values["AlarmEmail"]) == ("admins", "security@example.com")
     assert values["CentralBus"] == f"arn:aws:events:us-east-1:{CENTRAL}:event-bus/iam-guard-central"
 
 

@@ -16,6 +16,7 @@ ACCOUNT, SECURITY, SHOWN = "300000000031", "300000000032", "111122223333"
 ORDER = (
     "README.md",
     "docs/deploy.md",
+    "docs/organization.md",
     "docs/ci.md",
     "docs/told.md",
     "docs/contain.md",
@@ -37,7 +38,9 @@ ELSEWHERE = {
     "aws cloudformation list-stack-instances": "test_stack.py",
     "aws cloudformation update-stack-instances": "test_stack.py",
     "aws cloudformation update-stack-set": "test_stack.py",
+    "aws organizations ": "test_walk.py",
     "python deploy/accounts.py": "test_accounts.py",
+    "python deploy/ci.py": "test_ci.py and test_walk.py",
     "sed -i.bak": "test_scp.py",
     "aws cloudformation deploy --region us-east-1 --stack-name iam-guard-people": "test_people.py",
     "aws organizations attach-policy": "test_people.py",
@@ -128,11 +131,11 @@ def account(sandbox, shell, tmp_path_factory):
     account = Account(sandbox, shell, tmp_path_factory.mktemp("pages"))
     account.before = everything(sandbox)
     *pages, last = ORDER
-    for page in pages[:4]:
+    for page in pages[:5]:
         account.follow(commands(page))
     account.installed = everything(sandbox)
     account.call()
-    for page in pages[4:]:
+    for page in pages[5:]:
         account.follow(commands(page))
     *operating, deletion, wait = commands(last)
     way_out = next(i for i, command in enumerate(operating) if command.startswith("for name in "))

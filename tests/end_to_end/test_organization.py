@@ -42,8 +42,8 @@ COMMANDS = [
     for line in page.read_text().splitlines()
     if line.strip().startswith("$ ") and "c7n-org " in line
 ]
-# That the first one makes a list of accounts is tested in test_accounts.
-_, PREVIEW_ALL, REPORT_PREVIEW, DRY_RUN_ALL, RUN_ALL, RUN_VERSIONS, REPORT_VERSIONS, REMOVE_ALL = COMMANDS
+# That the fourth one makes a list of accounts is tested in test_accounts.
+RUN_VERSIONS, REPORT_VERSIONS, REMOVE_ALL, _, PREVIEW_ALL, REPORT_PREVIEW, DRY_RUN_ALL, RUN_ALL = COMMANDS
 RUN_REVOKED = RUN_ALL.replace(DEPLOYED, "policies/list-revoked-iam-access.yml")
 REPORT_REVOKED = REPORT_PREVIEW.replace("preview-unintended", "list-revoked")
 
@@ -247,7 +247,7 @@ def test_deployments_run_as_the_deployer_role(organization):
 
 @pytest.fixture(scope="module")
 def different(sandbox, organization, shell, workplace):
-    """Two accounts after a deployment: one has the ``vars`` of docs/deploy.md, one has none."""
+    """Two accounts after a deployment: one has the ``vars`` of docs/organization.md, one has none."""
     entries = []
     given = {"admin_groups": [], "observe_users": True, "admin_roles": ["pipeline"]}
     for name, account, variables in (("other", OTHER, given), ("plain", PLAIN, {})):

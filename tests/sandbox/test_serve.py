@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +21,7 @@ from sandbox import serve
 
 COMMAND = [sys.executable, "-m", "sandbox", "serve"]
 RUN = "custodian run --vars-file iam-guard.yml"
-LAST_LINE = "Ctrl-C ends the account"
+LAST_LINE = "Ctrl-C ends the accounts"
 #: What a person's shell may hold before: it would lead elsewhere.
 BEFORE = {"AWS_PROFILE": "production", "AWS_ENDPOINT_URL_IAM": "http://192.0.2.1:9", "AWS_SESSION_TOKEN": "t"}
 SECONDS = 60
@@ -43,22 +45,45 @@ def end(process):
     return process.wait(timeout=SECONDS)
 
 
-@pytest.fixture(scope="module")
-def account(tmp_path_factory):
-    """A running account: ``run`` is a command in a shell with its lines pasted, ``said`` what it prints since."""
+@contextmanager
+def serving(folder, copy=False):
+    """The running sandbox: ``run`` is a command in a shell with its lines pasted, ``said`` what it prints since.
+
+    :param copy: whether commands run in a copy of the project's files, because they write some
+    """
     process, lines = start()
-    folder, said = tmp_path_factory.mktemp("serve"), []
-    aws_cli.stand_in(folder)
+    said, place = [], folder / "project" if copy else ROOT
+    (folder / "bin").mkdir()
+    aws_cli.stand_in(folder / "bin")
+    if copy:
+        place.mkdir()
+        shutil.copytree(ROOT / "deploy", place / "deploy")
+        shutil.copy(ROOT / "iam-guard.yml", place)
+        (place / "policies").symlink_to(ROOT / "policies")
     threading.Thread(target=lambda: said.extend(process.stdout), daemon=True).start()
     pasted = re.search(r"^unset .*?(?=^$)", "".join(lines), re.M | re.S)[0]
 
     def run(command):
-        environ = {"PATH": f"{folder}:/usr/bin:/bin", **BEFORE}
+        environ = {"PATH": f"{folder / 'bin'}:/usr/bin:/bin", **BEFORE}
         shell = ["bash", "-euo", "pipefail", "-c", f"{pasted}\n{command}"]
-        return subprocess.run(shell, cwd=ROOT, env=environ, capture_output=True, text=True)
+        return subprocess.run(shell, cwd=place, env=environ, capture_output=True, text=True)
 
-    yield SimpleNamespace(run=run, said=said, folder=folder, process=process)
+    def wait(text):
+        deadline = time.monotonic() + SECONDS
+        while not (found := [line for line in said if text in line]):
+            assert time.monotonic() < deadline, said
+            time.sleep(0.2)
+        return found[0]
+
+    yield SimpleNamespace(run=run, wait=wait, folder=folder, process=process)
     assert end(process) == 0
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory):
+    """The running sandbox, whose operator is in the central account."""
+    with serving(tmp_path_factory.mktemp("serve")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -96,11 +121,7 @@ def test_the_preview_names_who_has_called_iam(account):
 def test_somebody_who_calls_iam_is_denied_without_anybody_delivering_the_event(guarded):
     """Soon after bob's call he is denied, and a line says which function decided so."""
     ok(guarded.run("bob aws iam create-user --user-name backdoor"))
-    expected = f"CreateUser  iam-guard-{REVOKE} -> bob: revoked (managed)"
-    deadline = time.monotonic() + SECONDS
-    while not any(expected in line for line in guarded.said):
-        assert time.monotonic() < deadline, guarded.said
-        time.sleep(0.2)
+    guarded.wait(f"CreateUser  iam-guard-{REVOKE} -> bob: revoked (managed)")
     assert "AccessDenied" in guarded.run("bob aws iam create-user --user-name backdoor-2").stderr
 
 
@@ -159,7 +180,7 @@ def test_ctrl_c_ends_it_even_if_something_swallows_the_interrupt():
     command = [sys.executable, "-c", SWALLOWED]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith("\nThe account is gone. Close the shells that used it.\n")
+    assert done.stdout.endswith("\nThe accounts are gone. Close the shells that used them.\n")
 
 
 def test_a_port_that_is_taken_is_said_in_one_line():

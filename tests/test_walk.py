@@ -1,0 +1,91 @@
+"""Somebody walks through the page on organizations in ``make sandbox``: all guarded, one more, all stopped.
+
+The commands are the page's own, run with the profile that the page names before them. Those of c7n-org over all
+accounts are in test_organization.
+"""
+
+import re
+from types import SimpleNamespace
+
+import pytest
+from helpers import ROOT, ok
+from test_serve import serving
+
+FUNCTION = "iam-guard-revoke-unintended-iam-access"
+CHAPTER = (ROOT / "docs/organization.md").read_text()
+STOP = re.search(r"`(c7n-org run-script [^`]+)`", (ROOT / "docs/health.md").read_text())[1]
+LIST, SETTINGS, DEPLOY, STATUS = (
+    re.search(rf"^\$ ({start}.*)$", CHAPTER, re.M)[1]
+    for start in (
+        "c7n-org aws-accounts",
+        "python deploy/accounts",
+        "python deploy/ci.py dep",
+        "python deploy/ci.py st",
+    )
+)
+NEW = (
+    "aws organizations create-account --account-name research --email r@example.com",
+    "aws organizations move-account --account-id {} --source-parent-id r-abcd"
+    " --destination-parent-id ou-abcd-12345678",
+)
+
+
+def steps():
+    """The commands of the chapter until everything is deployed, each with the profile that it is for."""
+    elsewhere = ("$ c7n-org run", "$ c7n-org report", "$ for ", "$ python deploy/ci.py preview")
+    profile = None
+    for line in CHAPTER.split("## Containment and roles")[0].splitlines():
+        profile = next(iter(re.findall(r"`export AWS_PROFILE=([\w-]+)`", line)), profile)
+        if line.startswith("$ ") and not line.startswith(elsewhere):
+            yield profile, line.removeprefix("$ ")
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory):
+    """What the commands printed, from the first page on, with an account that joins when all others are guarded."""
+    with serving(tmp_path_factory.mktemp("walk"), copy=True) as account:
+
+        def run(command, profile="iam-guard-deployer"):
+            return account.run(f"export AWS_PROFILE={profile}; {command}")
+
+        done = {command: ok(run(command, profile)) for profile, command in steps()}
+        first = done[STATUS]
+        account.run("staging_bob aws iam create-user --user-name backdoor")
+        account.wait(f"{FUNCTION} -> bob: revoked (managed)")
+        account.wait("mail to security@example.com")
+        ok(run(NEW[0], "management"))
+        new = account.wait("the account research ").split()[4]
+        ok(run(NEW[1].format(new), "management"))
+        joined = [run(command) for command in (LIST, SETTINGS, STATUS, DEPLOY)]
+        stop = run(STOP)
+        stopped = run(STATUS)
+        return SimpleNamespace(**locals())
+
+
+def functions(printed, account):
+    """The rows of a status about an account."""
+    return [row for row in printed.splitlines() if re.match(rf"\| [\w-]+ \({account}\) \| iam-guard-", row)]
+
+
+def test_the_pages_commands_guard_all_accounts(walk):
+    """Each of the four accounts has its functions, of which nothing is wrong."""
+    for account in ("111122223333", "222233334444", "333344445555", "444455556666"):
+        rows = functions(walk.first, account)
+        assert len(rows) == 4
+        assert all(row.endswith("| none |") for row in rows)
+
+
+def test_an_account_that_joins_is_seen_and_then_deployed(walk):
+    """The status fails and names its functions as missing; after a deployment, it has them."""
+    *_, before, deployed = walk.joined
+    assert before.returncode == 1
+    assert all(row.endswith("| not deployed |") for row in functions(before.stdout, walk.new))
+    assert deployed.returncode == 0, deployed.stdout
+    assert not [row for row in functions(walk.stopped.stdout, walk.new) if "not deployed" in row]
+
+
+def test_one_command_stops_all(walk):
+    """Then the status says so of every account, and fails."""
+    assert walk.stop.returncode == 0, walk.stop.stderr
+    assert walk.stopped.returncode == 1
+    assert walk.stopped.stdout.count("its rule is disabled") == 5 * 4
