@@ -18,21 +18,20 @@ SCP = "SERVICE_CONTROL_POLICY"
 #: The most characters of an SCP.
 SIZE = 10240
 
+#: The calls that a management account may let member accounts make. Authorization judges whether it has.
+CALLS = ("describe_policy", "list_targets_for_policy", "update_policy")
+
 #: The delegation policies of organizations, by management account: a dict, or JSON text.
 policies = {}
 
 
 def patches():
     """The methods of moto that are replaced while a sandbox runs, as (class, name, replacement)."""
-    return [
-        (OrganizationsBackend, "describe_policy", delegated("describe_policy")),
-        (OrganizationsBackend, "list_targets_for_policy", delegated("list_targets_for_policy")),
-        (OrganizationsBackend, "update_policy", delegated("update_policy")),
-    ]
+    return [(OrganizationsBackend, name, delegated(name)) for name in CALLS]
 
 
 def delegated(name):
-    """A call about a policy that a member account makes, too: authorization has judged whether it may."""
+    """A call about a policy, made by the management account or a member."""
 
     def call(self, **parameters):
         if name == "update_policy" and len(parameters.get("Content") or "") > SIZE:

@@ -5,10 +5,13 @@ moto lets a delegated administrator list nothing, and gives everything random id
 https://docs.aws.amazon.com/organizations/latest/userguide/orgs_integrate_delegated_admin.html
 """
 
+from botocore import xform_name
 from moto.cloudformation.models import cloudformation_backends
 from moto.core.exceptions import JsonRESTError
 from moto.organizations.models import organizations_backends
 from moto.organizations.responses import OrganizationsResponse
+
+from sandbox import delegation
 
 #: The ids of the organization, of its root and of its one unit, as the pages show them.
 ID, ROOT, UNIT = "o-exampleorgid", "r-abcd", "ou-abcd-12345678"
@@ -28,8 +31,8 @@ def backend_for(response):
     master, _ = organizations_backends.master_accounts.get(account, (account, partition))
     backend, action = organizations_backends[master][partition], response._get_action()
     if master != account and action != "DescribeOrganization":
-        delegated = [one.account.id for one in backend.admins]
-        if account not in delegated or not action.startswith(("List", "Describe")):
+        reads = account in [one.account.id for one in backend.admins] and action.startswith(("List", "Describe"))
+        if not reads and xform_name(action) not in delegation.CALLS:
             problem = "You don't have permissions to access this resource."
             raise JsonRESTError("AccessDeniedException", problem)
     return backend

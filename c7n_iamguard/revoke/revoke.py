@@ -90,8 +90,7 @@ class RevokeIAMAccess(DecidingAction):
         policy, where = self.manager.ctx.policy, "action:revoke-iam-access"
         self.check_policy_option()
         self.check_observe()
-        where = where_is(self, "observe-people")
-        check_boolean(policy, where, self.data.get("observe-people", False))
+        check_boolean(policy, where_is(self, "observe-people"), self.data.get("observe-people", False))
         for pattern in self.denied_actions:
             if not ACTION.fullmatch(pattern):
                 problem = f"{pattern!r} is no action of a service"

@@ -241,9 +241,9 @@ def test_the_person_behind_a_session_without_an_issuer_is_contained():
 
 @pytest.mark.parametrize(
     ("observed", "says"),
-    [(True, "so somebody has to act"), (False, "so it asks the security account to deny the person")],
+    [(True, "so a person has to act"), (False, "so it asks the security account to deny the person")],
 )
 def test_the_text_says_whether_the_security_account_is_asked(observed, says):
     """A person of Identity Center is the security account's to deny, unless the settings observe people."""
     assert says in told_of(of_person(), "cannot-revoke", observed=observed)["text"]
-    assert "so somebody has to act" in told_of(of_role(), "cannot-revoke", observed=observed)["text"]
+    assert "so a person has to act" in told_of(of_role(), "cannot-revoke", observed=observed)["text"]
