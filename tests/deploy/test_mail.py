@@ -249,6 +249,7 @@ def test_the_security_account_hears_of_its_own_organization_alone():
         "StringEquals": {"aws:PrincipalOrgID": "!Ref OrganizationId"},
         "ForAllValues:StringEquals": {"events:source": sources},  # AWS documents a key of several values
         "Null": {"events:source": "false"},
+        "ArnLike": {"aws:PrincipalArn": "!Sub arn:${AWS::Partition}:iam::*:role/iam-guard-forward"},
     }
     (roles,) = deny["Condition"]["ArnNotLike"].values()
     assert [role.partition("iam::")[2] for role in roles] == [
