@@ -31,7 +31,9 @@ def backend_for(response):
     master, _ = organizations_backends.master_accounts.get(account, (account, partition))
     backend, action = organizations_backends[master][partition], response._get_action()
     if master != account and action != "DescribeOrganization":
-        reads = account in [one.account.id for one in backend.admins] and action.startswith(("List", "Describe"))
+        reads = account in [one.account.id for one in backend.admins] and action.startswith(
+            ("List", "Describe")
+        )
         if not reads and xform_name(action) not in delegation.CALLS:
             problem = "You don't have permissions to access this resource."
             raise JsonRESTError("AccessDeniedException", problem)
