@@ -10,10 +10,15 @@ from moto.core.responses import ActionResult
 from moto.core.utils import get_service_model
 from moto.utilities.utils import get_partition
 
-from sandbox import authorization, cloudtrail, delegation, iam_names, principals, sessions, unknown
-from sandbox.contexts import context_of, entry_context
+from sandbox import unknown
+from sandbox.access import authorization, principals
+from sandbox.access.contexts import context_of, entry_context
+from sandbox.access.resources import resource_of
+from sandbox.cloudtrail import records
 from sandbox.faults import error_response
-from sandbox.resources import resource_of
+from sandbox.iam import names
+from sandbox.organizations import scps
+from sandbox.sts import sessions
 
 #: The services whose names in IAM's actions are not moto's.
 SERVICES = {"awslambda": "lambda", "resourcegroupstaggingapi": "tag"}
@@ -97,7 +102,7 @@ def authorizer(sandbox):
         request = request_of(self)
         if request.principal is None:
             refuse(iam_request_cls, "_raise_invalid_access_key", self, "InvalidId")
-        request.scps = [*sandbox.scps, *delegation.scps_of(request.principal.account)]
+        request.scps = [*sandbox.scps, *scps.scps_of(request.principal.account)]
         if request.service != "s3":
             resource = resource_of(request)
         named = denied(request, resource or "*")
@@ -135,7 +140,7 @@ def denied(request, resource):
 def prepare(request, response):
     """Let IAM look at the names in a call, and refuse it as IAM does."""
     try:
-        iam_names.prepare(request, response.params)
+        names.prepare(request, response.params)
     except ServiceException as error:
         status, _, body = response.serialized(ActionResult(error))
         refusal = _RESTError(error.code, error.message)
@@ -159,7 +164,7 @@ def recorder(sandbox, original):
             response = error_response(request, fault) if fault and fault.code else original(self)
         except NotImplementedError:
             response = unknown.answer(request, f"{request.service}:{request.action}")
-        error = cloudtrail.error_in(int(response[0]), response[2])
+        error = records.error_in(int(response[0]), response[2])
         sandbox.record(request, caller, identity, error, response[2])
         return response
 

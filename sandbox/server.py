@@ -23,24 +23,20 @@ from moto.utilities.utils import get_partition
 from waitress import wasyncore
 from waitress.server import create_server
 
-from sandbox import (
-    alarms,
-    cloudtrail,
-    iam_usage,
-    organization,
-    principals,
-    requests,
-    rooms,
-    sessions,
-    sns,
-    unknown,
-)
-from sandbox.eventbridge import EventBridge
+from sandbox import replacements, requests, unknown
+from sandbox.access import principals
+from sandbox.cloudtrail import records
+from sandbox.cloudtrail.history import History
+from sandbox.cloudwatch import alarms
+from sandbox.cloudwatch.metrics import Metrics
+from sandbox.events.rules import EventBridge
 from sandbox.faults import Fault, fault_for
-from sandbox.functions import Functions
-from sandbox.history import History
-from sandbox.metrics import Metrics
+from sandbox.iam import last_accessed
+from sandbox.lambda_.invocations import Functions
+from sandbox.organizations import organization
 from sandbox.requests import Call
+from sandbox.sns import subscriptions
+from sandbox.sts import sessions
 
 HOST = "127.0.0.1"
 ACCOUNT = "111122223333"
@@ -116,7 +112,7 @@ class Sandbox:
         return counted
 
     def patches(self):
-        yield from rooms.patches()
+        yield from replacements.patches()
         yield from self.eventbridge.patches()
         yield from self.functions.patches()
         yield from self.history.patches()
@@ -216,7 +212,7 @@ class Sandbox:
         """A session of a role, whomever the role trusts: of Identity Center, of an instance, of a service.
 
         :param how: ``context`` and ``also``, what CloudTrail's userIdentity is to say beside the usual: see
-            :class:`~sandbox.principals.Principal`
+            :class:`~sandbox.access.principals.Principal`
         :returns: the session's credentials
         """
         return sessions.credentials_of(sessions.begin(role_arn, name, region or self.region, **how))
@@ -231,7 +227,7 @@ class Sandbox:
     def deliver(self, *events, region=None):
         """Hand events to EventBridge: those given, or the records of the IAM calls made so far.
 
-        :returns: the :class:`~sandbox.functions.Invocation` of every function that a rule invoked
+        :returns: the :class:`~sandbox.lambda_.invocations.Invocation` of every function that a rule invoked
         """
         if not events:
             with self.lock:
@@ -264,7 +260,7 @@ class Sandbox:
 
         :param topic: the name of a topic; all if left out
         """
-        return [mail for mail in sns.mails if topic in (None, mail.topic.rpartition(":")[2])]
+        return [mail for mail in subscriptions.mails if topic in (None, mail.topic.rpartition(":")[2])]
 
     def fault_for(self, action, caller):
         """The injected fault that a call is to suffer; None for most calls."""
@@ -283,13 +279,13 @@ class Sandbox:
         called = Call(caller, request.service, request.action, params, error and error[0])
         with self.lock:
             self.calls.append(called)
-            iam_usage.note(request.principal.policy_arn, request.service)
+            last_accessed.note(request.principal.policy_arn, request.service)
             if request.service == "iam":
-                region = cloudtrail.IAM_REGION.get(request.partition, request.region)
-                detail = cloudtrail.record(
+                region = records.IAM_REGION.get(request.partition, request.region)
+                detail = records.record(
                     identity, "iam", request.action, params, request.account, region, error, answer
                 )
-                self.pending.append(cloudtrail.envelope(detail))
+                self.pending.append(records.envelope(detail))
                 self.history.append(detail)
 
 
@@ -308,7 +304,7 @@ def loopback(url):
 def reset():
     """Forget everything that moto and the sandbox keep in this process."""
     moto_api_backend.reset()
-    rooms.reset()
+    replacements.reset()
 
 
 __all__ = ["ACCOUNT", "REGION", "Call", "Fault", "Sandbox", "loopback"]

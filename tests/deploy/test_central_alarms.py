@@ -3,7 +3,8 @@
 import pytest
 from rights import of_type
 
-from sandbox import alarms, organization
+from sandbox.cloudwatch import alarms
+from sandbox.organizations import organization
 from sandbox.server import DEPLOY
 
 SECURITY, MEMBER = "383838383831", "383838383832"

@@ -23,7 +23,7 @@ from helpers import (
     untagged,
 )
 
-from sandbox import iam as sandbox_iam
+from sandbox.iam import entities as sandbox_iam
 
 
 def use_iam(person):

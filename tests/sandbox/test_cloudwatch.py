@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from sandbox import alarms, log_filters
+from sandbox.cloudwatch import alarms, log_filters
 
 ACCOUNT = "300000000010"
 RULE = f"arn:aws:events:us-east-1:{ACCOUNT}:rule/work"

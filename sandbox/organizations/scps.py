@@ -1,0 +1,82 @@
+"""AWS Organizations, as far as SCPs go: which act on whom, and who may change one.
+
+moto keeps policies in the management account, and lets nobody else see them.
+
+https://docs.aws.amazon.com/organizations/latest/userguide/orgs_delegate_policies.html
+https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_evaluation.html
+"""
+
+from moto.organizations.exceptions import InvalidInputException
+from moto.organizations.models import OrganizationsBackend, organizations_backends
+
+SCP = "SERVICE_CONTROL_POLICY"
+#: The most characters of an SCP.
+SIZE = 10240
+
+#: The delegation policies of organizations, by management account: a dict, or JSON text.
+policies = {}
+
+
+def patches():
+    """The methods of moto that are replaced while a sandbox runs, as (class, name, replacement)."""
+    return [
+        (OrganizationsBackend, "describe_policy", delegated("describe_policy")),
+        (OrganizationsBackend, "list_targets_for_policy", delegated("list_targets_for_policy")),
+        (OrganizationsBackend, "update_policy", delegated("update_policy")),
+    ]
+
+
+def delegated(name):
+    """A call about a policy that a member account makes, too: authorization has judged whether it may."""
+
+    def call(self, **parameters):
+        if name == "update_policy" and len(parameters.get("Content") or "") > SIZE:
+            raise InvalidInputException("You have exceeded the maximum policy size limit.")
+        manager = management(self.account_id) or self.account_id
+        return originals[name](organizations_backends[manager][self.partition], **parameters)
+
+    return call
+
+
+def management(account):
+    """The management account of a member account's organization; None for anybody else."""
+    return organizations_backends.master_accounts.get(account, (None,))[0]
+
+
+def backend_of(account):
+    """moto's Organizations of the management account, for it and for its members."""
+    return organizations_backends[management(account) or account]["aws"]
+
+
+def arn_of(request):
+    """The ARN of the policy that a request is about."""
+    known = backend_of(request.account).policies
+    return next((one.arn for one in known if one.id == request.params.get("PolicyId")), None)
+
+
+def delegation_policy(account, region, resource, arn):
+    """The policy by which a management account lets member accounts in."""
+    return policies.get(account)
+
+
+def scps_of(account):
+    """The SCPs that act in an account: those of the root, of its units and its own. None in the management account.
+
+    They count as one set, so that an allow has to be on one level alone: enough for SCPs that deny.
+    """
+    if not management(account):
+        return []
+    backend = backend_of(account)
+    place, attached = next(one for one in backend.accounts if one.id == account), []
+    while place is not None:
+        attached += [policy.content for policy in place.attached_policies if policy.type == SCP]
+        place = next((unit for unit in backend.ou if unit.id == getattr(place, "parent_id", None)), None)
+    return attached
+
+
+def reset():
+    """Forget all delegation policies."""
+    policies.clear()
+
+
+originals = {name: getattr(owner, name) for owner, name, _ in patches()}
