@@ -1,42 +1,33 @@
-"""All modules that replace parts of moto, or that keep something while a sandbox runs."""
+"""What stands in for methods of moto's while a sandbox runs."""
 
-from sandbox.access import principals
-from sandbox.cloudformation import iam, stack_sets, stacks
-from sandbox.cloudwatch import alarms
-from sandbox.events import buses
-from sandbox.iam import credentials, entities, last_accessed, listings
-from sandbox.lambda_ import functions
-from sandbox.organizations import organization, scps
-from sandbox.sns import subscriptions
-from sandbox.sqs import queues
-from sandbox.sts import sessions
+import inspect
+from contextlib import ExitStack
+from unittest.mock import patch
 
-PATCHING = (
-    entities,
-    credentials,
-    listings,
-    last_accessed,
-    sessions,
-    functions,
-    queues,
-    subscriptions,
-    buses,
-    scps,
-    stacks,
-    iam,
-    stack_sets,
-    organization,
-)
-KEEPING = (principals, organization, scps, last_accessed, subscriptions, alarms)
+#: What is replaced, as (class or module, name, what stands in for it).
+REPLACEMENTS = []
 
 
-def patches():
-    """What is replaced while a sandbox runs, as (class or module, name, replacement)."""
-    for module in PATCHING:
-        yield from module.patches()
+def replaces(owner, *names):
+    """Have a function stand in for methods of moto's, or add them: of its own name, if none is given.
+
+    Its attribute ``original`` is the method of moto's. Class methods and properties stay what they are.
+    """
+
+    def register(function):
+        for name in names or (function.__name__,):
+            original = inspect.getattr_static(owner, name, None)
+            wrap = type(original) if isinstance(original, classmethod | property) else lambda it: it
+            REPLACEMENTS.append((owner, name, wrap(function)))
+        function.original = original.fget if isinstance(original, property) else getattr(owner, name, None)
+        return function
+
+    return register
 
 
-def reset():
-    """Forget everything that the modules keep in this process."""
-    for module in KEEPING:
-        module.reset()
+def put_in_place():
+    """Replace all of it, until the context that this returns ends."""
+    with ExitStack() as stack:
+        for owner, name, replacement in REPLACEMENTS:
+            stack.enter_context(patch.object(owner, name, replacement, create=True))
+        return stack.pop_all()

@@ -30,7 +30,6 @@ from hypothesis import HealthCheck, settings
 
 from c7n_iamguard.aws_names import SINCE_TAG
 from sandbox import Sandbox
-from sandbox.iam import entities
 from sandbox.server import DEPLOY
 
 
@@ -81,7 +80,7 @@ def unchanged(sandbox):
     yield
     sandbox.faults.clear()
     sandbox.scps.clear()
-    entities.last_used.clear()
+    sandbox.last_used.clear()
     put_back()
 
 

@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
+import moto.iam.models
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.iam.models import iam_backends
 from moto.utilities.utils import get_partition
 
-#: Sessions that STS gave, by access key id.
-sessions = {}
+from sandbox import running
+from sandbox.replacements import replaces
 
 
 def operator_key(account):
@@ -123,14 +124,15 @@ def account_of(key):
     """The account that an access key belongs to, as moto's servers ask for it; None if nobody's."""
     if key.startswith("AKIA") and key.endswith(("ROOT", "SRVC")):
         return key[4:16]
-    if key in sessions:
-        return sessions[key].account
+    if key in running.sandbox.sessions:
+        return running.sandbox.sessions[key].account
     for account, partitions in list(iam_backends.items()):
         if any(key in backend.access_keys for backend in partitions.values()):
             return account
     return None
 
 
+@replaces(moto.iam.models, "get_account_id_from")
 def account_or_default(key):
     """The account that moto is to work in."""
     return account_of(key) or DEFAULT_ACCOUNT_ID
@@ -145,8 +147,8 @@ def principal_of(key, region):
         return Principal("Root", account, partition, key)
     if key == service_key(account):
         return Principal("Service", account, partition, key, "lambda.amazonaws.com")
-    if key in sessions:
-        return sessions[key]
+    if key in running.sandbox.sessions:
+        return running.sandbox.sessions[key]
     for user in iam_backends[account][partition].users.values():
         if any(k.access_key_id == key and k.status == "Active" for k in user.access_keys):
             return Principal("IAMUser", account, partition, key, user.name)
@@ -160,8 +162,3 @@ def service(name, account, partition, arn=None):
     :param arn: the resource, such as the rule's ARN
     """
     return Principal("Service", account, partition, service_key(account), name, session=arn)
-
-
-def reset():
-    """Forget all sessions."""
-    sessions.clear()

@@ -6,20 +6,10 @@ from moto.iam.exceptions import DeleteConflictException
 from moto.iam.models import IAMBackend, ManagedPolicy, Role, iam_backends
 from moto.utilities.utils import get_partition
 
-
-def patches():
-    """The methods of moto that are replaced while a sandbox runs, as (class, name, replacement)."""
-    return [
-        (IAMBackend, "delete_policy", delete_policy),
-        (ManagedPolicy, "create_from_cloudformation_json", classmethod(create_policy)),
-        (ManagedPolicy, "update_from_cloudformation_json", classmethod(update_policy)),
-        (ManagedPolicy, "delete_from_cloudformation_json", classmethod(delete_stack_policy)),
-        (Role, "create_from_cloudformation_json", classmethod(create_role)),
-        (Role, "update_from_cloudformation_json", classmethod(update_role)),
-        (Role, "delete_from_cloudformation_json", classmethod(delete_role)),
-    ]
+from sandbox.replacements import replaces
 
 
+@replaces(IAMBackend)
 def delete_policy(self, policy_arn):
     """IAM deletes no managed policy that somebody carries, attached or as permissions boundary."""
     policy = self.get_policy(policy_arn)
@@ -32,18 +22,18 @@ def delete_policy(self, policy_arn):
     ]
     if carried:
         raise DeleteConflictException("Cannot delete a policy attached to entities.")
-    originals[IAMBackend, "delete_policy"](self, policy.arn)
+    delete_policy.original(self, policy.arn)
 
 
+@replaces(ManagedPolicy, "create_from_cloudformation_json")
 def create_policy(cls, resource_name, cloudformation_json, account_id, region_name, **more):
     """A managed policy that knows to which roles its own stack has attached it."""
-    policy = originals[ManagedPolicy, "create_from_cloudformation_json"](
-        resource_name, cloudformation_json, account_id, region_name, **more
-    )
+    policy = create_policy.original(resource_name, cloudformation_json, account_id, region_name, **more)
     policy.attached_by_stack = cloudformation_json["Properties"].get("Roles", [])
     return policy
 
 
+@replaces(ManagedPolicy, "update_from_cloudformation_json")
 def update_policy(cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name):
     """A managed policy says what the template says now, and hangs on the roles that it names now."""
     properties, policy = cloudformation_json["Properties"], original_resource
@@ -59,6 +49,7 @@ def update_policy(cls, original_resource, new_resource_name, cloudformation_json
     return policy
 
 
+@replaces(ManagedPolicy, "delete_from_cloudformation_json")
 def delete_stack_policy(cls, resource_name, cloudformation_json, account_id, region_name):
     """The stack detaches what it has attached itself, and then deletes the policy."""
     backend = iam_backends[account_id][get_partition(region_name)]
@@ -69,13 +60,12 @@ def delete_stack_policy(cls, resource_name, cloudformation_json, account_id, reg
     backend.delete_policy(resource_name)
 
 
+@replaces(Role, "create_from_cloudformation_json")
 def create_role(cls, resource_name, cloudformation_json, account_id, region_name, **more):
     """A role with all that the template hangs on it."""
     properties = cloudformation_json["Properties"]
     without = {**cloudformation_json, "Properties": {**properties, "Policies": []}}
-    role = originals[Role, "create_from_cloudformation_json"](
-        resource_name, without, account_id, region_name, **more
-    )
+    role = create_role.original(resource_name, without, account_id, region_name, **more)
     role.of_stack = {}
     try:
         hang(role, properties)
@@ -86,6 +76,7 @@ def create_role(cls, resource_name, cloudformation_json, account_id, region_name
     return role
 
 
+@replaces(Role, "update_from_cloudformation_json")
 def update_role(cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name):
     """A role as the template says now."""
     role, properties = original_resource, cloudformation_json["Properties"]
@@ -115,6 +106,7 @@ def hang(role, properties):
     role.of_stack = {"inline": list(inline), "managed": managed}
 
 
+@replaces(Role, "delete_from_cloudformation_json")
 def delete_role(cls, resource_name, cloudformation_json, account_id, region_name):
     """The stack takes off what it has hung on the role itself, and then deletes the role."""
     backend = iam_backends[account_id][get_partition(region_name)]
@@ -122,9 +114,4 @@ def delete_role(cls, resource_name, cloudformation_json, account_id, region_name
     for arn in role.of_stack["managed"]:
         if arn in role.managed_policies:
             role.managed_policies[arn].detach_from(role)
-    originals[Role, "delete_from_cloudformation_json"](
-        resource_name, cloudformation_json, account_id, region_name
-    )
-
-
-originals = {(owner, name): getattr(owner, name, None) for owner, name, _ in patches()}
+    delete_role.original(resource_name, cloudformation_json, account_id, region_name)

@@ -5,8 +5,8 @@ import json
 from moto.organizations.models import organizations_backends
 from moto.utilities.utils import get_partition
 
+from sandbox import running
 from sandbox.cloudformation.resources import TYPES, StackResource
-from sandbox.organizations.scps import policies
 
 
 class Policy(StackResource):
@@ -55,10 +55,10 @@ class ResourcePolicy(StackResource):
     """The delegation policy of an organization, which has one alone."""
 
     def apply(self):
-        policies[self.account] = self.properties["Content"]
+        running.sandbox.delegation_policies[self.account] = self.properties["Content"]
 
     def take_away(self):
-        policies.pop(self.account, None)
+        running.sandbox.delegation_policies.pop(self.account, None)
 
 
 TYPES |= {"AWS::Organizations::Policy": Policy, "AWS::Organizations::ResourcePolicy": ResourcePolicy}

@@ -10,6 +10,7 @@ from moto.logs.models import logs_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
+from sandbox import running
 from sandbox.cloudwatch import alarms
 
 #: The properties of an alarm that are whole numbers, whatever a template writes.
@@ -25,6 +26,12 @@ class StackResource:
     def __init__(self, name, properties, account, region):
         self.physical_resource_id = name
         self.properties, self.account, self.region = properties, account, region
+
+    def apply(self):
+        """Make it."""
+
+    def take_away(self):
+        """Delete it."""
 
     def is_created(self):
         return True
@@ -141,11 +148,11 @@ class Alarm(StackResource):
     def apply(self):
         number = {name: int(self.properties[name]) for name in NUMBERS if name in self.properties}
         threshold = {"Threshold": float(self.properties["Threshold"])}
-        alarms.known[self.key()] = {**self.properties, **number, **threshold}
+        properties = {**self.properties, **number, **threshold}
+        running.sandbox.known_alarms[self.key()] = alarms.Alarm(*self.key(), properties)
 
     def take_away(self):
-        alarms.known.pop(self.key(), None)
-        alarms.states.pop(self.key(), None)
+        running.sandbox.known_alarms.pop(self.key(), None)
 
 
 class MetricFilter(StackResource):
@@ -173,7 +180,10 @@ class MetricFilter(StackResource):
         filters.delete_filter(self.name(), self.properties["LogGroupName"])
 
 
+#: The classes by their types. Nothing in the sandbox looks at trails and at the policies of buckets.
 TYPES = {
+    "AWS::CloudTrail::Trail": StackResource,
+    "AWS::S3::BucketPolicy": StackResource,
     "AWS::CloudWatch::Alarm": Alarm,
     "AWS::Events::EventBusPolicy": EventBusPolicy,
     "AWS::Logs::MetricFilter": MetricFilter,

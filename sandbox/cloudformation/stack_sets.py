@@ -15,22 +15,9 @@ from moto.core.responses import ActionResult
 from moto.organizations.models import OrganizationsBackend
 
 from sandbox.organizations.organization import accounts_below
+from sandbox.replacements import replaces
 
 ACTIVATED = "organizations-access"  # the attribute of a backend that says so
-
-
-def patches():
-    """The methods of moto that are replaced while a sandbox runs, as (class, name, replacement)."""
-    return [
-        (CloudFormationResponse, "activate_organizations_access", activate_organizations_access),
-        (CloudFormationResponse, "create_stack_set", create_stack_set),
-        (CloudFormationResponse, "update_stack_set", update_stack_set),
-        (CloudFormationResponse, "create_stack_instances", create_stack_instances),
-        (CloudFormationResponse, "update_stack_instances", update_stack_instances),
-        (CloudFormationResponse, "delete_stack_instances", delete_stack_instances),
-        (OrganizationsBackend, "create_account", create_account),
-        (OrganizationsBackend, "move_account", move_account),
-    ]
 
 
 class Instance:
@@ -79,25 +66,28 @@ class Instance:
 # Calls
 
 
+@replaces(CloudFormationResponse)
 def activate_organizations_access(self):
     """StackSets may work in the accounts of the organization."""
     setattr(self.cloudformation_backend, ACTIVATED, True)
     return ActionResult({})
 
 
+@replaces(CloudFormationResponse)
 def create_stack_set(self):
     """A StackSet that knows whether it deploys to accounts that join."""
     managed = self._get_param("PermissionModel") == "SERVICE_MANAGED"
     if managed and not getattr(self.cloudformation_backend, ACTIVATED, False):
         message = "You must enable organizations access to operate a service managed stack set"
         raise ValidationError(message=message)
-    answer = originals["create_stack_set"](self)
+    answer = create_stack_set.original(self)
     stack_set = set_of(self)
     stack_set.auto = (self._get_params().get("AutoDeployment") or {}).get("Enabled") in (True, "true")
     stack_set.units, stack_set.regions = set(), ["us-east-1"]
     return answer
 
 
+@replaces(CloudFormationResponse)
 def update_stack_set(self):
     """The template and all parameters anew: one that is left out gets its default. All instances follow."""
     stack_set, before = set_of(self), dict(set_of(self).parameters)
@@ -112,6 +102,7 @@ def update_stack_set(self):
     return done(stack_set, "UPDATE", stack_set.stack_instances)
 
 
+@replaces(CloudFormationResponse)
 def create_stack_instances(self):
     """Stacks in the accounts of units, as far as the filter leaves them."""
     stack_set, targets = set_of(self), self._get_params().get("DeploymentTargets") or {}
@@ -122,6 +113,7 @@ def create_stack_instances(self):
     return done(stack_set, "CREATE", added(stack_set, targeted(self, targets)))
 
 
+@replaces(CloudFormationResponse)
 def update_stack_instances(self):
     """Parameters of some accounts that win over the StackSet's."""
     stack_set, accounts = set_of(self), targeted(self, self._get_params().get("DeploymentTargets") or {})
@@ -132,6 +124,7 @@ def update_stack_instances(self):
     return done(stack_set, "UPDATE", instances)
 
 
+@replaces(CloudFormationResponse)
 def delete_stack_instances(self):
     """The stacks of some accounts go, unless they are to stay."""
     stack_set, accounts = set_of(self), targeted(self, self._get_params().get("DeploymentTargets") or {})
@@ -179,16 +172,18 @@ def done(stack_set, action, instances):
 # Accounts that join
 
 
+@replaces(OrganizationsBackend)
 def create_account(self, **kwargs):
     """A new account begins at the root."""
-    status = originals["create_account"](self, **kwargs)
+    status = create_account.original(self, **kwargs)
     joined(self, status["CreateAccountStatus"]["AccountId"])
     return status
 
 
+@replaces(OrganizationsBackend)
 def move_account(self, **kwargs):
     """An account that comes to another unit gets what is deployed there; what it had stays, if it is to."""
-    originals["move_account"](self, **kwargs)
+    move_account.original(self, **kwargs)
     joined(self, kwargs["AccountId"])
 
 
@@ -201,6 +196,3 @@ def joined(backend, account):
                 master, partition, stack_set.units
             ):
                 done(stack_set, "CREATE", added(stack_set, [account]))
-
-
-originals = {name: getattr(owner, name, None) for owner, name, _ in patches()}

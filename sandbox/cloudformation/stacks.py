@@ -17,53 +17,18 @@ from moto.iam.exceptions import DeleteConflictException
 from moto.sns.models import Topic
 from moto.utilities.utils import get_partition
 
-from sandbox.cloudformation import organizations  # noqa: F401 (it adds to TYPES)
 from sandbox.cloudformation.resources import TYPES
-
-#: What moto's CloudFormation passes over: nothing of the sandbox's own looks at them.
-PASSED_OVER = {
-    "AWS::CloudTrail::Trail",
-    "AWS::S3::BucketPolicy",
-}
+from sandbox.replacements import replaces
 
 
-def patches():
-    """The methods of moto that are replaced while a sandbox runs, as (class, name, replacement)."""
-    return [
-        (parsing, "clean_json", clean_json),
-        (parsing, "parse_resource", parse_resource),
-        (parsing, "parse_and_update_resource", parse_and_update_resource),
-        (parsing, "resource_class_from_type", resource_class_from_type),
-        (Topic, "update_from_cloudformation_json", classmethod(update_topic)),
-        (Topic, "get_cfn_attribute", get_topic_attribute),
-        (Topic, "has_cfn_attr", classmethod(lambda cls, name: name in ("TopicArn", "TopicName"))),
-        (CloudFormationBackend, "delete_stack", delete_stack),
-        (CloudFormationBackend, "update_stack", update_stack),
-        (CloudFormationBackend, "create_change_set", create_change_set),
-        (CloudFormationBackend, "_resolve_update_parameters", resolve_update_parameters),
-        (Stack, "create_resources", create_resources),
-        (Stack, "update", update),
-        (Stack, "has_parameters", has_parameters),
-        (ChangeSet, "apply", apply),
-        (CloudFormationResponse, "_validate_different_update", validate_different_update),
-        (parsing.ResourceMap, "__init__", init_resource_map),
-        (parsing.ResourceMap, "load_parameters", load_parameters),
-    ]
-
-
+@replaces(parsing)
 def clean_json(resource_json, resources_map):
     """A part of a template with its functions worked out; ``AWS::NoValue`` is no item of a list."""
-    cleaned = originals["clean_json"](resource_json, resources_map)
+    cleaned = clean_json.original(resource_json, resources_map)
     return [item for item in cleaned if item is not None] if isinstance(cleaned, list) else cleaned
 
 
-def parse_resource(resource_json, resources_map):
-    """A resource with its class; None for a type that is passed over, without moto's warning."""
-    if resource_json["Type"] in PASSED_OVER:
-        return None
-    return originals["parse_resource"](resource_json, resources_map)
-
-
+@replaces(parsing)
 def parse_and_update_resource(logical_id, resource_json, resources_map, account_id, region_name):
     """A resource as the template says now; one whose condition no longer holds goes away.
 
@@ -75,46 +40,58 @@ def parse_and_update_resource(logical_id, resource_json, resources_map, account_
         if gone is not None:
             resources_map._delete_resource(gone, resource_json)
         return None
-    changed = originals["parse_and_update_resource"](
+    changed = parse_and_update_resource.original(
         logical_id, resource_json, resources_map, account_id, region_name
     )
     return changed or resources_map._parsed_resources.get(logical_id)
 
 
+@replaces(parsing)
 def resource_class_from_type(resource_type):
     """The class that makes resources of a type: moto's, or the sandbox's own."""
-    return TYPES.get(resource_type) or originals["resource_class_from_type"](resource_type)
+    return TYPES.get(resource_type) or resource_class_from_type.original(resource_type)
 
 
+@replaces(Topic, "update_from_cloudformation_json")
 def update_topic(cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name):
     """A topic that changes keeps its subscriptions."""
     original_resource.display_name = cloudformation_json["Properties"].get("DisplayName", "")
     return original_resource
 
 
+@replaces(Topic)
+def has_cfn_attr(cls, attr):
+    """Which attributes of a topic ``Fn::GetAtt`` knows."""
+    return attr in ("TopicArn", "TopicName")
+
+
+@replaces(Topic, "get_cfn_attribute")
 def get_topic_attribute(self, attribute_name):
     """``Fn::GetAtt`` of a topic."""
     if attribute_name == "TopicArn":
         return self.arn
-    return originals["get_cfn_attribute"](self, attribute_name)
+    return get_topic_attribute.original(self, attribute_name)
 
 
+@replaces(CloudFormationBackend)
 def delete_stack(self, name_or_stack_id):
     """A stack of which something could not be deleted stays, in state DELETE_FAILED."""
     stacks = [stack for stack in self.stacks.values() if name_or_stack_id in (stack.stack_id, stack.name)]
     try:
-        originals["delete_stack"](self, name_or_stack_id)
+        delete_stack.original(self, name_or_stack_id)
     except (DeleteConflictException, ValidationException) as error:
         for stack in stacks:
             stack.status, stack.status_reason = "DELETE_FAILED", error.message
             self.stacks[stack.stack_id] = stack
 
 
+@replaces(Stack)
 def create_resources(self):
     """Make a stack's resources, or none of them."""
-    created(self, lambda: originals["create_resources"](self))
+    created(self, lambda: create_resources.original(self))
 
 
+@replaces(Stack)
 def update(self, template, *args, **kwargs):
     """Change a stack, or leave it as it was."""
     before = self.template
@@ -123,12 +100,13 @@ def update(self, template, *args, **kwargs):
         self.template = before
         self._parse_template()
 
-    updated(self, lambda: originals["update"](self, template, *args, **kwargs), undo)
+    updated(self, lambda: update.original(self, template, *args, **kwargs), undo)
 
 
+@replaces(ChangeSet)
 def apply(self):
     """Make or change a stack as its change set says."""
-    (created if self.change_set_type == "CREATE" else updated)(self.stack, lambda: originals["apply"](self))
+    (created if self.change_set_type == "CREATE" else updated)(self.stack, lambda: apply.original(self))
     self.stack.parameters = {**self.stack.parameters, **self.parameters}
 
 
@@ -159,18 +137,21 @@ def updated(stack, work, undo=lambda: None):
         raise
 
 
+@replaces(CloudFormationBackend)
 def update_stack(self, name, *args, **kwargs):
     """Change a stack that can be changed."""
     check_state(self, name)
-    return originals["update_stack"](self, name, *args, **kwargs)
+    return update_stack.original(self, name, *args, **kwargs)
 
 
+@replaces(CloudFormationBackend)
 def create_change_set(self, stack_name, parameters, **kwargs):
     """A change set for a stack that can be changed. It may name a parameter's value before, which can be a list."""
     check_state(self, stack_name)
-    return originals["create_change_set"](self, stack_name, parameters=texts(parameters), **kwargs)
+    return create_change_set.original(self, stack_name, parameters=texts(parameters), **kwargs)
 
 
+@replaces(CloudFormationBackend, "_resolve_update_parameters")
 def resolve_update_parameters(self, instance, incoming_params):
     """The parameters of an update. The value before of one that was never named is the template's default."""
     known = [
@@ -178,9 +159,10 @@ def resolve_update_parameters(self, instance, incoming_params):
         for one in incoming_params
         if "ParameterValue" in one or one["ParameterKey"] in instance.parameters
     ]
-    return originals["_resolve_update_parameters"](self, instance, known)
+    return resolve_update_parameters.original(self, instance, known)
 
 
+@replaces(Stack)
 def has_parameters(self, parameters):
     """Whether a stack's parameters are these already; one that is not named keeps its value."""
     return texts(self.stack_parameters) == texts({**self.stack_parameters, **parameters})
@@ -193,10 +175,11 @@ def texts(parameters):
     }
 
 
+@replaces(CloudFormationResponse, "_validate_different_update")
 def validate_different_update(self, *args):
     """An update without changes is an error; a change set without any is a change set that failed."""
     if self._get_action() != "CreateChangeSet":
-        originals["_validate_different_update"](self, *args)
+        validate_different_update.original(self, *args)
 
 
 def check_state(backend, name):
@@ -208,21 +191,20 @@ def check_state(backend, name):
             )
 
 
+@replaces(parsing.ResourceMap, "__init__")
 def init_resource_map(self, *args, **kwargs):
     """``AWS::Partition`` of a stack is that of its region; moto knows ``aws`` alone."""
-    originals["__init__"](self, *args, **kwargs)
+    init_resource_map.original(self, *args, **kwargs)
     self._parsed_resources["AWS::Partition"] = get_partition(self._region_name)
 
 
+@replaces(parsing.ResourceMap)
 def load_parameters(self):
     """Take over the parameters: moto keeps those of older templates, and leaves a list's default a text."""
     slots = self._template.get("Parameters", {})
     self.resolved_parameters = {name: self.resolved_parameters.get(name) for name in slots}
-    originals["load_parameters"](self)
+    load_parameters.original(self)
     for name, slot in slots.items():
         if slot["Type"] == "CommaDelimitedList" and isinstance(self.resolved_parameters[name], str):
             self.resolved_parameters[name] = self.resolved_parameters[name].split(",")
     self._parsed_resources.update(self.resolved_parameters)
-
-
-originals = {name: getattr(owner, name, None) for owner, name, _ in patches()}

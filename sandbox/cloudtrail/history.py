@@ -14,7 +14,9 @@ from moto.cloudtrail.responses import CloudTrailResponse
 from moto.core.exceptions import JsonRESTError
 from moto.utilities.utils import get_partition
 
+from sandbox import running
 from sandbox.cloudtrail.records import IAM_REGION
+from sandbox.replacements import replaces
 from sandbox.requests import request_of
 
 PAGE_EVENTS = 50
@@ -48,22 +50,6 @@ class History:
         """Forget all records."""
         self.records.clear()
 
-    def patches(self):
-        """The method of moto that is added while a sandbox runs, as (class, name, replacement)."""
-        return [(CloudTrailResponse, "lookup_events", lambda response: self.lookup(response))]
-
-    def lookup(self, response):
-        """Answer LookupEvents: a page of the events that are asked for, newest first."""
-        request = request_of(response)
-        self.throttle(request.account, request.region)
-        params = request.params
-        found = self.find(request.account, request.region, params)
-        page, rest = page_of(found, params)
-        answer = {"Events": [entry(record) for _, _, record in page]}
-        if rest:
-            answer["NextToken"] = token(page[-1], params)
-        return json.dumps(answer)
-
     def throttle(self, account, region):
         """Refuse more requests in a second than the limit allows."""
         made, now = self.requests[account, region], time.monotonic()
@@ -92,6 +78,18 @@ class History:
             and all(fits(record, one["AttributeKey"], one["AttributeValue"]) for one in wanted)
         ]
         return sorted(found, key=lambda item: item[:2], reverse=True)
+
+
+@replaces(CloudTrailResponse)
+def lookup_events(self):
+    """Answer LookupEvents: a page of the events that are asked for, newest first."""
+    request, history = request_of(self), running.sandbox.history
+    history.throttle(request.account, request.region)
+    page, rest = page_of(history.find(request.account, request.region, request.params), request.params)
+    answer = {"Events": [entry(record) for _, _, record in page]}
+    if rest:
+        answer["NextToken"] = token(page[-1], request.params)
+    return json.dumps(answer)
 
 
 def page_of(found, params):

@@ -7,11 +7,13 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-ev
 import ast
 import json
 import operator
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from moto.sns.models import sns_backends
 from moto.utilities.utils import get_partition
 
+from sandbox import running
 from sandbox.access import authorization, principals
 from sandbox.events.rules import envelope
 
@@ -34,69 +36,120 @@ ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.m
 #: The states that an alarm acts on as it comes to them, with the property that names the topics.
 ACTIONS = {"ALARM": "AlarmActions", "INSUFFICIENT_DATA": "InsufficientDataActions"}
 
-#: The properties of all alarms, as CloudFormation gives them, by account, region and name; and their states.
-known, states = {}, {}
 
+@dataclass
+class Alarm:
+    """An alarm, with its properties as CloudFormation gives them."""
 
-def evaluate(metrics, account, region, now=None, tell=lambda event: None):
-    """Work out the states of an account's alarms, and let those that have gone off do what they are for.
+    account: str
+    region: str
+    name: str
+    properties: dict
+    state: str = "INSUFFICIENT_DATA"
 
-    The periods that count end with the one that a moment is in.
+    @property
+    def arn(self):
+        return f"arn:{get_partition(self.region)}:cloudwatch:{self.region}:{self.account}:alarm:{self.name}"
 
-    :param tell: what gets the event of each change for the account's default bus
-    :param now: the moment; the present one if left out
-    :returns: ``OK``, ``ALARM`` or ``INSUFFICIENT_DATA`` by the alarms' names
-    """
-    now = now or datetime.now(timezone.utc)
-    found = {}
-    for (owner, where, name), properties in list(known.items()):
-        if (owner, where) == (account, region):
-            before = states.get((account, region, name), "INSUFFICIENT_DATA")
-            after = state_of(series(metrics, account, region, properties, now), properties, before)
-            states[account, region, name] = found[name] = after
-            if after in ACTIONS and after != before:
-                go_off(account, region, name, properties, after)
-            if after != before:
-                tell(change(account, region, name, properties, before, after))
-    return found
+    def evaluate(self, now=None):
+        """Work out the state, and let an alarm that has changed it do what it is for.
 
+        :param now: a moment in the last period that counts; the present one if left out
+        """
+        before, self.state = self.state, self.state_of(self.series(now or datetime.now(timezone.utc)))
+        if self.state != before:
+            self.tell_topics()
+            running.sandbox.eventbridge.run(self.change(before), self.account, self.region)
 
-def series(metrics, account, region, properties, now):
-    """The value of each period that counts, oldest first; None where there is no data."""
-    count = properties["EvaluationPeriods"]
-    period = properties.get("Period") or next(
-        one["MetricStat"]["Period"] for one in properties["Metrics"] if "MetricStat" in one
-    )
-    end = datetime.fromtimestamp((now.timestamp() // period + 1) * period, timezone.utc)
-    starts = [end - timedelta(seconds=period * number) for number in range(count, 0, -1)]
-    return [
-        value_of(metrics, account, region, properties, start, start + timedelta(seconds=period))
-        for start in starts
-    ]
-
-
-def value_of(metrics, account, region, properties, start, end):
-    """The value of one period: of the alarm's metric, or of the expression that it returns."""
-
-    def statistic(metric, name):
-        dimensions = {one["Name"]: one["Value"] for one in metric.get("Dimensions", ())}
-        values = metrics.values(
-            account, region, metric["Namespace"], metric["MetricName"], dimensions, start, end
+    def series(self, now):
+        """The value of each period that counts, oldest first; None where there is no data."""
+        count = self.properties["EvaluationPeriods"]
+        period = self.properties.get("Period") or next(
+            one["MetricStat"]["Period"] for one in self.properties["Metrics"] if "MetricStat" in one
         )
-        return STATISTICS[name](values) if values else None
+        length = timedelta(seconds=period)
+        end = datetime.fromtimestamp((now.timestamp() // period + 1) * period, timezone.utc)
+        return [
+            self.value(end - number * length, end - (number - 1) * length) for number in range(count, 0, -1)
+        ]
 
-    if "Metrics" not in properties:
-        return statistic(properties, properties["Statistic"])
-    values, result = {}, None
-    for one in properties["Metrics"]:
-        if "MetricStat" in one:
-            values[one["Id"]] = statistic(one["MetricStat"]["Metric"], one["MetricStat"]["Stat"])
-    for one in properties["Metrics"]:
-        if "Expression" in one:
-            values[one["Id"]] = calculated(one["Expression"], values)
-        if one.get("ReturnData", True):
-            result = values[one["Id"]]
-    return result
+    def value(self, start, end):
+        """The value of one period: of the alarm's metric, or of the expression that it returns."""
+
+        def statistic(metric, name):
+            dimensions = {one["Name"]: one["Value"] for one in metric.get("Dimensions", ())}
+            names = self.account, self.region, metric["Namespace"], metric["MetricName"]
+            values = running.sandbox.metrics.values(*names, dimensions, start, end)
+            return STATISTICS[name](values) if values else None
+
+        if "Metrics" not in self.properties:
+            return statistic(self.properties, self.properties["Statistic"])
+        values, result = {}, None
+        for one in self.properties["Metrics"]:
+            if "MetricStat" in one:
+                values[one["Id"]] = statistic(one["MetricStat"]["Metric"], one["MetricStat"]["Stat"])
+        for one in self.properties["Metrics"]:
+            if "Expression" in one:
+                values[one["Id"]] = calculated(one["Expression"], values)
+            if one.get("ReturnData", True):
+                result = values[one["Id"]]
+        return result
+
+    def state_of(self, values):
+        """The state that the values of the periods make, by what the alarm makes of missing ones."""
+        missing = self.properties.get("TreatMissingData", "missing")
+        breaches = COMPARISONS[self.properties["ComparisonOperator"]]
+        judged = [
+            None if value is None else breaches(value, self.properties["Threshold"]) for value in values
+        ]
+        if missing in ("breaching", "notBreaching"):
+            judged = [missing == "breaching" if one is None else one for one in judged]
+        there = [one for one in judged if one is not None]
+        if not there:
+            return self.state if missing == "ignore" else "INSUFFICIENT_DATA"
+        needed = self.properties.get("DatapointsToAlarm", self.properties["EvaluationPeriods"])
+        return "ALARM" if sum(there) >= min(needed, len(there)) else "OK"
+
+    def change(self, before):
+        """The event of an alarm that has come to another state."""
+        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+        detail = {
+            "alarmName": self.name,
+            "configuration": {"description": self.properties.get("AlarmDescription")},
+            "previousState": {"value": before, "timestamp": now},
+            "state": {
+                "value": self.state,
+                "timestamp": now,
+                "reason": "Threshold Crossed",
+                "reasonData": "{}",
+            },
+        }
+        kind = "CloudWatch Alarm State Change"
+        return envelope("aws.cloudwatch", kind, detail, self.account, self.region, [self.arn])
+
+    def tell_topics(self):
+        """Tell the topics that the alarm names for its new state, as far as they let CloudWatch in."""
+        caller = principals.service(SERVICE, self.account, get_partition(self.region), self.arn)
+        description = self.properties.get("AlarmDescription")
+        told = {
+            "AlarmName": self.name,
+            "AlarmDescription": description,
+            "AWSAccountId": self.account,
+            "NewStateValue": self.state,
+            "Region": self.region,
+            "AlarmArn": self.arn,
+        }
+        text = (
+            f'You are receiving this email because your Amazon CloudWatch Alarm "{self.name}" in the {self.region} '
+            f"region has entered the {self.state} state.\n\nAlarm Details:\n- Name: {self.name}\n"
+            f"- Description: {description}\n- AWS Account: {self.account}\n"
+        )
+        message = json.dumps({"default": json.dumps(told), "email": text})
+        subject = f'{self.state}: "{self.name}" in {self.region}'[:100]
+        for topic in self.properties.get(ACTIONS.get(self.state), ()):
+            if authorization.authorized(caller, "sns:Publish", topic, {"aws:sourceowner": self.account}):
+                topics = sns_backends[self.account][self.region]
+                topics.publish(message, topic, subject=subject, message_structure="json")
 
 
 def calculated(expression, values):
@@ -116,64 +169,3 @@ def calculated(expression, values):
         raise ValueError(f"the sandbox does not know the metric math {expression}")
 
     return work_out(ast.parse(expression, mode="eval").body)
-
-
-def state_of(found, properties, before):
-    """The state of an alarm, by the values of its periods and by what it makes of missing ones."""
-    missing = properties.get("TreatMissingData", "missing")
-    breaches = COMPARISONS[properties["ComparisonOperator"]]
-    judged = [None if value is None else breaches(value, properties["Threshold"]) for value in found]
-    if missing in ("breaching", "notBreaching"):
-        judged = [missing == "breaching" if one is None else one for one in judged]
-    there = [one for one in judged if one is not None]
-    if not there:
-        return before if missing == "ignore" else "INSUFFICIENT_DATA"
-    needed = properties.get("DatapointsToAlarm", properties["EvaluationPeriods"])
-    return "ALARM" if sum(there) >= min(needed, len(there)) else "OK"
-
-
-def change(account, region, name, properties, before, after):
-    """The event of an alarm that has come to another state."""
-    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
-    detail = {
-        "alarmName": name,
-        "configuration": {"description": properties.get("AlarmDescription")},
-        "previousState": {"value": before, "timestamp": now},
-        "state": {"value": after, "timestamp": now, "reason": "Threshold Crossed", "reasonData": "{}"},
-    }
-    arn = arn_of(account, region, name)
-    return envelope("aws.cloudwatch", "CloudWatch Alarm State Change", detail, account, region, [arn])
-
-
-def arn_of(account, region, name):
-    return f"arn:{get_partition(region)}:cloudwatch:{region}:{account}:alarm:{name}"
-
-
-def go_off(account, region, name, properties, state):
-    """Tell the topics that an alarm names for its new state, as far as they let CloudWatch in."""
-    arn = arn_of(account, region, name)
-    caller = principals.service(SERVICE, account, get_partition(region), arn)
-    told = {
-        "AlarmName": name,
-        "AlarmDescription": properties.get("AlarmDescription"),
-        "AWSAccountId": account,
-        "NewStateValue": state,
-        "Region": region,
-        "AlarmArn": arn,
-    }
-    text = (
-        f'You are receiving this email because your Amazon CloudWatch Alarm "{name}" in the {region} region '
-        f"has entered the {state} state.\n\nAlarm Details:\n- Name: {name}\n"
-        f"- Description: {properties.get('AlarmDescription')}\n- AWS Account: {account}\n"
-    )
-    message = json.dumps({"default": json.dumps(told), "email": text})
-    for topic in properties.get(ACTIONS[state], ()):
-        if authorization.authorized(caller, "sns:Publish", topic, {"aws:sourceowner": account}):
-            subject = f'{state}: "{name}" in {region}'[:100]
-            sns_backends[account][region].publish(message, topic, subject=subject, message_structure="json")
-
-
-def reset():
-    """Forget all alarms."""
-    known.clear()
-    states.clear()

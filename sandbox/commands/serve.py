@@ -18,11 +18,9 @@ from pathlib import Path
 from moto.organizations.models import organizations_backends
 
 from sandbox.access import principals
-from sandbox.cloudwatch import alarms
 from sandbox.commands import demo, example_accounts
 from sandbox.organizations import organization
 from sandbox.server import ACCOUNT, Sandbox
-from sandbox.sns import subscriptions
 
 PAUSE = 1  # seconds between two looks for events
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -239,10 +237,10 @@ def work(sandbox):
                 demo.say(told(invocation))
         except Exception as error:  # such as a function whose role somebody has deleted
             demo.say(f"{now()}  an event was not delivered: {type(error).__name__}: {error}")
-    for account, region in {key[:2] for key in alarms.known}:
-        sandbox.alarms(account=account, region=region)
-    while subscriptions.mails:
-        mail = subscriptions.mails.pop(0)
+    for alarm in list(sandbox.known_alarms.values()):
+        alarm.evaluate()
+    while sandbox.sent:
+        mail = sandbox.sent.pop(0)
         demo.say(f"{now()}  mail to {mail.to}: {mail.subject}", textwrap.indent(mail.text, " " * 10))
 
 

@@ -9,25 +9,19 @@ import json
 from moto.events.exceptions import ValidationException
 from moto.events.models import EventBus, EventsBackend, events_backends
 
+from sandbox.replacements import REPLACEMENTS, replaces
 
-def patches():
-    """The methods of moto that are replaced while a sandbox runs, as (class, name, replacement)."""
-    return [
-        (EventBus, "physical_resource_id", property(lambda self: self.name)),
-        (EventBus, "policy", property(policy)),
-        (EventBus, "add_policy", add_policy),
-        (EventBus, "add_permission", add_permission),
-        (EventBus, "delete", delete_from_stack),
-        (EventsBackend, "delete_event_bus", delete_event_bus),
-    ]
+REPLACEMENTS.append((EventBus, "physical_resource_id", property(lambda self: self.name)))
 
 
+@replaces(EventBus)
 def policy(self):
     """A bus's policy as JSON text; None where it has none."""
     statements = list(self._statements.values())
     return json.dumps({"Version": "2012-10-17", "Statement": statements}) if statements else None
 
 
+@replaces(EventBus)
 def add_policy(self, policy):
     """A policy as a whole, in place of what there was."""
     statements = policy["Statement"]
@@ -35,6 +29,7 @@ def add_policy(self, policy):
     self._statements = {s.get("Sid", f"statement-{n}"): s for n, s in enumerate(statements)}
 
 
+@replaces(EventBus)
 def add_permission(self, statement_id, action, principal, condition):
     """One statement that allows, in place of one of the same id."""
     everybody = principal["AWS"].split(":")[4] == "*"
@@ -48,16 +43,15 @@ def add_permission(self, statement_id, action, principal, condition):
     }
 
 
+@replaces(EventsBackend)
 def delete_event_bus(self, name):
     """Delete a bus without rules."""
     if name != "default" and name in self.event_buses and self.event_buses[name].rules:
         raise ValidationException("EventBus can't be deleted since it has rules.")
-    originals["delete_event_bus"](self, name)
+    delete_event_bus.original(self, name)
 
 
+@replaces(EventBus, "delete")
 def delete_from_stack(self, account_id, region_name):
     """A stack deletes a bus as everybody does: its own rules go first, and those of others are in its way."""
     events_backends[account_id][region_name].delete_event_bus(self.name)
-
-
-originals = {name: getattr(owner, name, None) for owner, name, _ in patches()}

@@ -17,10 +17,12 @@ from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 from moto.utilities.utils import get_partition
 
+from sandbox import running
 from sandbox.access import authorization, principals
 from sandbox.access.contexts import entry_context
 from sandbox.cloudtrail import records
 from sandbox.events.inputs import NoInput, input_of
+from sandbox.replacements import replaces
 from sandbox.sts import sessions
 
 SERVICE = "events.amazonaws.com"
@@ -136,29 +138,27 @@ class EventBridge:
                     invocations += self.hand(rule, target, event, [])
         return invocations
 
-    def put_events(self, response):
-        """Answer PutEvents: an entry's event runs the rules of its bus, or the entry says why not.
 
-        An entry for a bus that is not there is taken, and lost.
-        """
-        account, region, entries = response.current_account, response.region, []
-        for entry in response._get_param("Entries"):
-            problem = problem_of(entry)
-            if problem:
-                entries.append({"ErrorCode": problem[0], "ErrorMessage": problem[1]})
-                continue
-            event = envelope(
-                entry["Source"], entry["DetailType"], json.loads(entry["Detail"]), account, region,
-                entry.get("Resources", []),
-            )  # fmt: skip
-            entries.append({"EventId": event["id"]})
-            owner, where, bus = place_of(entry.get("EventBusName") or "default", account, region)
-            self.run(event, owner, where, bus)
-        return json.dumps({"FailedEntryCount": sum("ErrorCode" in e for e in entries), "Entries": entries})
+@replaces(EventsHandler)
+def put_events(self):
+    """Answer PutEvents: an entry's event runs the rules of its bus, or the entry says why not.
 
-    def patches(self):
-        """The method of moto that is replaced while a sandbox runs, as (class, name, replacement)."""
-        return [(EventsHandler, "put_events", lambda response: self.put_events(response))]
+    An entry for a bus that is not there is taken, and lost.
+    """
+    account, region, entries = self.current_account, self.region, []
+    for entry in self._get_param("Entries"):
+        problem = problem_of(entry)
+        if problem:
+            entries.append({"ErrorCode": problem[0], "ErrorMessage": problem[1]})
+            continue
+        event = envelope(
+            entry["Source"], entry["DetailType"], json.loads(entry["Detail"]), account, region,
+            entry.get("Resources", []),
+        )  # fmt: skip
+        entries.append({"EventId": event["id"]})
+        owner, where, bus = place_of(entry.get("EventBusName") or "default", account, region)
+        running.sandbox.eventbridge.run(event, owner, where, bus)
+    return json.dumps({"FailedEntryCount": sum("ErrorCode" in e for e in entries), "Entries": entries})
 
 
 def targets(event, account, region):

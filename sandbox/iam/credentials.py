@@ -9,33 +9,15 @@ from moto.iam.utils import random_access_key
 from moto.moto_api._internal import mock_random
 
 from sandbox.iam.entities import page_of
+from sandbox.replacements import replaces
 
 CREDENTIALS_PER_SERVICE = 2
-
-
-def patches():
-    """The methods of moto that are replaced while a sandbox runs, as (class, name, replacement)."""
-    return [
-        (IamResponse, "create_service_specific_credential", create_service_specific_credential),
-        (IamResponse, "reset_service_specific_credential", reset_service_specific_credential),
-        (IamResponse, "update_service_specific_credential", update_service_specific_credential),
-        (IamResponse, "delete_service_specific_credential", delete_service_specific_credential),
-        (IamResponse, "list_service_specific_credentials", list_service_specific_credentials),
-        (IamResponse, "create_login_profile", create_login_profile),
-        (IamResponse, "get_login_profile", get_login_profile),
-        (IamResponse, "change_password", change_password),
-        (IAMBackend, "update_login_profile", update_login_profile),
-        (IAMBackend, "delete_saml_provider", delete_saml_provider),
-        (IamResponse, "delete_open_id_connect_provider", delete_open_id_connect_provider),
-        (IamResponse, "add_client_id_to_open_id_connect_provider", add_client_id),
-        (IamResponse, "remove_client_id_from_open_id_connect_provider", remove_client_id),
-        (IamResponse, "enable_outbound_web_identity_federation", enable_outbound_web_identity_federation),
-    ]
 
 
 # Credentials for one service
 
 
+@replaces(IamResponse)
 def create_service_specific_credential(self):
     """A user name and password for one service."""
     user, service = user_of(self), self._get_param("ServiceName")
@@ -57,6 +39,7 @@ def create_service_specific_credential(self):
     return ActionResult({"ServiceSpecificCredential": made})
 
 
+@replaces(IamResponse)
 def reset_service_specific_credential(self):
     """Another password for the same credential."""
     found = credential_of(self)
@@ -64,12 +47,14 @@ def reset_service_specific_credential(self):
     return ActionResult({"ServiceSpecificCredential": found})
 
 
+@replaces(IamResponse)
 def update_service_specific_credential(self):
     """A credential that is active, or is not."""
     credential_of(self)["Status"] = self._get_param("Status")
     return EmptyResult()
 
 
+@replaces(IamResponse)
 def delete_service_specific_credential(self):
     """A credential less."""
     found = credential_of(self)
@@ -77,6 +62,7 @@ def delete_service_specific_credential(self):
     return EmptyResult()
 
 
+@replaces(IamResponse)
 def list_service_specific_credentials(self):
     """A user's credentials, without their passwords, by pages."""
     service = self._get_param("ServiceName")
@@ -109,18 +95,20 @@ def credential_of(response):
 # Passwords
 
 
+@replaces(IamResponse)
 def create_login_profile(self):
     """A password for the console, that has to be changed at once or not."""
-    answer = originals["create_login_profile"](self)
+    answer = create_login_profile.original(self)
     user = user_of(self)
     user.password_reset_required = bool(self._get_bool_param("PasswordResetRequired"))
     user.password_created = utcnow()
     return with_facts(answer, user)
 
 
+@replaces(IamResponse)
 def get_login_profile(self):
     """When a password was made, and whether it has to be changed."""
-    return with_facts(originals["get_login_profile"](self), user_of(self))
+    return with_facts(get_login_profile.original(self), user_of(self))
 
 
 def with_facts(answer, user):
@@ -130,6 +118,7 @@ def with_facts(answer, user):
     return answer
 
 
+@replaces(IAMBackend)
 def update_login_profile(self, user_name, password, password_reset_required):
     """Another password, or another answer to whether it has to be changed; what is not named stays."""
     user = self.get_login_profile(user_name)
@@ -139,6 +128,7 @@ def update_login_profile(self, user_name, password, password_reset_required):
     return user
 
 
+@replaces(IamResponse)
 def change_password(self):
     """Users change their own password, if they know the old one."""
     user = self.backend.get_user_from_access_key_id(self.get_access_key())
@@ -151,18 +141,14 @@ def change_password(self):
 # Identity providers
 
 
+@replaces(IAMBackend)
 def delete_saml_provider(self, saml_provider_arn):
     """A SAML provider less; IAM complains where there is none."""
     self.get_saml_provider(saml_provider_arn)
-    originals["delete_saml_provider"](self, saml_provider_arn)
+    delete_saml_provider.original(self, saml_provider_arn)
 
 
-def delete_open_id_connect_provider(self):
-    """An OpenID Connect provider less; IAM does not complain where there is none."""
-    self.backend.open_id_providers.pop(self._get_param("OpenIDConnectProviderArn"), None)
-    return EmptyResult()
-
-
+@replaces(IamResponse, "add_client_id_to_open_id_connect_provider")
 def add_client_id(self):
     """One more client id, if it is not there yet."""
     provider = self.backend.get_open_id_connect_provider(self._get_param("OpenIDConnectProviderArn"))
@@ -171,6 +157,7 @@ def add_client_id(self):
     return EmptyResult()
 
 
+@replaces(IamResponse, "remove_client_id_from_open_id_connect_provider")
 def remove_client_id(self):
     """One client id less, if it is there."""
     provider = self.backend.get_open_id_connect_provider(self._get_param("OpenIDConnectProviderArn"))
@@ -178,9 +165,7 @@ def remove_client_id(self):
     return EmptyResult()
 
 
+@replaces(IamResponse)
 def enable_outbound_web_identity_federation(self):
     """The account gives tokens to other services, from an issuer of its own."""
     return ActionResult({"IssuerIdentifier": f"https://{mock_random.uuid4()}.tokens.sts.global.api.aws"})
-
-
-originals = {name: getattr(owner, name, None) for owner, name, _ in patches()}

@@ -12,6 +12,8 @@ from moto.iam.models import Group, IAMBackend, ManagedPolicy, Role, User
 from moto.iam.responses import IamResponse
 from moto.iam.utils import generate_access_key_id_from_account_id
 
+from sandbox.replacements import replaces
+
 MANAGED_POLICIES = 10
 GROUPS_PER_USER = 10
 #: Over all inline policies of one user, group or role.
@@ -21,56 +23,32 @@ PAGE_ITEMS, MAX_PAGE_ITEMS = 100, 1000
 #: Where roles live that nobody but AWS can change.
 PROTECTED_PATHS = ("/aws-reserved/", "/aws-service-role/")
 
-#: When users and roles last used which service, by ARN, such as {"iam": None, "s3": a datetime}.
-last_used = {}
 
+def give_id(kind, prefix):
+    """Give users or groups ids that look like IAM's."""
 
-def patches():
-    """The methods of moto that are replaced while a sandbox runs, as (class, name, replacement)."""
-    return [
-        (User, "__init__", with_id("AIDA", User)),
-        (Group, "__init__", with_id("AGPA", Group)),
-        (IamResponse, "create_user", create_user),
-        (IAMBackend, "get_user", get_user),
-        (IAMBackend, "update_user", update_user),
-        (IAMBackend, "update_group", update_group),
-        (IAMBackend, "add_user_to_group", add_user_to_group),
-        (IAMBackend, "remove_user_from_group", remove_user_from_group),
-        (ManagedPolicy, "attach_to", attach_to),
-        *((kind, "put_policy", put_policy) for kind in HOLDERS),
-        *((IamResponse, f"put_{kind}_permissions_boundary", put_boundary) for kind in ("user", "role")),
-        *((IamResponse, f"delete_{kind}_permissions_boundary", delete_boundary) for kind in ("user", "role")),
-    ]
-
-
-def with_id(prefix, kind):
-    """The initializer of users or groups, with ids that look like IAM's."""
-    original = kind.__init__
-
-    def init(self, account_id, *args, **kwargs):
-        original(self, account_id, *args, **kwargs)
+    @replaces(kind)
+    def __init__(self, account_id, *args, **kwargs):
+        __init__.original(self, account_id, *args, **kwargs)
         self.id = generate_access_key_id_from_account_id(account_id, prefix, 21)
 
-    return init
+
+give_id(User, "AIDA")
+give_id(Group, "AGPA")
 
 
+@replaces(IamResponse)
 def create_user(self):
     """A user, with the permissions boundary that the call names."""
     if self._get_param("PermissionsBoundary") not in (None, *self.backend.managed_policies):
         raise exceptions.NoSuchEntity(f"Policy {self._get_param('PermissionsBoundary')} does not exist.")
-    answer = originals["create_user"](self)
+    answer = create_user.original(self)
     if self._get_param("PermissionsBoundary"):
         put_boundary(self)
     return answer
 
 
-def get_user(self, name):
-    """A user; where there is none, the error in IAM's words."""
-    if name not in self.users:
-        raise exceptions.NoSuchEntity(f"The user with name {name} cannot be found.")
-    return self.users[name]
-
-
+@replaces(IAMBackend)
 def update_user(self, user_name, new_path=None, new_user_name=None):
     """A user of another name or path: with the same id, keys, groups, policies and tags."""
     user, before = self.get_user(user_name), self.get_user(user_name).arn
@@ -83,6 +61,7 @@ def update_user(self, user_name, new_path=None, new_user_name=None):
     self.tagger.tag_resource(user.arn, tags)
 
 
+@replaces(IAMBackend)
 def update_group(self, group_name, new_group_name, new_path):
     """A group of another name or path: with the same id, members and policies."""
     group = self.get_group(group_name)
@@ -90,21 +69,24 @@ def update_group(self, group_name, new_group_name, new_path):
     self.groups[group.name] = self.groups.pop(group_name)
 
 
+@replaces(IAMBackend)
 def add_user_to_group(self, group_name, user_name):
     """Ten groups per user."""
     user = self.get_user(user_name)
     groups = self.get_groups_for_user(user.name)
     if len(groups) >= GROUPS_PER_USER and group_name not in [group.name for group in groups]:
         raise exceptions.LimitExceededException(f"Cannot exceed quota for GroupsPerUser: {GROUPS_PER_USER}")
-    originals["add_user_to_group"](self, group_name, user_name)
+    add_user_to_group.original(self, group_name, user_name)
 
 
+@replaces(IAMBackend)
 def remove_user_from_group(self, group_name, user_name):
     """Take a user out of a group. IAM does not complain if they are no member."""
     group, user = self.get_group(group_name), self.get_user(user_name)
     group.users = [member for member in group.users if member is not user]
 
 
+@replaces(ManagedPolicy)
 def attach_to(self, holder):
     """Ten managed policies per user, group or role; a second attachment of one changes nothing."""
     if self.arn in holder.managed_policies:
@@ -112,9 +94,12 @@ def attach_to(self, holder):
     if len(holder.managed_policies) >= MANAGED_POLICIES:
         quota = "AttachedPoliciesPerGroup" if isinstance(holder, Group) else f"PoliciesPer{kind_of(holder)}"
         raise exceptions.LimitExceededException(f"Cannot exceed quota for {quota}: {MANAGED_POLICIES}")
-    originals["attach_to"](self, holder)
+    attach_to.original(self, holder)
 
 
+@replaces(User)
+@replaces(Group)
+@replaces(Role)
 def put_policy(self, policy_name, policy_json):
     """So many characters over all inline policies, white space not counted."""
     others = [text for name, text in self.policies.items() if name != policy_name]
@@ -131,6 +116,7 @@ def kind_of(holder):
     return type(holder).__name__
 
 
+@replaces(IamResponse, "put_user_permissions_boundary", "put_role_permissions_boundary")
 def put_boundary(self):
     """The permissions boundary of a user or role: any managed policy of the account or of AWS."""
     holder, arn = holder_of(self), self._get_param("PermissionsBoundary")
@@ -145,6 +131,7 @@ def put_boundary(self):
     return EmptyResult()
 
 
+@replaces(IamResponse, "delete_user_permissions_boundary", "delete_role_permissions_boundary")
 def delete_boundary(self):
     """A user or role without permissions boundary."""
     holder = holder_of(self)
@@ -170,7 +157,3 @@ def page_of(response, items):
     end = start + min(int(response._get_param("MaxItems") or PAGE_ITEMS), MAX_PAGE_ITEMS)
     more = {"Marker": str(end)} if end < len(items) else {}
     return items[start:end], {"IsTruncated": bool(more), **more}
-
-
-HOLDERS = (User, Group, Role)
-originals = {name: getattr(owner, name, None) for owner, name, _ in patches()}

@@ -10,25 +10,17 @@ from moto.core.responses import ActionResult
 from moto.iam.responses import IamResponse
 
 from sandbox.iam.entities import page_of
+from sandbox.replacements import replaces
 
 
-def patches():
-    """The methods of moto that are replaced while a sandbox runs, as (class, name, replacement)."""
-    return [
-        (IamResponse, "list_users", list_users),
-        (IamResponse, "list_groups", list_groups),
-        (IamResponse, "list_groups_for_user", list_groups_for_user),
-        (IamResponse, "get_group", get_group),
-        (IamResponse, "get_account_authorization_details", get_account_authorization_details),
-    ]
-
-
+@replaces(IamResponse)
 def list_users(self):
     """Users by pages."""
     users, pages = page_of(self, list(self.backend.list_users(self._get_param("PathPrefix"), None, None)))
     return ActionResult({"Users": users, **pages})
 
 
+@replaces(IamResponse)
 def list_groups(self):
     """Groups by pages."""
     prefix = self._get_param("PathPrefix") or "/"
@@ -37,12 +29,14 @@ def list_groups(self):
     return ActionResult({"Groups": [group_of(group) for group in groups], **pages})
 
 
+@replaces(IamResponse)
 def list_groups_for_user(self):
     """The groups that a user is in, by pages."""
     groups, pages = page_of(self, self.backend.get_groups_for_user(self._get_param("UserName")))
     return ActionResult({"Groups": [group_of(group) for group in groups], **pages})
 
 
+@replaces(IamResponse)
 def get_group(self):
     """A group, and its members by pages."""
     group = self.backend.get_group(self._get_param("GroupName"))
@@ -61,6 +55,7 @@ def group_of(group):
     }
 
 
+@replaces(IamResponse)
 def get_account_authorization_details(self):
     """Users, groups, roles and policies, in this order, by pages that all of them share."""
     kinds = self._get_param("Filter") or ["User", "Group", "Role", "LocalManagedPolicy", "AWSManagedPolicy"]

@@ -15,45 +15,34 @@ from moto.utilities.utils import get_partition
 
 from sandbox.access import authorization
 from sandbox.access.principals import Principal
+from sandbox.replacements import replaces
 from sandbox.requests import request_of
 
 #: So many lines of a function's log are kept.
 LINES = 1000
 
 
-def patches():
-    """The methods of moto that are replaced while a sandbox runs, as (class, name, replacement)."""
-    return [
-        (Policy, "add_statement", add_statement),
-        (LambdaFunction, "__init__", create_function),
-        (LambdaFunction, "update_configuration", update_configuration),
-        (LambdaFunction, "get_configuration", get_configuration),
-        (LambdaFunction, "create_from_cloudformation_json", classmethod(create_from_stack)),
-        (LambdaFunction, "update_from_cloudformation_json", classmethod(update_from_stack)),
-        (LambdaResponse, "get_function", get_function),
-    ]
-
-
+@replaces(Policy)
 def add_statement(self, raw, qualifier=None):
     """A second permission of the same statement id is a conflict, as in Lambda."""
     sid = json.loads(raw).get("StatementId")
     if sid in [statement.get("Sid") for statement in self.statements]:
         raise FunctionAlreadyExists(sid)
-    return originals["add_statement"](self, raw, qualifier)
+    return add_statement.original(self, raw, qualifier)
 
 
+@replaces(LambdaFunction, "__init__")
 def create_function(self, account_id, spec, region, version=1):
     """A function that keeps its dead-letter queue, which moto forgets."""
-    originals["__init__"](self, account_id, spec, region, version)
+    create_function.original(self, account_id, spec, region, version)
     self.dead_letter_config = spec.get("DeadLetterConfig") or {}
     check_dead_letters(self, account_id, region)
 
 
+@replaces(LambdaFunction, "create_from_cloudformation_json")
 def create_from_stack(cls, resource_name, cloudformation_json, account_id, region_name, **more):
     """A stack's function has its tags."""
-    function = originals["create_from_cloudformation_json"](
-        resource_name, cloudformation_json, account_id, region_name, **more
-    )
+    function = create_from_stack.original(resource_name, cloudformation_json, account_id, region_name, **more)
     tags = cloudformation_json["Properties"].get("Tags", ())
     lambda_backends[account_id][region_name].tag_resource(
         function.function_arn, {tag["Key"]: tag["Value"] for tag in tags}
@@ -61,6 +50,7 @@ def create_from_stack(cls, resource_name, cloudformation_json, account_id, regio
     return function
 
 
+@replaces(LambdaFunction, "update_from_cloudformation_json")
 def update_from_stack(
     cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name
 ):
@@ -92,27 +82,30 @@ def check_dead_letters(function, account, region):
         )
 
 
+@replaces(LambdaFunction)
 def update_configuration(self, config_updates):
     """An update of a function, its dead-letter queue included."""
     if "DeadLetterConfig" in config_updates:
         self.dead_letter_config = config_updates["DeadLetterConfig"]
-    return originals["update_configuration"](self, config_updates)
+    return update_configuration.original(self, config_updates)
 
 
+@replaces(LambdaFunction)
 def get_configuration(self, on_create=False):
     """What GetFunction tells of a function, its dead-letter queue included."""
-    configuration = originals["get_configuration"](self, on_create)
+    configuration = get_configuration.original(self, on_create)
     if self.dead_letter_config:
         configuration["DeadLetterConfig"] = self.dead_letter_config
     return configuration
 
 
+@replaces(LambdaResponse)
 def get_function(self):
     """A function; its tags only for those who may list them.
 
     https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html
     """
-    answer, request = json.loads(originals["get_function"](self)), request_of(self)
+    answer, request = json.loads(get_function.original(self)), request_of(self)
     arn = answer["Configuration"]["FunctionArn"]
     if not authorization.authorized(request.principal, "lambda:ListTags", arn, {}, request.scps):
         answer.pop("Tags", None)
@@ -147,6 +140,3 @@ def write_log(function, account, region, attempt):
     events = [{"timestamp": int(now.timestamp() * 1000), "message": line} for line in lines]
     logs.put_log_events(group, stream, events)
     del logs.groups[group].streams[stream].events[:-LINES]
-
-
-originals = {name: getattr(owner, name) for owner, name, _ in patches()}

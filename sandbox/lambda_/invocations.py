@@ -17,9 +17,11 @@ from botocore.exceptions import ClientError
 from moto.awslambda.models import lambda_backends
 from moto.awslambda.responses import LambdaResponse
 
+from sandbox import running
 from sandbox.access.principals import service_key
 from sandbox.lambda_.environments import Attempt, Environment, runtime_files
 from sandbox.lambda_.functions import may_log, write_log
+from sandbox.replacements import replaces
 
 #: Lambda tries an asynchronous event three times.
 ATTEMPTS = 3
@@ -64,35 +66,6 @@ class Functions:
         self.lock = threading.Lock()
         self.layer = None
         self.code = {}
-
-    def patches(self):
-        """The method of moto that is replaced while a sandbox runs, as (class, name, replacement)."""
-        return [(LambdaResponse, "invoke", lambda response: self.answer(response))]
-
-    def answer(self, response):
-        """Answer Invoke: a function runs once, and says what it returned and, if it is asked, the end of its log.
-
-        https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
-        """
-        name = response.backend.get_function(unquote(response.path.rsplit("/", 2)[-2])).function_name
-        account, region = response.current_account, response.region
-        event, kind = json.loads(response.body or "{}"), response.headers.get("X-Amz-Invocation-Type")
-        if kind == "DryRun":
-            return 204, {"status": "204"}, ""
-        if kind == "Event":
-            self.invoke(name, event, account, region)
-            return 202, {"status": "202"}, ""
-        attempt = self.attempt(name, event, account, region)
-        if attempt.outcome == "throttled":
-            headers = {"status": "429", "x-amzn-errortype": "TooManyRequestsException"}
-            return 429, headers, json.dumps({"message": "Rate Exceeded."})
-        headers = {"Content-Type": "application/json", "X-Amz-Executed-Version": "$LATEST"}
-        if response.headers.get("X-Amz-Log-Type") == "Tail":
-            headers["X-Amz-Log-Result"] = base64.b64encode(attempt.log.encode()[-TAIL_BYTES:]).decode()
-        if attempt.outcome == "succeeded":
-            return 200, headers, json.dumps(attempt.result)
-        error = attempt.error or {"errorMessage": f"Task {attempt.outcome}"}
-        return 200, {**headers, "X-Amz-Function-Error": "Unhandled"}, json.dumps(error)
 
     def invoke(self, name, event, account=None, region=None):
         """Invoke a function as EventBridge does: three attempts, then the dead-letter queue.
@@ -231,3 +204,30 @@ class Functions:
                 for source in runtime_files():
                     (self.layer / source.name).symlink_to(source)
             return self.layer
+
+
+@replaces(LambdaResponse, "invoke")
+def answer(response):
+    """Answer Invoke: a function runs once, and says what it returned and, if it is asked, the end of its log.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+    """
+    name = response.backend.get_function(unquote(response.path.rsplit("/", 2)[-2])).function_name
+    account, region = response.current_account, response.region
+    event, kind = json.loads(response.body or "{}"), response.headers.get("X-Amz-Invocation-Type")
+    if kind == "DryRun":
+        return 204, {"status": "204"}, ""
+    if kind == "Event":
+        running.sandbox.functions.invoke(name, event, account, region)
+        return 202, {"status": "202"}, ""
+    attempt = running.sandbox.functions.attempt(name, event, account, region)
+    if attempt.outcome == "throttled":
+        headers = {"status": "429", "x-amzn-errortype": "TooManyRequestsException"}
+        return 429, headers, json.dumps({"message": "Rate Exceeded."})
+    headers = {"Content-Type": "application/json", "X-Amz-Executed-Version": "$LATEST"}
+    if response.headers.get("X-Amz-Log-Type") == "Tail":
+        headers["X-Amz-Log-Result"] = base64.b64encode(attempt.log.encode()[-TAIL_BYTES:]).decode()
+    if attempt.outcome == "succeeded":
+        return 200, headers, json.dumps(attempt.result)
+    error = attempt.error or {"errorMessage": f"Task {attempt.outcome}"}
+    return 200, {**headers, "X-Amz-Function-Error": "Unhandled"}, json.dumps(error)

@@ -10,18 +10,15 @@ from moto.core.exceptions import JsonRESTError
 from moto.organizations.models import organizations_backends
 from moto.organizations.responses import OrganizationsResponse
 
+from sandbox import running
+from sandbox.replacements import replaces
+
 #: The ids of the organization, of its root and of its one unit, as the pages show them.
 ID, ROOT, UNIT = "o-exampleorgid", "r-abcd", "ou-abcd-12345678"
 MANAGEMENT = "999999999999"
-#: Accounts that are outside of it.
-outsiders = set()
 
 
-def patches():
-    """The methods of moto that are replaced while a sandbox runs, as (class, name, replacement)."""
-    return [(OrganizationsResponse, "organizations_backend", property(backend_for))]
-
-
+@replaces(OrganizationsResponse, "organizations_backend")
 def backend_for(response):
     """What answers a call: the management account's own, which its delegated administrators may read, too."""
     account, partition = response.current_account, response.partition
@@ -79,10 +76,4 @@ def accounts_below(account, partition, parents):
 
 def of(account):
     """The id of the organization that an account is in; None for outsiders."""
-    return None if account in outsiders else ID
-
-
-def reset():
-    """Every account is in the organization."""
-    outsiders.clear()
-    organizations_backends.master_accounts.clear()
+    return None if account in running.sandbox.outsiders else ID

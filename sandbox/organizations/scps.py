@@ -9,33 +9,27 @@ https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_
 from moto.organizations.exceptions import InvalidInputException
 from moto.organizations.models import OrganizationsBackend, organizations_backends
 
+from sandbox import running
+from sandbox.replacements import replaces
+
 SCP = "SERVICE_CONTROL_POLICY"
 #: The most characters of an SCP.
 SIZE = 10240
 
-#: The delegation policies of organizations, by management account: a dict, or JSON text.
-policies = {}
 
+def delegate(name):
+    """Let member accounts make a call about a policy, too: authorization has judged whether they may."""
 
-def patches():
-    """The methods of moto that are replaced while a sandbox runs, as (class, name, replacement)."""
-    return [
-        (OrganizationsBackend, "describe_policy", delegated("describe_policy")),
-        (OrganizationsBackend, "list_targets_for_policy", delegated("list_targets_for_policy")),
-        (OrganizationsBackend, "update_policy", delegated("update_policy")),
-    ]
-
-
-def delegated(name):
-    """A call about a policy that a member account makes, too: authorization has judged whether it may."""
-
+    @replaces(OrganizationsBackend, name)
     def call(self, **parameters):
-        if name == "update_policy" and len(parameters.get("Content") or "") > SIZE:
+        if len(parameters.get("Content") or "") > SIZE:
             raise InvalidInputException("You have exceeded the maximum policy size limit.")
         manager = management(self.account_id) or self.account_id
-        return originals[name](organizations_backends[manager][self.partition], **parameters)
+        return call.original(organizations_backends[manager][self.partition], **parameters)
 
-    return call
+
+for name in ("describe_policy", "list_targets_for_policy", "update_policy"):
+    delegate(name)
 
 
 def management(account):
@@ -56,7 +50,7 @@ def arn_of(request):
 
 def delegation_policy(account, region, resource, arn):
     """The policy by which a management account lets member accounts in."""
-    return policies.get(account)
+    return running.sandbox.delegation_policies.get(account)
 
 
 def scps_of(account):
@@ -72,11 +66,3 @@ def scps_of(account):
         attached += [policy.content for policy in place.attached_policies if policy.type == SCP]
         place = next((unit for unit in backend.ou if unit.id == getattr(place, "parent_id", None)), None)
     return attached
-
-
-def reset():
-    """Forget all delegation policies."""
-    policies.clear()
-
-
-originals = {name: getattr(owner, name) for owner, name, _ in patches()}

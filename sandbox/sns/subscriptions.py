@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from moto.sns.models import Subscription
 from moto.utilities.utils import get_partition
 
+from sandbox import running
 from sandbox.access import authorization, principals
+from sandbox.replacements import replaces
 
 SERVICE = "sns.amazonaws.com"
 #: The subject where the publisher, such as EventBridge, names none.
 SUBJECT = "AWS Notification Message"
-
-#: All mails that topics have sent.
-mails = []
 
 
 @dataclass
@@ -29,20 +28,16 @@ class Mail:
     topic: str
 
 
-def patches():
-    """The methods of moto that are replaced while a sandbox runs, as (class, name, replacement)."""
-    return [(Subscription, "publish", publish)]
-
-
+@replaces(Subscription)
 def publish(self, message, message_id, subject=None, **more):
     """Hand a message to one subscriber: a mail is kept, a queue has to allow it, the rest is moto's."""
     if self.protocol == "email":
         if more.get("message_structure") == "json":
             texts = json.loads(message)
             message = texts.get("email", texts["default"])
-        mails.append(Mail(self.endpoint, subject or SUBJECT, message, self.topic_arn))
+        running.sandbox.sent.append(Mail(self.endpoint, subject or SUBJECT, message, self.topic_arn))
     elif self.protocol != "sqs" or allowed(self):
-        originals["publish"](self, message, message_id, subject=subject, **more)
+        publish.original(self, message, message_id, subject=subject, **more)
 
 
 def allowed(subscription):
@@ -50,11 +45,3 @@ def allowed(subscription):
     _, _, _, region, account, _ = subscription.topic_arn.split(":")
     caller = principals.service(SERVICE, account, get_partition(region), subscription.topic_arn)
     return authorization.authorized(caller, "sqs:SendMessage", subscription.endpoint, {})
-
-
-def reset():
-    """Forget all mails."""
-    mails.clear()
-
-
-originals = {name: getattr(owner, name) for owner, name, _ in patches()}

@@ -8,27 +8,23 @@ import json
 from moto.sqs.exceptions import SQSException
 from moto.sqs.models import Queue, SQSBackend
 
+from sandbox.replacements import REPLACEMENTS, replaces
+
 #: The attribute of a dead-letter queue that says which queues may name it.
 ALLOW = "RedriveAllowPolicy"
 PERMISSIONS = ("allowAll", "byQueue", "denyAll")
 SOURCES = 10
 
 
-def patches():
-    """The methods of moto that are replaced while a sandbox runs, as (class, name, replacement)."""
-    return [
-        (Queue, "BASE_ATTRIBUTES", [*Queue.BASE_ATTRIBUTES, ALLOW]),
-        (Queue, "redrive_allow_policy", None),
-        (Queue, "_set_attributes", set_attributes),
-        # The sandbox hands messages to functions itself; moto would at once, by Docker.
-        (Queue, "lambda_event_source_mappings", property(lambda self: {}, lambda self, mappings: None)),
-        (Queue, "_setup_dlq", setup_dead_letter_queue),
-        (Queue, "attributes", property(attributes)),
-        (Queue, "update_from_cloudformation_json", classmethod(update_from_cloudformation_json)),
-        (SQSBackend, "receive_message", receive_message),
-    ]
+REPLACEMENTS += [
+    (Queue, "BASE_ATTRIBUTES", [*Queue.BASE_ATTRIBUTES, ALLOW]),
+    (Queue, "redrive_allow_policy", None),
+    # The sandbox hands messages to functions itself; moto would at once, by Docker.
+    (Queue, "lambda_event_source_mappings", property(lambda self: {}, lambda self, mappings: None)),
+]
 
 
+@replaces(Queue, "_set_attributes")
 def set_attributes(self, attributes, now=None):
     """The attributes that are named change, and no other: a queue keeps its policy."""
     kept = getattr(self, "policy", None)
@@ -37,7 +33,7 @@ def set_attributes(self, attributes, now=None):
         attributes[ALLOW] = allow_policy(attributes[ALLOW])
     if isinstance(attributes.get("Policy"), dict):
         attributes["Policy"] = json.dumps(attributes["Policy"])
-    originals["_set_attributes"](self, attributes, now)
+    set_attributes.original(self, attributes, now)
     if "Policy" not in attributes:
         self.policy = kept
 
@@ -59,10 +55,11 @@ def allow_policy(value):
     return policy or None
 
 
+@replaces(Queue, "_setup_dlq")
 def setup_dead_letter_queue(self, policy):
     """A queue gets the dead-letter queue that its RedrivePolicy names, if that one allows it."""
     before = getattr(self, "redrive_policy", None), self.dead_letter_queue
-    originals["_setup_dlq"](self, policy)
+    setup_dead_letter_queue.original(self, policy)
     if self.dead_letter_queue is not None and not allows(self.dead_letter_queue, self):
         self.redrive_policy, self.dead_letter_queue = before
         text = policy if isinstance(policy, str) else json.dumps(policy)
@@ -80,15 +77,17 @@ def allows(queue, source):
     return permission == "allowAll" or source.queue_arn in policy.get("sourceQueueArns", ())
 
 
+@replaces(Queue)
 def attributes(self):
     """All attributes of a queue."""
-    found = originals["attributes"].fget(self)
+    found = attributes.original(self)
     found.pop(ALLOW, None)
     if self.redrive_allow_policy:
         found[ALLOW] = json.dumps(self.redrive_allow_policy)
     return found
 
 
+@replaces(SQSBackend)
 def receive_message(self, queue_name, *args, **kwargs):
     """A message that was received too often moves on only while the dead-letter queue allows it."""
     queue = self.get_queue(queue_name)
@@ -96,11 +95,12 @@ def receive_message(self, queue_name, *args, **kwargs):
     if kept is not None and not allows(kept, queue):
         queue.dead_letter_queue = None
     try:
-        return originals["receive_message"](self, queue_name, *args, **kwargs)
+        return receive_message.original(self, queue_name, *args, **kwargs)
     finally:
         queue.dead_letter_queue = kept
 
 
+@replaces(Queue)
 def update_from_cloudformation_json(
     cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name
 ):
@@ -110,6 +110,3 @@ def update_from_cloudformation_json(
     }
     original_resource._set_attributes(properties)
     return original_resource
-
-
-originals = {name: getattr(owner, name, None) for owner, name, _ in patches()}

@@ -14,19 +14,9 @@ from moto.sts.models import STSBackend, sts_backends
 from moto.sts.responses import TokenResponse
 from moto.utilities.utils import get_partition
 
-from sandbox.access.principals import Principal, principal_of, sessions
-
-
-def patches():
-    """The methods of moto that are replaced while a sandbox runs, as (class, name, replacement)."""
-    return [
-        (TokenResponse, "get_session_token", get_session_token),
-        (TokenResponse, "get_federation_token", get_federation_token),
-        (TokenResponse, "get_caller_identity", get_caller_identity),
-        (TokenResponse, "assume_role", assume_role),
-        (TokenResponse, "assume_role_with_web_identity", assume_role_with_web_identity),
-        (STSBackend, "assume_role_with_saml", assume_role_with_saml),
-    ]
+from sandbox import running
+from sandbox.access.principals import Principal, principal_of
+from sandbox.replacements import replaces
 
 
 def begin(role_arn, name, region, key=None, policy=None, **how):
@@ -38,8 +28,13 @@ def begin(role_arn, name, region, key=None, policy=None, **how):
     account, partition = role_arn.split(":")[4], get_partition(region)
     role = next(r for r in iam_backends[account][partition].roles.values() if r.arn == role_arn)
     key = key or new_key()
-    sessions[key] = Principal("AssumedRole", account, partition, key, role.name, name, policy, role.id, **how)
-    return sessions[key]
+    return keep(Principal("AssumedRole", account, partition, key, role.name, name, policy, role.id, **how))
+
+
+def keep(session):
+    """Know a session by its access key id."""
+    running.sandbox.sessions[session.key] = session
+    return session
 
 
 def credentials_of(principal, duration=3600):
@@ -60,11 +55,13 @@ def new_key():
 # Users
 
 
+@replaces(TokenResponse)
 def get_session_token(self):
     """A session of the calling user."""
     return _session_of(self, "IAMUser", "session", None)
 
 
+@replaces(TokenResponse)
 def get_federation_token(self):
     """A federated session that the calling user vouches for, narrowed by the policy they pass."""
     return _session_of(self, "FederatedUser", self._get_param("Name"), self._get_param("Policy"))
@@ -73,12 +70,12 @@ def get_federation_token(self):
 def _session_of(response, kind, name, policy):
     caller, key = principal_of(response.get_access_key(), response.region), new_key()
     mfa = bool(response._get_param("TokenCode"))
-    sessions[key] = Principal(
+    session = Principal(
         kind, caller.account, caller.partition, key, caller.name, name, policy, caller.entity.id, mfa=mfa
     )
     return ActionResult(
         {
-            "Credentials": credentials_of(sessions[key]),
+            "Credentials": credentials_of(keep(session)),
             "FederatedUser": {
                 "FederatedUserId": f"{caller.account}:{name}",
                 "Arn": f"arn:{caller.partition}:sts::{caller.account}:federated-user/{name}",
@@ -87,6 +84,7 @@ def _session_of(response, kind, name, policy):
     )
 
 
+@replaces(TokenResponse)
 def get_caller_identity(self):
     """Who calls, as CloudTrail names them."""
     caller = principal_of(self.get_access_key(), self.region)
@@ -99,9 +97,10 @@ def get_caller_identity(self):
 # Roles
 
 
+@replaces(TokenResponse)
 def assume_role(self):
     """A session of a role, with the source identity that it was given, or that its own caller had."""
-    answer = originals["assume_role"](self)
+    answer = assume_role.original(self)
     caller = principal_of(self.get_access_key(), self.region)
     source = caller.context.get("sourceIdentity") or self._get_param("SourceIdentity")
     context, also = {"sourceIdentity": source} if source else {}, {}
@@ -115,9 +114,10 @@ def assume_role(self):
     return answer
 
 
+@replaces(TokenResponse)
 def assume_role_with_web_identity(self):
     """A session of a role for somebody of an OpenID Connect provider."""
-    answer = originals["assume_role_with_web_identity"](self)
+    answer = assume_role_with_web_identity.original(self)
     claims = claims_of(self._get_param("WebIdentityToken"))
     provider = provider_of(self._get_param("RoleArn"), claims)
     session = _note(self, answer, {"webIdFederationData": {"federatedProvider": provider, "attributes": {}}})
@@ -131,9 +131,10 @@ def _note(response, answer, context, **how):
     return begin(role.role_arn, role.session_name, region, role.access_key_id, policy, context=context, **how)
 
 
+@replaces(STSBackend)
 def assume_role_with_saml(self, **kwargs):
     """A session of a role for somebody of a SAML provider."""
-    role = originals["assume_role_with_saml"](self, **kwargs)
+    role = assume_role_with_saml.original(self, **kwargs)
     begin(role.role_arn, role.session_name, role.region_name, role.access_key_id)
     return role
 
@@ -173,6 +174,3 @@ def web_identity_context(params):
     claims = claims_of(params["WebIdentityToken"])
     issuer = re.sub("^https://", "", claims["iss"]).lower()
     return {f"{issuer}:{claim}": claims[claim] for claim in ("aud", "sub") if claim in claims}
-
-
-originals = {name: getattr(owner, name) for owner, name, _ in patches()}
