@@ -10,8 +10,9 @@ import time
 
 from moto.iam.models import iam_backends
 
-from sandbox import cloudtrail, eventbridge
-from sandbox.principals import Principal
+from sandbox.access.principals import Principal
+from sandbox.cloudtrail import records
+from sandbox.events import rules
 from sandbox.server import DEPLOY
 
 ADMIN_GROUP = "admins"
@@ -33,7 +34,7 @@ def document(statement):
 def created(account, who, name="somebody", **more):
     """The record of a caller's CreateUser just now, of a user with a name."""
     params = {"UserName": name}
-    return {**cloudtrail.record(who.identity(), "iam", "CreateUser", params, account, "us-east-1"), **more}
+    return {**records.record(who.identity(), "iam", "CreateUser", params, account, "us-east-1"), **more}
 
 
 class Kind:
@@ -47,7 +48,7 @@ class Kind:
     @classmethod
     def event(cls, box, account, name):
         """EventBridge's event of a caller who has called CreateUser just now."""
-        return cloudtrail.envelope(created(account, cls.principal(account, name)))
+        return records.envelope(created(account, cls.principal(account, name)))
 
     @classmethod
     def is_denied(cls, account, name):
@@ -97,7 +98,7 @@ class CaughtUsers(Users):
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - CAUGHT_SECONDS))
         box.history.clear()
         box.history.append(created(account, cls.principal(account, name), eventTime=moment))
-        return eventbridge.envelope("aws.events", "Scheduled Event", {}, account, box.region, [])
+        return rules.envelope("aws.events", "Scheduled Event", {}, account, box.region, [])
 
 
 class CreatedUsers(Users):
@@ -119,7 +120,7 @@ class CreatedUsers(Users):
         who = cls.principal(account, ADMIN if name == ADMIN else cls.MAKER)
         user = cls.found(account, name)
         answer = {"user": {"userName": name, "userId": user.id, "arn": user.arn, "path": "/"}}
-        return cloudtrail.envelope(created(account, who, name, responseElements=answer))
+        return records.envelope(created(account, who, name, responseElements=answer))
 
 
 class Roles(Kind):

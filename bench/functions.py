@@ -20,7 +20,7 @@ from moto.awslambda.models import lambda_backends
 from bench.callers import ADMIN, CaughtUsers, CreatedUsers, Roles, Users
 from bench.common import ROOT, command
 from c7n_iamguard.aws_names import SINCE_TAG
-from sandbox.guard import settings_with
+from sandbox.commands.guard import settings_with
 
 HERE = Path(__file__).parent
 REVOKE, REVOKE_ROLES = "revoke-unintended-iam-access", "revoke-unintended-iam-access-of-roles"

@@ -9,7 +9,7 @@ from bench.callers import ADMIN_GROUP, Users
 from bench.common import sandbox, say
 from bench.functions import FUNCTIONS
 from bench.report import markdown
-from sandbox.functions import Invocation
+from sandbox.lambda_.invocations import Invocation
 from sandbox.server import Fault
 
 TITLE = "Load"

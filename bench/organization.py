@@ -12,7 +12,7 @@ from bench.callers import Users, backend
 from bench.common import command, sandbox, say
 from bench.functions import FUNCTIONS, REVOKE, policy_text
 from bench.report import markdown, ratio
-from sandbox.guard import SETTINGS
+from sandbox.commands.guard import SETTINGS
 
 TITLE = "An organization"
 SIZES = (10, 30, 100)

@@ -1,21 +1,17 @@
 """An AWS account in one process: for the demo, the end-to-end tests, and trying by hand. Never shipped in a Lambda.
 
-It stands on moto's server, and adds what the guard relies on and moto lacks:
+It runs moto's server. Each folder adds to moto what the guard needs of one AWS service and moto lacks:
 
-- requests: authorization of every call by the policies of identities and resources, permissions boundaries and
-  service control policies (:mod:`.authorization`, :mod:`.conditions`); injected faults (:mod:`.faults`);
-- IAM and STS: quotas, ids, pages, protected roles, sessions of all kinds, who last used which service
-  (:mod:`.iam`, :mod:`.sessions`, :mod:`.iam_usage`);
-- CloudTrail: records of IAM calls, and the event history of them (:mod:`.cloudtrail`, :mod:`.history`);
-- EventBridge: rules and schedules, custom buses, and what targets let in (:mod:`.eventbridge`, :mod:`.inputs`);
-- Lambda: the uploaded code, run by AWS's own runtime client, and its log (:mod:`.functions`,
-  :mod:`.environments`, :mod:`.awslambda`);
-- SQS, SNS, CloudWatch: dead-letter queues, mails, metrics, alarms (:mod:`.sqs`, :mod:`.sns`, :mod:`.alarms`);
-- Organizations: SCPs that act where they are attached, and who may change one (:mod:`.delegation`);
-- CloudFormation: the resources of all these, and rollbacks (:mod:`.stacks`, :mod:`.stack_resources`,
-  :mod:`.stack_iam`);
-- Organizations and StackSets: accounts that join, and what is deployed to them (:mod:`.organization`,
-  :mod:`.stack_sets`).
+- ``access``: who calls, and whether policies of identities and resources, boundaries and SCPs allow it
+- ``iam``, ``sts``: quotas, ids, pages, protected roles, sessions of all kinds, who last used which service
+- ``cloudtrail``: records of IAM calls, and the event history
+- ``events``: rules, schedules, custom buses, and what targets let in
+- ``lambda_``: the uploaded code, run by AWS's own runtime client, and its log
+- ``sqs``, ``sns``, ``cloudwatch``: dead-letter queues, mails, metrics, alarms
+- ``organizations``, ``cloudformation``: accounts that join, SCPs, stacks with rollbacks, StackSets
+
+``requests`` is a call's way through all of them, ``faults`` injects errors, and ``commands`` is what
+``python -m sandbox`` runs.
 
 What it does not do: the seconds that IAM takes to make a change act everywhere, EventBridge's delays and
 retries, and any service but those that a test of the guard calls.

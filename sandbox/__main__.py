@@ -5,8 +5,8 @@ import logging
 import sys
 from pathlib import Path
 
-from sandbox import demo, preview, replay, serve
-from sandbox.guard import POLICY, ROLES_POLICY, DeploymentFailed
+from sandbox.commands import demo, preview, replay, serve
+from sandbox.commands.guard import POLICY, ROLES_POLICY, DeploymentFailed
 
 
 def parser():

@@ -45,11 +45,6 @@ class Fault:
         return True
 
 
-def fault_for(faults, action, caller):
-    """The first fault that a call is to suffer; None for most calls."""
-    return next((fault for fault in faults if fault.meets(action, caller)), None)
-
-
 def error_response(request, fault):
     """The answer to a call that an injected fault hits, in the service's own protocol."""
     if request.action == "PutEvents" and fault.status == 200:

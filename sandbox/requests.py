@@ -3,17 +3,24 @@
 import time
 from dataclasses import dataclass
 
+from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.exceptions import JsonRESTError, ServiceException, _RESTError
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import determine_request_protocol
-from moto.core.responses import ActionResult
+from moto.core.responses import ActionResult, BaseResponse
 from moto.core.utils import get_service_model
 from moto.utilities.utils import get_partition
 
-from sandbox import authorization, cloudtrail, delegation, iam_names, principals, sessions, unknown
-from sandbox.contexts import context_of, entry_context
+from sandbox import running, unknown
+from sandbox.access import authorization, principals
+from sandbox.access.contexts import context_of, entry_context
+from sandbox.access.resources import resource_of
+from sandbox.cloudtrail import records
 from sandbox.faults import error_response
-from sandbox.resources import resource_of
+from sandbox.iam import names
+from sandbox.organizations import scps
+from sandbox.replacements import replaces
+from sandbox.sts import sessions
 
 #: The services whose names in IAM's actions are not moto's.
 SERVICES = {"awslambda": "lambda", "resourcegroupstaggingapi": "tag"}
@@ -90,23 +97,20 @@ def params_of(response, model, protocol):
     )
 
 
-def authorizer(sandbox):
-    """What replaces moto's own look at whether a caller may do what they ask for."""
-
-    def authenticate_and_authorize(self, iam_request_cls, resource="*"):
-        request = request_of(self)
-        if request.principal is None:
-            refuse(iam_request_cls, "_raise_invalid_access_key", self, "InvalidId")
-        request.scps = [*sandbox.scps, *delegation.scps_of(request.principal.account)]
-        if request.service != "s3":
-            resource = resource_of(request)
-        named = denied(request, resource or "*")
-        if named:
-            refuse(iam_request_cls, "_raise_access_denied", self, request.principal, named)
-        if request.service == "iam":
-            prepare(request, self)
-
-    return authenticate_and_authorize
+@replaces(ActionAuthenticatorMixin, "_authenticate_and_authorize_action")
+def authenticate_and_authorize(self, iam_request_cls, resource="*"):
+    """Refuse a caller who is nobody, or may not do what they ask for."""
+    request = request_of(self)
+    if request.principal is None:
+        refuse(iam_request_cls, "_raise_invalid_access_key", self, "InvalidId")
+    request.scps = [*running.sandbox.scps, *scps.scps_of(request.principal.account)]
+    if request.service != "s3":
+        resource = resource_of(request)
+    named = denied(request, resource or "*")
+    if named:
+        refuse(iam_request_cls, "_raise_access_denied", self, request.principal, named)
+    if request.service == "iam":
+        prepare(request, self)
 
 
 def denied(request, resource):
@@ -135,7 +139,7 @@ def denied(request, resource):
 def prepare(request, response):
     """Let IAM look at the names in a call, and refuse it as IAM does."""
     try:
-        iam_names.prepare(request, response.params)
+        names.prepare(request, response.params)
     except ServiceException as error:
         status, _, body = response.serialized(ActionResult(error))
         refusal = _RESTError(error.code, error.message)
@@ -143,27 +147,24 @@ def prepare(request, response):
         raise refusal from None
 
 
-def recorder(sandbox, original):
-    """What stands around moto's own answer to a call: delays, faults, and the records of it."""
-
-    def call_action(self):
-        request = request_of(self)
-        if request.principal is None:
-            return original(self)
-        caller, identity = request.principal.arn, request.principal.identity()
-        time.sleep(sandbox.call_delay)
-        fault = sandbox.fault_for(f"{request.service}:{request.action}", caller)
-        if fault and fault.delay:
-            time.sleep(fault.delay)
-        try:
-            response = error_response(request, fault) if fault and fault.code else original(self)
-        except NotImplementedError:
-            response = unknown.answer(request, f"{request.service}:{request.action}")
-        error = cloudtrail.error_in(int(response[0]), response[2])
-        sandbox.record(request, caller, identity, error, response[2])
-        return response
-
-    return call_action
+@replaces(BaseResponse)
+def call_action(self):
+    """Answer a call as moto does, with delays, faults and the records of it."""
+    request, sandbox = request_of(self), running.sandbox
+    if request.principal is None:
+        return call_action.original(self)
+    caller, identity = request.principal.arn, request.principal.identity()
+    time.sleep(sandbox.call_delay)
+    fault = sandbox.fault_for(f"{request.service}:{request.action}", caller)
+    if fault and fault.delay:
+        time.sleep(fault.delay)
+    try:
+        response = error_response(request, fault) if fault and fault.code else call_action.original(self)
+    except NotImplementedError:
+        response = unknown.answer(request, f"{request.service}:{request.action}")
+    error = records.error_in(int(response[0]), response[2])
+    sandbox.record(request, caller, identity, error, response[2])
+    return response
 
 
 def refuse(request_class, how, response, *details):

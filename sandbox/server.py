@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from contextlib import ExitStack
+from importlib import import_module
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,40 +13,34 @@ from unittest.mock import patch
 from urllib.parse import urlparse
 
 import boto3
-import moto.iam.models
 from botocore.config import Config
-from moto.core.authorization import ActionAuthenticatorMixin
-from moto.core.responses import BaseResponse
 from moto.iam.models import iam_backends
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
+from moto.organizations.models import organizations_backends
 from moto.utilities.utils import get_partition
 from waitress import wasyncore
 from waitress.server import create_server
 
-from sandbox import (
-    alarms,
-    cloudtrail,
-    iam_usage,
-    organization,
-    principals,
-    requests,
-    rooms,
-    sessions,
-    sns,
-    unknown,
-)
-from sandbox.eventbridge import EventBridge
-from sandbox.faults import Fault, fault_for
-from sandbox.functions import Functions
-from sandbox.history import History
-from sandbox.metrics import Metrics
+from sandbox import replacements, running, unknown
+from sandbox.access import principals
+from sandbox.cloudtrail import records
+from sandbox.cloudtrail.history import History
+from sandbox.cloudwatch.metrics import Metrics
+from sandbox.events.rules import EventBridge
+from sandbox.faults import Fault
+from sandbox.iam import last_accessed
+from sandbox.lambda_.invocations import Functions
 from sandbox.requests import Call
+from sandbox.sts import sessions
 
 HOST = "127.0.0.1"
 ACCOUNT = "111122223333"
 REGION = "us-east-1"
 DEPLOY = Path(__file__).parent.parent / "deploy"
+for folder in ("cloudformation", "events", "iam", "lambda_", "organizations", "sns", "sqs"):
+    for file in (Path(__file__).parent / folder).glob("*.py"):
+        import_module(f"sandbox.{folder}.{file.stem}")  # it replaces parts of moto
 
 
 class Sandbox:
@@ -54,6 +49,16 @@ class Sandbox:
     :param account: the 12-digit id of the account that is used where none is named
     :param region: the region that is used where none is named
     :param port: the port to listen on; a free one by default
+    :ivar calls: each :class:`~sandbox.requests.Call` that was made
+    :ivar pending: the events of IAM calls that :meth:`deliver` has not handed on yet
+    :ivar scps: documents that act in every account, beside those of Organizations
+    :ivar outsiders: the accounts that are outside of the organization
+    :ivar delegation_policies: by management account; a dict, or JSON text
+    :ivar sessions: what STS has begun, by access key id
+    :ivar last_used: when users and roles last used which service, by ARN, such as ``{"iam": None, "s3": datetime}``
+    :ivar jobs: what GenerateServiceLastAccessedDetails found
+    :ivar sent: all mails, the oldest first
+    :ivar known_alarms: by account, region and name
     """
 
     def __init__(self, account=ACCOUNT, region=REGION, port=0):
@@ -63,6 +68,9 @@ class Sandbox:
         self.calls = []
         self.faults = []
         self.scps = []
+        self.outsiders, self.delegation_policies = set(), {}
+        self.sessions, self.last_used, self.jobs = {}, {}, {}
+        self.sent, self.known_alarms = [], {}
         self.connections = set()
         self.connection_delay = 0.0
         self.call_delay = 0.0
@@ -82,8 +90,8 @@ class Sandbox:
         os.environ.pop("MOTO_ACCOUNT_ID", None)
         reset()
         self.home = self.stack.enter_context(TemporaryDirectory(prefix="sandbox-home-"))
-        for owner, name, replacement in self.patches():
-            self.stack.enter_context(patch.object(owner, name, replacement, create=True))
+        self.stack.enter_context(patch.object(running, "sandbox", self))
+        self.stack.enter_context(replacements.put_in_place())
         app = DomainDispatcherApplication(unknown.app_of)
         self.server = create_server(
             self.counting(app), host=HOST, port=self.port, threads=16, asyncore_loop_timeout=1
@@ -114,16 +122,6 @@ class Sandbox:
             return app(environ, start_response)
 
         return counted
-
-    def patches(self):
-        yield from rooms.patches()
-        yield from self.eventbridge.patches()
-        yield from self.functions.patches()
-        yield from self.history.patches()
-        yield from self.functions.patches()
-        yield moto.iam.models, "get_account_id_from", principals.account_or_default
-        yield ActionAuthenticatorMixin, "_authenticate_and_authorize_action", requests.authorizer(self)
-        yield BaseResponse, "call_action", requests.recorder(self, BaseResponse.call_action)
 
     # Calling it
 
@@ -216,22 +214,17 @@ class Sandbox:
         """A session of a role, whomever the role trusts: of Identity Center, of an instance, of a service.
 
         :param how: ``context`` and ``also``, what CloudTrail's userIdentity is to say beside the usual: see
-            :class:`~sandbox.principals.Principal`
+            :class:`~sandbox.access.principals.Principal`
         :returns: the session's credentials
         """
         return sessions.credentials_of(sessions.begin(role_arn, name, region or self.region, **how))
-
-    @property
-    def outsiders(self):
-        """The accounts that are outside of the organization; add to it what is to be outside."""
-        return organization.outsiders
 
     # Events
 
     def deliver(self, *events, region=None):
         """Hand events to EventBridge: those given, or the records of the IAM calls made so far.
 
-        :returns: the :class:`~sandbox.functions.Invocation` of every function that a rule invoked
+        :returns: the :class:`~sandbox.lambda_.invocations.Invocation` of every function that a rule invoked
         """
         if not events:
             with self.lock:
@@ -254,22 +247,23 @@ class Sandbox:
         :param now: the moment; the present one if left out
         :returns: ``OK``, ``ALARM`` or ``INSUFFICIENT_DATA`` by the alarms' names
         """
-        account, region = account or self.account, region or self.region
-        return alarms.evaluate(
-            self.metrics, account, region, now, lambda event: self.eventbridge.run(event, account, region)
-        )
+        place = account or self.account, region or self.region
+        found = [alarm for alarm in self.known_alarms.values() if (alarm.account, alarm.region) == place]
+        for alarm in found:
+            alarm.evaluate(now)
+        return {alarm.name: alarm.state for alarm in found}
 
     def mails(self, topic=None):
         """The mails that topics have sent.
 
         :param topic: the name of a topic; all if left out
         """
-        return [mail for mail in sns.mails if topic in (None, mail.topic.rpartition(":")[2])]
+        return [mail for mail in self.sent if topic in (None, mail.topic.rpartition(":")[2])]
 
     def fault_for(self, action, caller):
         """The injected fault that a call is to suffer; None for most calls."""
         with self.lock:
-            return fault_for(self.faults, action, caller)
+            return next((fault for fault in self.faults if fault.meets(action, caller)), None)
 
     def record(self, request, caller, identity, error, answer):
         """Note a call, and its CloudTrail record if it is one of IAM's.
@@ -283,13 +277,13 @@ class Sandbox:
         called = Call(caller, request.service, request.action, params, error and error[0])
         with self.lock:
             self.calls.append(called)
-            iam_usage.note(request.principal.policy_arn, request.service)
+            last_accessed.note(request.principal.policy_arn, request.service)
             if request.service == "iam":
-                region = cloudtrail.IAM_REGION.get(request.partition, request.region)
-                detail = cloudtrail.record(
+                region = records.IAM_REGION.get(request.partition, request.region)
+                detail = records.record(
                     identity, "iam", request.action, params, request.account, region, error, answer
                 )
-                self.pending.append(cloudtrail.envelope(detail))
+                self.pending.append(records.envelope(detail))
                 self.history.append(detail)
 
 
@@ -306,9 +300,9 @@ def loopback(url):
 
 
 def reset():
-    """Forget everything that moto and the sandbox keep in this process."""
+    """Forget everything that moto keeps in this process."""
     moto_api_backend.reset()
-    rooms.reset()
+    organizations_backends.master_accounts.clear()
 
 
 __all__ = ["ACCOUNT", "REGION", "Call", "Fault", "Sandbox", "loopback"]

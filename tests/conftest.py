@@ -29,7 +29,7 @@ from helpers import (  # noqa: F401  some test modules import these from here
 from hypothesis import HealthCheck, settings
 
 from c7n_iamguard.aws_names import SINCE_TAG
-from sandbox import Sandbox, iam
+from sandbox import Sandbox
 from sandbox.server import DEPLOY
 
 
@@ -80,7 +80,7 @@ def unchanged(sandbox):
     yield
     sandbox.faults.clear()
     sandbox.scps.clear()
-    iam.last_used.clear()
+    sandbox.last_used.clear()
     put_back()
 
 

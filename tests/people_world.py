@@ -12,7 +12,7 @@ from told import by_event, listen, of_role
 
 from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.notify import detail
-from sandbox import organization
+from sandbox.organizations import organization
 from sandbox.server import DEPLOY
 
 MANAGEMENT, CENTRAL, FIRST, SECOND = ACCOUNTS = "300000000501", "300000000502", "300000000503", "300000000504"

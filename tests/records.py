@@ -2,7 +2,7 @@
 
 import json
 
-from sandbox import cloudtrail
+from sandbox.cloudtrail import records
 
 ACCOUNT, OTHER, CHINA = "210987654321", "310987654321", "410987654321"
 
@@ -37,7 +37,7 @@ SERVICE = {"type": "AWSService", "invokedBy": "autoscaling.amazonaws.com"}
 
 
 def record(identity, action="CreateUser", service="iam", account=ACCOUNT, error=None):
-    return cloudtrail.record(identity, service, action, {}, account, "us-east-1", error)
+    return records.record(identity, service, action, {}, account, "us-east-1", error)
 
 
 def without(entry, *keys):

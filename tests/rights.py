@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import yaml
 
-from sandbox import authorization
+from sandbox.access import authorization
 from sandbox.server import DEPLOY
 
 DEPLOYER, READER, RESPONSE, GUARD, CONTAIN, FORWARD, TELL, CENTRAL, PEOPLE, PEOPLE_SEND = (

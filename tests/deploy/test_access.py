@@ -16,7 +16,7 @@ from c7n_iamguard.errors import Refusal
 from c7n_iamguard.function.archive import CompiledPolicyLambda
 from c7n_iamguard.history.lookup_events import IncompleteHistory
 from c7n_iamguard.iam.policy_documents import deny_document
-from sandbox import organization
+from sandbox.organizations import organization
 from sandbox.server import DEPLOY
 
 ACCOUNT, MEMBER = "121212121212", "121212121213"

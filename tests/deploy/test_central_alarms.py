@@ -3,7 +3,8 @@
 import pytest
 from rights import of_type
 
-from sandbox import alarms, organization
+from sandbox.cloudwatch.alarms import Alarm
+from sandbox.organizations import organization
 from sandbox.server import DEPLOY
 
 SECURITY, MEMBER = "383838383831", "383838383832"
@@ -26,7 +27,8 @@ def change(sandbox):
 
     def come_to(name, state, **more):
         before = len(sandbox.mails(TOPIC))
-        event = alarms.change(MEMBER, "us-east-1", name, {"AlarmDescription": "Call 1-900-EVIL"}, "OK", state)
+        alarm = Alarm(MEMBER, "us-east-1", name, {"AlarmDescription": "Call 1-900-EVIL"}, state)
+        event = alarm.change("OK")
         sandbox.eventbridge.run(event | more, MEMBER, "us-east-1")
         return [mail.text for mail in sandbox.mails(TOPIC)[before:]]
 

@@ -14,8 +14,9 @@ from moto.logs.models import logs_backends
 from rights import GUARD, allowed, inline, resources, without
 from told import listen
 
-from sandbox import cloudtrail, principals
-from sandbox.authorization import listed
+from sandbox.access import principals
+from sandbox.access.authorization import listed
+from sandbox.cloudtrail import records
 from sandbox.server import Fault
 
 ROLES_FUNCTION = f"{FUNCTION}-of-roles"
@@ -76,10 +77,10 @@ class Guarded:
         kind, session = ("IAMUser", None) if caller.id.startswith("AIDA") else ("AssumedRole", "session")
         principal = principals.Principal(kind, self.account, "aws", "AKIATEST", caller.name, session)
         identity = principal.identity()
-        record = cloudtrail.record(
+        record = records.record(
             identity, "iam", action, params or {"UserName": "x"}, self.account, "us-east-1"
         )
-        return cloudtrail.envelope(record)
+        return records.envelope(record)
 
     def revoked(self, user, event, how, function=FUNCTION):
         """Whether the function denies a user or role IAM in this way."""

@@ -10,8 +10,12 @@ from moto.iam.models import iam_backends
 from rights import CENTRAL, CONTAIN, TELL, documents, inline, of_type, resources
 from told import SCHEMA, told_of
 
-from sandbox import authorization, cloudtrail, contexts, inputs, organization, principals, sessions
+from sandbox.access import authorization, contexts, principals
+from sandbox.cloudtrail import records
+from sandbox.events import inputs
+from sandbox.organizations import organization
 from sandbox.server import DEPLOY
+from sandbox.sts import sessions
 
 ACCOUNT, OTHER, WITH_RUNBOOK = "191919191906", "999999999999", "191919191907"
 RUNBOOK = "https://wiki.example.com/iam-guard"
@@ -203,15 +207,15 @@ def test_all_accounts_have_the_same_mail(sandbox):
 def test_the_rule_takes_what_the_guard_says_and_no_replay(sandbox, role, told):
     """The rule matches an event of the guard's, but neither another source's nor one from an archive."""
     pattern, _ = rule_of(sandbox, role)
-    assert cloudtrail.matches(pattern, told)
-    assert not cloudtrail.matches(pattern, {**told, "source": "my.app"})
-    assert not cloudtrail.matches(pattern, {**told, "replay-name": "old"})
+    assert records.matches(pattern, told)
+    assert not records.matches(pattern, {**told, "source": "my.app"})
+    assert not records.matches(pattern, {**told, "replay-name": "old"})
 
 
 def test_an_accounts_own_rule_takes_no_event_of_another_account(sandbox, told):
     """Whoever lets another account put events on the bus gets nobody mailed."""
-    assert not cloudtrail.matches(rule_of(sandbox, TELL)[0], {**told, "account": OTHER})
-    assert cloudtrail.matches(rule_of(sandbox, CENTRAL)[0], {**told, "account": OTHER})
+    assert not records.matches(rule_of(sandbox, TELL)[0], {**told, "account": OTHER})
+    assert records.matches(rule_of(sandbox, CENTRAL)[0], {**told, "account": OTHER})
 
 
 def test_the_central_mail_takes_every_title(sandbox):
@@ -224,10 +228,10 @@ def test_a_forged_event_of_another_account_brings_no_sentence_and_no_link_into_a
     """The central rule takes no event that has a space, a slash or a new line in what it would mail."""
     pattern, transformer = rule_of(sandbox, CENTRAL)
     for address in ("AWS Internal", "2001:db8::1", "cloudformation.amazonaws.com", ""):
-        assert cloudtrail.matches(pattern, changed(told, "detail.call.sourceIPAddress", address))
+        assert records.matches(pattern, changed(told, "detail.call.sourceIPAddress", address))
     for path in {path.removeprefix("$.") for path in transformer["InputPathsMap"].values()} - {"account"}:
         for forged in ("Call 1-900-EVIL", "https://evil.example.com", "bob\nevil"):
-            assert not cloudtrail.matches(pattern, changed(told, path, forged)), path
+            assert not records.matches(pattern, changed(told, path, forged)), path
 
 
 def test_nobody_of_the_security_account_puts_events_on_its_bus(sandbox):

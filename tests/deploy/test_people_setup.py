@@ -13,7 +13,7 @@ from rights import PEOPLE, RESPONSE, inline, resources, without
 from told import of_role
 
 from c7n_iamguard.event import time_text
-from sandbox.organization import ID
+from sandbox.organizations.organization import ID
 from sandbox.server import DEPLOY
 
 PAGE = (ROOT / "docs/people.md").read_text()

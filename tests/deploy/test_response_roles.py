@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from moto.iam.models import iam_backends
 from rights import DEPLOYER, GUARD, READER, RESPONSE, TELL, template
 
-from sandbox import authorization
+from sandbox.access import authorization
 from sandbox.server import DEPLOY
 
 ACCOUNT = "161616161618"

@@ -24,8 +24,8 @@ from rights import (
     documents,
 )
 
-from sandbox import organization
-from sandbox.authorization import allows, listed
+from sandbox.access.authorization import allows, listed
+from sandbox.organizations import organization
 from sandbox.server import DEPLOY
 
 FILES = ("scp.json", "scp-parts.json")

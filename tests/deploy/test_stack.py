@@ -13,7 +13,7 @@ from moto.awslambda.models import lambda_backends
 from moto.iam.models import iam_backends
 from rights import template
 
-from sandbox import organization
+from sandbox.organizations import organization
 from sandbox.server import DEPLOY
 
 DEPLOYER = "iam-guard-deployer"

@@ -5,7 +5,7 @@ from moto.iam.models import iam_backends
 from rights import FUNCTIONS, GUARD, documents, of_type, resources, template
 
 from c7n_iamguard.iam import policy_documents
-from sandbox import authorization
+from sandbox.access import authorization
 from sandbox.server import DEPLOY
 
 TEMPLATES = sorted(

@@ -8,7 +8,7 @@ from moto.iam.models import iam_backends
 from moto.sqs.models import sqs_backends
 from rights import GUARD, documents
 
-from sandbox import authorization
+from sandbox.access import authorization
 
 ACCOUNT = "300000000061"
 NAME = "iam-guard-revoke-unintended-iam-access"

@@ -19,7 +19,7 @@ from moto.iam.models import iam_backends
 from rights import GUARD, without
 from told import DETAIL, of_role
 
-from sandbox import cloudtrail
+from sandbox.cloudtrail import records
 from sandbox.server import Fault
 
 PAGE = (ROOT / "docs/told.md").read_text()
@@ -117,10 +117,10 @@ def call(sandbox, account):
             "type": "IAMUser", "principalId": user.id, "arn": user.arn, "accountId": ACCOUNT, "userName": name,
             "accessKeyId": "AKIAEXAMPLE",
         }  # fmt: skip
-        record = cloudtrail.record(identity, "iam", "CreateUser", {"UserName": "x"}, ACCOUNT, "us-east-1")
+        record = records.record(identity, "iam", "CreateUser", {"UserName": "x"}, ACCOUNT, "us-east-1")
         if gone:
             account.backend.users.pop(name)
-        done = sandbox.functions.invoke(f"iam-guard-{channel}", cloudtrail.envelope(record), ACCOUNT)
+        done = sandbox.functions.invoke(f"iam-guard-{channel}", records.envelope(record), ACCOUNT)
         done.user, done.event_id = user, record["eventID"]
         return done
 

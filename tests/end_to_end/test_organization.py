@@ -18,7 +18,7 @@ from moto.iam.models import iam_backends
 
 from c7n_iamguard import __version__
 from c7n_iamguard.settings import PINS
-from sandbox import iam_usage
+from sandbox.iam import last_accessed
 from sandbox.server import DEPLOY
 
 DEPLOYER = "iam-guard-deployer"
@@ -89,7 +89,7 @@ def organization(sandbox, shell, workplace):
         keys[account["account_id"]] = sandbox.create_user("bob", account=account["account_id"])
         sandbox.create_user("eve", account=account["account_id"])
         for user in ("ada", "bob"):
-            iam_usage.note(f"arn:aws:iam::{account['account_id']}:user/{user}", "iam")
+            last_accessed.note(f"arn:aws:iam::{account['account_id']}:user/{user}", "iam")
     for name, (account, _) in FAILING.items():
         if name != "no-role":
             stacks(sandbox, account, CentralAccount=central, AdminGroups="admins")

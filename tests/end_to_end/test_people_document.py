@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from people_world import EMPTY, index
 
-from sandbox.authorization import allows
+from sandbox.access.authorization import allows
 
 INDEX = index()
 FULL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}

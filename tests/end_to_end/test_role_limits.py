@@ -4,7 +4,7 @@ import pytest
 from moto.iam.models import iam_backends
 from rights import CONTAIN, GUARD, allowed, inline, resources
 
-from sandbox.authorization import allows
+from sandbox.access.authorization import allows
 from sandbox.server import DEPLOY
 
 HOME = "arn:aws:iam::131313131314:"

@@ -25,7 +25,7 @@ from moto.events.models import events_backends
 from told import EVENT, listen, of_person, of_role
 
 from c7n_iamguard.aws_names import SINCE_TAG
-from sandbox import organization
+from sandbox.organizations import organization
 from sandbox.server import DEPLOY, Fault
 
 ROLES = "revoke-unintended-iam-access-of-roles"

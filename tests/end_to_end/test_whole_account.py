@@ -23,8 +23,6 @@ from helpers import (
     untagged,
 )
 
-from sandbox import iam as sandbox_iam
-
 
 def use_iam(person):
     """A call of IAM that changes nothing."""
@@ -45,7 +43,7 @@ def is_refused(person):
 def used_iam(sandbox, name, days):
     """Say when a user last used IAM."""
     when = datetime.now(timezone.utc) - timedelta(days=days)
-    sandbox_iam.last_used[moto_user(sandbox, name).arn] = {"s3": None, "iam": when}
+    sandbox.last_used[moto_user(sandbox, name).arn] = {"s3": None, "iam": when}
 
 
 # From the preview to the way back

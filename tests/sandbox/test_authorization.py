@@ -5,7 +5,8 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from sandbox import organization, policies
+from sandbox.access import policies
+from sandbox.organizations import organization
 
 ACCOUNT, OTHER = "300000000001", "300000000002"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/team/guard"

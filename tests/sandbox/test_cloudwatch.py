@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from sandbox import alarms, log_filters
+from sandbox.cloudwatch import alarms, log_filters
 
 ACCOUNT = "300000000010"
 RULE = f"arn:aws:events:us-east-1:{ACCOUNT}:rule/work"
@@ -217,7 +217,7 @@ PROPERTIES = {"ComparisonOperator": "GreaterThanThreshold", "Threshold": 0.0, "E
 )
 def test_missing_data_is_treated_as_the_alarm_says(values, more, state):
     """M out of N periods, with those that are missing counted as TreatMissingData says."""
-    assert alarms.state_of(values, {**PROPERTIES, **more}, "before") == state
+    assert alarms.Alarm("", "", "", {**PROPERTIES, **more}, "before").state_of(values) == state
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from helpers import POLICIES, REVOKE, ROOT
 from test_replay import FOREIGN, Elsewhere
 
-from sandbox import demo
+from sandbox.commands import demo
 
 TABLE = [
     ["alice", "CreateUser", "let-pass", "-"],

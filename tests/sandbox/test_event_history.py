@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from botocore.exceptions import ClientError
 
-from sandbox import cloudtrail
+from sandbox.cloudtrail import records
 
 ACCOUNT = "300000000008"
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -28,7 +28,7 @@ def trail(sandbox, history):
 def record(number, name="CreateUser", user="ann", account=ACCOUNT, **more):
     """A record of the second ``number``, of a user."""
     identity = {"type": "IAMUser", "userName": user, "accessKeyId": f"AKIA{user}"}
-    made = cloudtrail.record(identity, "iam", name, {"UserName": "new"}, account, "us-east-1")
+    made = records.record(identity, "iam", name, {"UserName": "new"}, account, "us-east-1")
     at = (START + timedelta(seconds=number)).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {**made, "eventTime": at, "eventID": f"event-{number}", **more}
 

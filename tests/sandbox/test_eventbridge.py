@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError
 
-from sandbox import inputs, organization
+from sandbox.events import inputs
+from sandbox.organizations import organization
 from sandbox.server import Fault
 
 ACCOUNT, CENTRAL, OUTSIDE = "300000000005", "300000000006", "300000000007"

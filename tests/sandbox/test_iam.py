@@ -6,7 +6,7 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from sandbox.principals import principal_of
+from sandbox.access.principals import principal_of
 
 ACCOUNT = "300000000003"
 SSO = "/aws-reserved/sso.amazonaws.com/"

@@ -3,8 +3,8 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from sandbox import organization
-from sandbox.organization import MANAGEMENT, ROOT, UNIT
+from sandbox.organizations import organization
+from sandbox.organizations.organization import MANAGEMENT, ROOT, UNIT
 from sandbox.server import DEPLOY
 
 CENTRAL, FIRST, SECOND = "373737373731", "373737373732", "373737373733"

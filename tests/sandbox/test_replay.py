@@ -24,9 +24,11 @@ from records import (
     written,
 )
 
-from sandbox import Sandbox, cloudtrail, guard, replay
+from sandbox import Sandbox
 from sandbox.__main__ import main
-from sandbox.calls import Calls
+from sandbox.cloudtrail import records
+from sandbox.commands import guard, replay
+from sandbox.commands.calls import Calls
 
 COLUMNS = ["account", "caller", "type", "calls", "delivered", "decision", "how", "why"]
 #: Settings of a user that must not matter: 192.0.2.1 answers nobody.
@@ -49,7 +51,7 @@ def masked(identity):
     return json.loads(json.dumps(identity).replace(unique_id, "AIDA****"))
 
 
-FORGED = {**cloudtrail.envelope(record(user("forged"))), "source": "my.application"}
+FORGED = {**records.envelope(record(user("forged"))), "source": "my.application"}
 LOGS = {
     "first.json.gz": gzip.compress(
         json.dumps(
@@ -76,7 +78,7 @@ LOGS = {
                     record(user("nowhere", "XXXXXXXXXXXX")),
                     record(user("guest", OTHER)),
                     record(user("guest", OTHER), "GetUser"),
-                    {**cloudtrail.envelope(record(user("sent"))), "account": "999999999999"},
+                    {**records.envelope(record(user("sent"))), "account": "999999999999"},
                     record({"type": "IAMUser", "userName": "half-known"}),
                     without(record(user("old")), "recipientAccountId", "eventTime", "awsRegion"),
                 ]
@@ -85,9 +87,7 @@ LOGS = {
     ),
     "second.json": json.dumps({"Records": [record(user(n, OTHER), account=OTHER) for n in ("alice", "bob")]}),
     "china.json": json.dumps(record(user("li", CHINA, partition="aws-cn"), account=CHINA)),
-    "events.jsonl": lines(
-        [cloudtrail.envelope(record(federated("fred"))), FORGED, {**FORGED, "detail": None}]
-    ),
+    "events.jsonl": lines([records.envelope(record(federated("fred"))), FORGED, {**FORGED, "detail": None}]),
 }
 READS = ("not-delivered", None, "reads alone")
 NOT_JUDGED = ("not-delivered", None, "roles are not judged yet")

@@ -7,9 +7,10 @@ import pytest
 from moto.iam.models import iam_backends
 from records import ACCOUNT, OTHER, ROOT_USER, record, role, user, without
 
-from sandbox import callers, eventbridge, replay
-from sandbox.calls import Calls
-from sandbox.rows import Row
+from sandbox.commands import callers, replay
+from sandbox.commands.calls import Calls
+from sandbox.commands.rows import Row
+from sandbox.events import rules
 
 
 def account_of(*records):
@@ -115,7 +116,7 @@ def test_a_caller_who_is_revoked_is_counted_and_not_asked_about_again(people, mo
     row = Row(ACCOUNT, "bob", "IAMUser", 1, 1)
     row.decide("revoked", "managed")
     taken = {"CreateUser": [("rule", "function")], "GetUser": []}
-    monkeypatch.setattr(eventbridge, "targets", lambda event, *_: taken[event["detail"]["eventName"]])
+    monkeypatch.setattr(rules, "targets", lambda event, *_: taken[event["detail"]["eventName"]])
     sandbox, world = SimpleNamespace(account=ACCOUNT, region="us-east-1"), people(user("bob"))
     for action in taken:
         replay.deliver(sandbox, callers.call_of(record(user("bob"), action)), world, row)

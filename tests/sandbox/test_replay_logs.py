@@ -12,13 +12,14 @@ import pytest
 from helpers import ROOT
 from records import lines, record, user, written
 
-from sandbox import calls, cloudtrail, logs, replay
 from sandbox.__main__ import main
-from sandbox.rows import Row
+from sandbox.cloudtrail import records
+from sandbox.commands import calls, logs, replay
+from sandbox.commands.rows import Row
 
 BOB = record(user("bob"))
 BOTH = [BOB, record(user("bob"), "ListUsers")]
-ENVELOPES = [cloudtrail.envelope(r) for r in BOTH]
+ENVELOPES = [records.envelope(r) for r in BOTH]
 LOG = json.dumps({"Records": [BOTH[0], record(user("bob"), "PutObject", "s3"), BOTH[1]]})
 TEXTS = [json.dumps(r) for r in BOTH]
 LOOKED_UP = [{"EventName": r["eventName"], "CloudTrailEvent": json.dumps(r)} for r in BOTH]

@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 import pytest
 from records import ACCOUNT
 
-from sandbox import report
-from sandbox.rows import Decided, Row
+from sandbox.commands import report
+from sandbox.commands.rows import Decided, Row
 
 HOSTILE = "\"'></title><script>alert(1)</script><img src=//192.0.2.1/x onerror=alert(1)>{{ 7 * 7 }}&amp;"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

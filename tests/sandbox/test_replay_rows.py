@@ -7,8 +7,8 @@ import pytest
 from records import ACCOUNT, record, user, written
 from test_replay import COLUMNS
 
-from sandbox import replay, rows
 from sandbox.__main__ import main
+from sandbox.commands import replay, rows
 
 
 def invocation(succeeded=True, *decisions):

@@ -17,7 +17,7 @@ import aws_cli
 import pytest
 from helpers import PREVIEW, REVOKE, ROOT, ok
 
-from sandbox import serve
+from sandbox.commands import serve
 
 COMMAND = [sys.executable, "-m", "sandbox", "serve"]
 RUN = "custodian run --vars-file iam-guard.yml"

@@ -7,7 +7,7 @@ from helpers import LIST, PAT, REVOKED, backend, deny_arn, deny_user
 
 from c7n_iamguard import aws_names
 from c7n_iamguard.iam import client
-from sandbox import iam as sandbox_iam
+from sandbox.iam import entities as sandbox_iam
 from sandbox.server import Fault
 
 DETAILS = "GetAccountAuthorizationDetails"

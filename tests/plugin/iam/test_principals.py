@@ -3,7 +3,7 @@
 from helpers import backend
 
 from c7n_iamguard.iam.principals import ROLE, USER
-from sandbox import iam as sandbox_iam
+from sandbox.iam import entities as sandbox_iam
 
 
 def test_a_user_on_a_later_page_is_found_by_id(fresh, monkeypatch):

@@ -1,0 +1,198 @@
+"""What moto's StackSets lack: stacks that one can see, filters of accounts, updates, accounts that join.
+
+A call does all of it at once. An account in which a stack fails stops no other one.
+
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stacksets-orgs-manage-auto-deployment.html
+https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeploymentTargets.html
+"""
+
+import uuid
+
+from moto.cloudformation.exceptions import ValidationError
+from moto.cloudformation.models import cloudformation_backends
+from moto.cloudformation.responses import CloudFormationResponse
+from moto.core.responses import ActionResult
+from moto.organizations.models import OrganizationsBackend
+
+from sandbox.organizations.organization import accounts_below
+from sandbox.replacements import replaces
+
+ACTIVATED = "organizations-access"  # the attribute of a backend that says so
+
+
+class Instance:
+    """One account's stack of a StackSet, or what became of it."""
+
+    def __init__(self, stack_set, account, region):
+        self.stack_set, self.account_id, self.region_name = stack_set, account, region
+        self.overrides, self.reason = {}, ""
+        self.stack = f"StackSet-{stack_set.name}-{uuid.uuid4()}"
+
+    def deploy(self):
+        """Make the stack, or bring it up to date. If that fails, the instance is outdated, and says why."""
+        backend = cloudformation_backends[self.account_id][self.region_name]
+        parameters, self.reason = self.stack_set.parameters | self.overrides, ""
+        new = not any(stack.name == self.stack for stack in backend.stacks.values())
+        try:
+            if new:
+                backend.create_stack(self.stack, self.stack_set.template, parameters)
+            else:
+                (stack,) = (stack for stack in backend.stacks.values() if stack.name == self.stack)
+                known = stack.template_dict.get("Parameters", {})
+                parameters = {
+                    k: slot["Default"] for k, slot in known.items() if "Default" in slot
+                } | parameters
+                given = [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()]
+                backend.update_stack(self.stack, self.stack_set.template, None, given, None)
+        except Exception as error:
+            self.reason = getattr(error, "message", str(error))
+            if new:
+                backend.delete_stack(self.stack)
+
+    def to_dict(self):
+        """The instance, as ListStackInstances shows it."""
+        overrides = [{"ParameterKey": k, "ParameterValue": v} for k, v in self.overrides.items()]
+        return {
+            "StackSetId": self.stack_set.id,
+            "Region": self.region_name,
+            "Account": self.account_id,
+            "Status": "OUTDATED" if self.reason else "CURRENT",
+            "StatusReason": self.reason or None,
+            "ParameterOverrides": overrides,
+            "StackInstanceStatus": {"DetailedStatus": "FAILED" if self.reason else "SUCCEEDED"},
+        }
+
+
+# Calls
+
+
+@replaces(CloudFormationResponse)
+def activate_organizations_access(self):
+    """StackSets may work in the accounts of the organization."""
+    setattr(self.cloudformation_backend, ACTIVATED, True)
+    return ActionResult({})
+
+
+@replaces(CloudFormationResponse)
+def create_stack_set(self):
+    """A StackSet that knows whether it deploys to accounts that join."""
+    managed = self._get_param("PermissionModel") == "SERVICE_MANAGED"
+    if managed and not getattr(self.cloudformation_backend, ACTIVATED, False):
+        message = "You must enable organizations access to operate a service managed stack set"
+        raise ValidationError(message=message)
+    answer = create_stack_set.original(self)
+    stack_set = set_of(self)
+    stack_set.auto = (self._get_params().get("AutoDeployment") or {}).get("Enabled") in (True, "true")
+    stack_set.units, stack_set.regions = set(), ["us-east-1"]
+    return answer
+
+
+@replaces(CloudFormationResponse)
+def update_stack_set(self):
+    """The template and all parameters anew: one that is left out gets its default. All instances follow."""
+    stack_set, before = set_of(self), dict(set_of(self).parameters)
+    stack_set.template = self._get_param("TemplateBody") or stack_set.template
+    stack_set.parameters = {}
+    for one in self._get_param("Parameters", []):
+        name = one["ParameterKey"]
+        if "ParameterValue" in one:
+            stack_set.parameters[name] = one["ParameterValue"]
+        elif name in before:
+            stack_set.parameters[name] = before[name]
+    return done(stack_set, "UPDATE", stack_set.stack_instances)
+
+
+@replaces(CloudFormationResponse)
+def create_stack_instances(self):
+    """Stacks in the accounts of units, as far as the filter leaves them."""
+    stack_set, targets = set_of(self), self._get_params().get("DeploymentTargets") or {}
+    if not targets.get("OrganizationalUnitIds"):
+        raise ValidationError(message="OrganizationalUnitIds are required")
+    stack_set.units |= set(targets["OrganizationalUnitIds"])
+    stack_set.regions = self._get_param("Regions", [])
+    return done(stack_set, "CREATE", added(stack_set, targeted(self, targets)))
+
+
+@replaces(CloudFormationResponse)
+def update_stack_instances(self):
+    """Parameters of some accounts that win over the StackSet's."""
+    stack_set, accounts = set_of(self), targeted(self, self._get_params().get("DeploymentTargets") or {})
+    instances = [one for one in stack_set.stack_instances if one.account_id in accounts]
+    for instance in instances:
+        for one in self._get_param("ParameterOverrides", []):
+            instance.overrides[one["ParameterKey"]] = one["ParameterValue"]
+    return done(stack_set, "UPDATE", instances)
+
+
+@replaces(CloudFormationResponse)
+def delete_stack_instances(self):
+    """The stacks of some accounts go, unless they are to stay."""
+    stack_set, accounts = set_of(self), targeted(self, self._get_params().get("DeploymentTargets") or {})
+    retained = self._get_param("RetainStacks") in (True, "true")
+    for instance in [one for one in stack_set.stack_instances if one.account_id in accounts]:
+        stack_set.stack_instances.remove(instance)
+        if not retained:
+            cloudformation_backends[instance.account_id][instance.region_name].delete_stack(instance.stack)
+    return done(stack_set, "DELETE", [])
+
+
+def set_of(response):
+    return response.cloudformation_backend.describe_stack_set(response._get_param("StackSetName"))
+
+
+def targeted(response, targets):
+    """The accounts that DeploymentTargets name."""
+    units, named = targets.get("OrganizationalUnitIds", []), set(targets.get("Accounts", []))
+    below = accounts_below(response.current_account, response.partition, units)
+    kind = targets.get("AccountFilterType", "NONE")
+    if kind == "UNION":
+        return [*below, *(named - set(below))]
+    return [one for one in below if kind == "NONE" or (one in named) == (kind == "INTERSECTION")]
+
+
+def added(stack_set, accounts):
+    """The instances of accounts; those that are not there yet are begun."""
+    places = [(account, region) for account in accounts for region in stack_set.regions]
+    known = {(one.account_id, one.region_name): one for one in stack_set.stack_instances}
+    new = [Instance(stack_set, *place) for place in places if place not in known]
+    stack_set.stack_instances += new
+    return [*new, *(known[place] for place in places if place in known and known[place].reason)]
+
+
+def done(stack_set, action, instances):
+    """Deploy instances, and answer with the operation that did it."""
+    for instance in instances:
+        instance.deploy()
+    operation = str(uuid.uuid4())
+    failed = any(instance.reason for instance in instances)
+    stack_set._create_operation(operation, action, "FAILED" if failed else "SUCCEEDED")
+    return ActionResult({"OperationId": operation})
+
+
+# Accounts that join
+
+
+@replaces(OrganizationsBackend)
+def create_account(self, **kwargs):
+    """A new account begins at the root."""
+    status = create_account.original(self, **kwargs)
+    joined(self, status["CreateAccountStatus"]["AccountId"])
+    return status
+
+
+@replaces(OrganizationsBackend)
+def move_account(self, **kwargs):
+    """An account that comes to another unit gets what is deployed there; what it had stays, if it is to."""
+    move_account.original(self, **kwargs)
+    joined(self, kwargs["AccountId"])
+
+
+def joined(backend, account):
+    """Deploy to an account what its units have. StackSets were made before those that depend on them."""
+    master, partition = backend.org.master_account_id, backend.partition
+    for region in cloudformation_backends[master].values():
+        for stack_set in [one for one in region.stacksets.values() if one.status == "ACTIVE"]:
+            if getattr(stack_set, "auto", False) and account in accounts_below(
+                master, partition, stack_set.units
+            ):
+                done(stack_set, "CREATE", added(stack_set, [account]))

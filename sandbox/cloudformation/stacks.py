@@ -1,0 +1,210 @@
+"""What moto's CloudFormation lacks: lists without ``AWS::NoValue``, rollbacks, what refuses to be deleted.
+
+A call that makes or changes a stack does all of it at once. If it fails, its error is the resource's, and the stack
+is then as CloudFormation leaves it.
+
+https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeletePolicy.html
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cfn-console-delete-stack.html
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html
+"""
+
+from moto.cloudformation import parsing
+from moto.cloudformation.exceptions import ValidationError
+from moto.cloudformation.models import ChangeSet, CloudFormationBackend, Stack
+from moto.cloudformation.responses import CloudFormationResponse
+from moto.events.exceptions import ValidationException
+from moto.iam.exceptions import DeleteConflictException
+from moto.sns.models import Topic
+from moto.utilities.utils import get_partition
+
+from sandbox.cloudformation.resources import TYPES
+from sandbox.replacements import replaces
+
+
+@replaces(parsing)
+def clean_json(resource_json, resources_map):
+    """A part of a template with its functions worked out; ``AWS::NoValue`` is no item of a list."""
+    cleaned = clean_json.original(resource_json, resources_map)
+    return [item for item in cleaned if item is not None] if isinstance(cleaned, list) else cleaned
+
+
+@replaces(parsing)
+def parse_and_update_resource(logical_id, resource_json, resources_map, account_id, region_name):
+    """A resource as the template says now; one whose condition no longer holds goes away.
+
+    What moto cannot change, such as a log group, stays as it is, and stays the stack's.
+    """
+    condition = resource_json.get("Condition")
+    if condition and not resources_map.lazy_condition_map[condition]:
+        gone = resources_map._parsed_resources.pop(logical_id, None)
+        if gone is not None:
+            resources_map._delete_resource(gone, resource_json)
+        return None
+    changed = parse_and_update_resource.original(
+        logical_id, resource_json, resources_map, account_id, region_name
+    )
+    return changed or resources_map._parsed_resources.get(logical_id)
+
+
+@replaces(parsing)
+def resource_class_from_type(resource_type):
+    """The class that makes resources of a type: moto's, or the sandbox's own."""
+    return TYPES.get(resource_type) or resource_class_from_type.original(resource_type)
+
+
+@replaces(Topic, "update_from_cloudformation_json")
+def update_topic(cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name):
+    """A topic that changes keeps its subscriptions."""
+    original_resource.display_name = cloudformation_json["Properties"].get("DisplayName", "")
+    return original_resource
+
+
+@replaces(Topic)
+def has_cfn_attr(cls, attr):
+    """Which attributes of a topic ``Fn::GetAtt`` knows."""
+    return attr in ("TopicArn", "TopicName")
+
+
+@replaces(Topic, "get_cfn_attribute")
+def get_topic_attribute(self, attribute_name):
+    """``Fn::GetAtt`` of a topic."""
+    if attribute_name == "TopicArn":
+        return self.arn
+    return get_topic_attribute.original(self, attribute_name)
+
+
+@replaces(CloudFormationBackend)
+def delete_stack(self, name_or_stack_id):
+    """A stack of which something could not be deleted stays, in state DELETE_FAILED."""
+    stacks = [stack for stack in self.stacks.values() if name_or_stack_id in (stack.stack_id, stack.name)]
+    try:
+        delete_stack.original(self, name_or_stack_id)
+    except (DeleteConflictException, ValidationException) as error:
+        for stack in stacks:
+            stack.status, stack.status_reason = "DELETE_FAILED", error.message
+            self.stacks[stack.stack_id] = stack
+
+
+@replaces(Stack)
+def create_resources(self):
+    """Make a stack's resources, or none of them."""
+    created(self, lambda: create_resources.original(self))
+
+
+@replaces(Stack)
+def update(self, template, *args, **kwargs):
+    """Change a stack, or leave it as it was."""
+    before = self.template
+
+    def undo():
+        self.template = before
+        self._parse_template()
+
+    updated(self, lambda: update.original(self, template, *args, **kwargs), undo)
+
+
+@replaces(ChangeSet)
+def apply(self):
+    """Make or change a stack as its change set says."""
+    (created if self.change_set_type == "CREATE" else updated)(self.stack, lambda: apply.original(self))
+    self.stack.parameters = {**self.stack.parameters, **self.parameters}
+
+
+def created(stack, work):
+    """Do something that makes a stack. If it fails, whatever it has made goes away again."""
+    try:
+        work()
+    except Exception as error:
+        stack.resource_map.delete()
+        stack.output_map = parsing.OutputMap(stack.resource_map, {}, stack.stack_id)
+        stack.status, stack.status_reason = "ROLLBACK_COMPLETE", getattr(error, "message", str(error))
+        raise
+
+
+def updated(stack, work, undo=lambda: None):
+    """Do something that changes a stack. If it fails, the stack is as its template and parameters were before."""
+    resources = stack.resource_map
+    template, parameters = resources._template, dict(resources.input_parameters)
+    try:
+        work()
+    except Exception as error:
+        defaults = {name: slot.get("Default") for name, slot in template.get("Parameters", {}).items()}
+        for name in set(template["Resources"]) - set(resources._template["Resources"]):
+            resources._parsed_resources.pop(name, None)  # it has been deleted, and is made again
+        resources.update(template, defaults | parameters)
+        undo()
+        stack.status, stack.status_reason = "UPDATE_ROLLBACK_COMPLETE", getattr(error, "message", str(error))
+        raise
+
+
+@replaces(CloudFormationBackend)
+def update_stack(self, name, *args, **kwargs):
+    """Change a stack that can be changed."""
+    check_state(self, name)
+    return update_stack.original(self, name, *args, **kwargs)
+
+
+@replaces(CloudFormationBackend)
+def create_change_set(self, stack_name, parameters, **kwargs):
+    """A change set for a stack that can be changed. It may name a parameter's value before, which can be a list."""
+    check_state(self, stack_name)
+    return create_change_set.original(self, stack_name, parameters=texts(parameters), **kwargs)
+
+
+@replaces(CloudFormationBackend, "_resolve_update_parameters")
+def resolve_update_parameters(self, instance, incoming_params):
+    """The parameters of an update. The value before of one that was never named is the template's default."""
+    known = [
+        one
+        for one in incoming_params
+        if "ParameterValue" in one or one["ParameterKey"] in instance.parameters
+    ]
+    return resolve_update_parameters.original(self, instance, known)
+
+
+@replaces(Stack)
+def has_parameters(self, parameters):
+    """Whether a stack's parameters are these already; one that is not named keeps its value."""
+    return texts(self.stack_parameters) == texts({**self.stack_parameters, **parameters})
+
+
+def texts(parameters):
+    """Parameters as they are written: a list is a text with commas."""
+    return {
+        name: ",".join(value) if isinstance(value, list) else str(value) for name, value in parameters.items()
+    }
+
+
+@replaces(CloudFormationResponse, "_validate_different_update")
+def validate_different_update(self, *args):
+    """An update without changes is an error; a change set without any is a change set that failed."""
+    if self._get_action() != "CreateChangeSet":
+        validate_different_update.original(self, *args)
+
+
+def check_state(backend, name):
+    """Refuse changes of a stack that can only be deleted."""
+    for stack in backend.stacks.values():
+        if name in (stack.name, stack.stack_id) and stack.status in ("ROLLBACK_COMPLETE", "DELETE_FAILED"):
+            raise ValidationError(
+                message=f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated."
+            )
+
+
+@replaces(parsing.ResourceMap, "__init__")
+def init_resource_map(self, *args, **kwargs):
+    """``AWS::Partition`` of a stack is that of its region; moto knows ``aws`` alone."""
+    init_resource_map.original(self, *args, **kwargs)
+    self._parsed_resources["AWS::Partition"] = get_partition(self._region_name)
+
+
+@replaces(parsing.ResourceMap)
+def load_parameters(self):
+    """Take over the parameters: moto keeps those of older templates, and leaves a list's default a text."""
+    slots = self._template.get("Parameters", {})
+    self.resolved_parameters = {name: self.resolved_parameters.get(name) for name in slots}
+    load_parameters.original(self)
+    for name, slot in slots.items():
+        if slot["Type"] == "CommaDelimitedList" and isinstance(self.resolved_parameters[name], str):
+            self.resolved_parameters[name] = self.resolved_parameters[name].split(",")
+    self._parsed_resources.update(self.resolved_parameters)

@@ -1,0 +1,59 @@
+"""The metrics that AWS's services and metric filters put into CloudWatch, as far as the guard's alarms look."""
+
+from collections import defaultdict
+from datetime import datetime, timezone
+
+from moto.sqs.models import sqs_backends
+
+from sandbox.cloudwatch import log_filters
+
+
+class Metrics:
+    """All data points of a sandbox. A minute in which nothing happened has no data point, not a zero."""
+
+    def __init__(self):
+        self.points = defaultdict(list)
+
+    def count(self, account, region, namespace, name, value=1, **dimensions):
+        """Put one data point, as of now."""
+        key = (account, region, namespace, name, frozenset(dimensions.items()))
+        self.points[key].append((datetime.now(timezone.utc), value))
+
+    def of_rule(self, rule, name):
+        """Count something of an EventBridge rule: by its name alone on the default bus, with the bus elsewhere."""
+        bus = {} if rule.event_bus_name == "default" else {"EventBusName": rule.event_bus_name}
+        self.count(rule.account_id, rule.region_name, "AWS/Events", name, RuleName=rule.name, **bus)
+
+    def of_function(self, account, region, function, name):
+        """Count something of a Lambda function."""
+        self.count(account, region, "AWS/Lambda", name, FunctionName=function)
+
+    def of_log(self, account, region, group, text):
+        """Count what the metric filters of a log group match in the lines that were just written."""
+        for line in text.splitlines():
+            for namespace, name, value in log_filters.matched(account, region, group, line):
+                self.count(account, region, namespace, name, value)
+
+    def values(self, account, region, namespace, name, dimensions, start, end):
+        """The values of a metric from a moment on, until before another one."""
+        if namespace == "AWS/SQS":
+            return [self.visible(account, region, dimensions)]
+        key = (account, region, namespace, name, frozenset(dimensions.items()))
+        return [value for at, value in self.points.get(key, ()) if start <= at < end]
+
+    @staticmethod
+    def visible(account, region, dimensions):
+        """How many messages a queue holds. Its past is unknown: it counts as having been so all the time."""
+        queue = sqs_backends[account][region].queues.get(dimensions["QueueName"])
+        return queue.approximate_number_of_messages if queue else 0
+
+    def total(self, namespace, name, account=None, **dimensions):
+        """The sum of all data points of a metric, for tests; of the dimensions that are named."""
+        return sum(
+            value
+            for (owner, _, *found, has), points in self.points.items()
+            if found == [namespace, name]
+            and account in (None, owner)
+            and dimensions.items() <= dict(has).items()
+            for _, value in points
+        )

@@ -1,0 +1,307 @@
+"""``python -m sandbox demo``: the guard at work, told with real calls and their real answers."""
+
+import json
+import tempfile
+
+from botocore.exceptions import ClientError
+
+from sandbox.commands import guard
+from sandbox.server import Sandbox
+
+DENIED = "AccessDenied"
+FULL = 10  # managed policies per user
+BUCKET = "team-data"
+ROLES = guard.ROOT / "policies" / "revoke-unintended-iam-access-of-roles.yml"
+CONTAIN = guard.ROOT / "policies" / "contain-unintended-iam-calls.yml"
+CONTAIN_STACK = guard.ROOT / "deploy" / "contain.yml"
+
+
+class Story:
+    """The demo as it is told: the users, what was checked, and the rows of the closing table.
+
+    :param sandbox: the account, with the guard deployed
+    """
+
+    def __init__(self, sandbox):
+        self.sandbox = sandbox
+        self.iam = sandbox.client("iam")
+        self.keys = {}
+        self.held = 0
+        self.failures = []
+        self.rows = [("caller", "call", "decision", "how")]
+
+    def call(self, name, service, operation, **params):
+        """Make a call as a user, and show it with its answer.
+
+        :returns: the code of the error that it was answered with, or None
+        """
+        client = self.sandbox.client(service, self.keys[name])
+        method = "".join(f"_{c.lower()}" if c.isupper() else c for c in operation).lstrip("_")
+        code, answer = None, "done"
+        try:
+            getattr(client, method)(**params)
+        except ClientError as error:
+            code, answer = error.response["Error"]["Code"], str(error.response["Error"]["Message"])
+            answer = f"{code}: {answer}"
+        shown = f"{service}:{operation} {' '.join(params.values())}".rstrip()
+        say(f"   {name} calls {shown}", f"     -> {answer}")
+        return code
+
+    def create_user(self, name, new):
+        """Have a user call CreateUser.
+
+        :returns: the error's code or None, and the EventBridge event of the call
+        """
+        self.sandbox.pending.clear()
+        code = self.call(name, "iam", "CreateUser", UserName=new)
+        return code, self.sandbox.pending[-1]
+
+    def last_event(self):
+        """The EventBridge event of the newest call."""
+        return self.sandbox.pending[-1]
+
+    def deliver(self, event, note=""):
+        """Hand an event to EventBridge, show what the function decided, and add the row of it.
+
+        :returns: the decision, as the function logged it
+        """
+        name, call = caller_of(event), event["detail"]["eventName"] + note
+        invocations = self.sandbox.deliver(event)
+        found = decided(invocations)
+        functions = ", ".join(invocation.function for invocation in invocations)
+        say(f"   EventBridge invokes {functions or 'no function'}", f"     -> {name}: {verdict(found)}")
+        self.check(f"{name}'s event is delivered to the function", len(invocations) == 1)
+        self.rows.append((name, call, found["decision"], found.get("how") or "-"))
+        return found
+
+    def check(self, claim, held):
+        """Show whether something held, and remember it."""
+        say(f"   [{'ok' if held else 'FAILED'}] {claim}")
+        if held:
+            self.held += 1
+        else:
+            self.failures.append(claim)
+
+    def attached(self, name):
+        """Everything that bears on a user's rights, as IAM tells it."""
+        user = self.iam.get_user(UserName=name)["User"]
+        managed = self.iam.list_attached_user_policies(UserName=name)["AttachedPolicies"]
+        inline = self.iam.list_user_policies(UserName=name)["PolicyNames"]
+        return {
+            "managed": sorted(policy["PolicyName"] for policy in managed),
+            "inline": {policy: self.document(name, policy) for policy in inline},
+            "groups": [g["GroupName"] for g in self.iam.list_groups_for_user(UserName=name)["Groups"]],
+            "boundary": user.get("PermissionsBoundary"),
+            "tags": self.iam.list_user_tags(UserName=name)["Tags"],
+        }
+
+    def document(self, name, policy):
+        return self.iam.get_user_policy(UserName=name, PolicyName=policy)["PolicyDocument"]
+
+
+def decided(invocations):
+    """The decision that the function logged, as a dict; ``none`` or ``failed`` where there is none."""
+    for invocation in invocations:
+        if not invocation.succeeded:
+            error = invocation.attempts[-1].error or {}
+            return {"decision": "failed", "reason": str(error.get("errorMessage", "no answer"))}
+        if invocation.decisions:
+            return invocation.decisions[-1]
+    return {"decision": "none"}
+
+
+def verdict(found):
+    """A decision in words, with how or why."""
+    detail = found.get("how") or found.get("reason")
+    return found["decision"] + (f" ({detail})" if detail else "")
+
+
+def caller_of(event):
+    """The name of the user or role who made an event's call."""
+    identity = event["detail"]["userIdentity"]
+    return identity.get("userName") or identity["sessionContext"]["sessionIssuer"]["userName"]
+
+
+def run(policy=guard.POLICY):
+    """Tell the whole story.
+
+    :param policy: the policy file that is deployed
+    :returns: 0 where all that is claimed held, 1 where anything did not
+    """
+    with Sandbox() as sandbox:
+        say(
+            "c7n-iamguard: an IAM user who is no admin calls IAM, and loses IAM access.",
+            "",
+            f"Nothing leaves this machine. The AWS account is simulated at {sandbox.endpoint}",
+            "(loopback only), the credentials are fake, and your own AWS settings are not read.",
+        )
+        story = Story(sandbox)
+        groups = guard.admin_groups()
+        title("The account", "It gets its users: alice, bob, carol and dave.")
+        people(story, groups)
+        say(f"   alice is in the admin group: {', '.join(groups)}.")
+        title("The guard", "CloudFormation makes what it needs (deploy/account.yml), custodian deploys it.")
+        guard.deploy(sandbox, policy, lambda line: say(f"   {line}"))
+        alice(story)
+        first_event = bob(story)
+        carol(story)
+        dave(story)
+        again(story, first_event)
+        erin(story)
+        mallory(story)
+        return ending(story)
+
+
+def people(story, groups):
+    """The users of the story, and what they work with."""
+    for group in groups:
+        story.iam.create_group(GroupName=group)
+    sandbox, keys = story.sandbox, story.keys
+    keys["alice"] = sandbox.create_user("alice", groups=groups)
+    keys["bob"] = sandbox.create_user("bob")
+    keys["carol"] = sandbox.create_user("carol")
+    keys["dave"] = sandbox.create_user("dave", allow="s3:*")
+    sandbox.client("s3").create_bucket(Bucket=BUCKET)
+    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    for number in range(1, FULL + 1):
+        made = story.iam.create_policy(PolicyName=f"team-{number}", PolicyDocument=document)
+        story.iam.attach_user_policy(UserName="carol", PolicyArn=made["Policy"]["Arn"])
+
+
+def alice(story):
+    title("alice, an admin", "She may use IAM. Nothing should happen to her.")
+    before = story.attached("alice")
+    code, event = story.create_user("alice", "new-colleague")
+    found = story.deliver(event)
+    story.check("alice's call succeeded", code is None)
+    story.check("the guard let her pass", found["decision"] == "let-pass")
+    story.check("nothing that is attached to her changed", story.attached("alice") == before)
+    code = story.call("alice", "iam", "DeleteUser", UserName="new-colleague")
+    story.check("she can go on using IAM", code is None)
+
+
+def bob(story):
+    """Tell of bob.
+
+    :returns: the event of his first call
+    """
+    title("bob, who has the rights of an administrator", "He is in no admin group, and creates a user.")
+    code, event = story.create_user("bob", "backdoor")
+    story.check("bob's first call succeeded", code is None)
+    found = story.deliver(event)
+    story.check("the guard revoked his IAM access", found["decision"] == "revoked")
+    story.check("DenyIAMAccess is attached to him now", "DenyIAMAccess" in story.attached("bob")["managed"])
+    code = story.call("bob", "iam", "CreateUser", UserName="backdoor-2")
+    story.check("bob's next IAM call is answered AccessDenied", code == DENIED)
+    code = story.call("bob", "s3", "PutObject", Bucket=BUCKET, Key="report.txt")
+    story.check("his S3 call still works", code is None)
+    return event
+
+
+def carol(story):
+    title(f"carol, who has {FULL} managed policies", "IAM attaches no more to her. There is another way.")
+    code, event = story.create_user("carol", "carols-helper")
+    story.check("carol's first call succeeded", code is None)
+    found = story.deliver(event)
+    story.check("the guard revoked her IAM access", found["decision"] == "revoked")
+    after = story.attached("carol")
+    story.check(
+        "she has the inline policy DenyIAM, beside her own ten",
+        "DenyIAM" in after["inline"] and found.get("how") == "inline" and len(after["managed"]) == FULL,
+    )
+    code = story.call("carol", "iam", "DeleteUser", UserName="carols-helper")
+    story.check("carol's next IAM call is answered AccessDenied", code == DENIED)
+
+
+def dave(story):
+    title("dave, who has no IAM right at all", "He tries, and fails. An attempt counts, too.")
+    code, event = story.create_user("dave", "daves-friend")
+    story.check("dave's call was denied", code == DENIED and "errorCode" in event["detail"])
+    found = story.deliver(event, note=" (denied)")
+    story.check("the guard revoked dave's IAM access", found["decision"] == "revoked")
+    story.check("DenyIAMAccess is attached to dave now", "DenyIAMAccess" in story.attached("dave")["managed"])
+
+
+def again(story, event):
+    title("bob's first event, delivered again", "EventBridge may deliver twice. It should change nothing.")
+    before = story.attached("bob")
+    found = story.deliver(event, note=" (repeated)")
+    story.check("the decision on it is the same", found["decision"] == "revoked")
+    story.check("all that is attached to bob is as before", story.attached("bob") == before)
+
+
+def erin(story):
+    title(
+        "erin, who has no IAM right, and a role that has",
+        "She may assume the role pipeline. Roles count, too.",
+    )
+    sandbox, folder = story.sandbox, tempfile.TemporaryDirectory(prefix="sandbox-demo-")
+    with folder:
+        acting = guard.settings_with(folder.name, observe_roles=False)
+        say(
+            "   The roles' policy observes as shipped. Here it acts: iam-guard.yml says observe_roles: false."
+        )
+        guard.deploy_policies(sandbox, [ROLES], lambda line: say(f"   {line}"), acting)
+    role = sandbox.create_role("pipeline")["Arn"]
+    erins = sandbox.client("sts", sandbox.create_user("erin", allow="sts:AssumeRole"))
+    story.keys["pipeline"] = erins.assume_role(RoleArn=role, RoleSessionName="erin")["Credentials"]
+    code = story.call("pipeline", "iam", "CreateUser", UserName="erins-friend")
+    story.check("the role's first call succeeded", code is None)
+    found = story.deliver(story.last_event())
+    story.check("the guard revoked the role's IAM access", found["decision"] == "revoked")
+    story.check("the log says whose session it was", found.get("session") == "erin")
+    code = story.call("pipeline", "iam", "DeleteUser", UserName="erins-friend")
+    story.check("the role's next IAM call is answered AccessDenied", code == DENIED)
+    code = story.call("pipeline", "s3", "PutObject", Bucket=BUCKET, Key="build.txt")
+    story.check("the role's S3 call still works", code is None)
+
+
+def mallory(story):
+    title("mallory, who cuts a key", "The containment is opt-in. It takes back what her call gave.")
+    sandbox = story.sandbox
+    sandbox.deploy(CONTAIN_STACK, "iam-guard-contain")
+    with tempfile.TemporaryDirectory(prefix="sandbox-demo-") as folder:
+        acting = guard.settings_with(folder, observe_containment=False)
+        guard.deploy_policies(sandbox, [CONTAIN], lambda line: say(f"   {line}"), acting)
+    story.keys["mallory"] = sandbox.create_user("mallory")
+    code = story.call("mallory", "iam", "CreateAccessKey", UserName="alice")
+    event = story.last_event()
+    story.check("mallory has a key of alice's", code is None)
+    sandbox.pending.clear()
+    for invocation in sandbox.deliver(event):
+        found = decided([invocation])
+        say(f"   EventBridge invokes {invocation.function}", f"     -> mallory: {found['decision']}")
+        how = found.get("how") or "-"
+        story.rows.append(("mallory", event["detail"]["eventName"], found["decision"], how))
+    made = event["detail"]["responseElements"]["accessKey"]["accessKeyId"]
+    keys = {
+        k["AccessKeyId"]: k["Status"]
+        for k in story.iam.list_access_keys(UserName="alice")["AccessKeyMetadata"]
+    }
+    story.check("the key that she made is inactive", keys[made] == "Inactive")
+    story.check("alice's own key is active", keys[story.keys["alice"]["AccessKeyId"]] == "Active")
+    code = story.call("mallory", "iam", "CreateUser", UserName="backdoor-3")
+    story.check("mallory's next IAM call is answered AccessDenied", code == DENIED)
+
+
+def ending(story):
+    """The closing table and the verdict.
+
+    :returns: the exit status
+    """
+    title("What happened")
+    say(*(f"   {line}" for line in guard.table(story.rows)), "")
+    if not story.failures:
+        say(f"All {story.held} checks held.")
+        return 0
+    say("These did not hold:", *(f"  - {claim}" for claim in story.failures))
+    return 1
+
+
+def title(text, *lines):
+    say("", f"== {text}", *(f"   {line}" for line in lines))
+
+
+def say(*lines):
+    print(*lines, sep="\n", flush=True)

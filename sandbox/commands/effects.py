@@ -1,0 +1,81 @@
+"""What a call of a log gave: the call is made again in the sandbox, so that there is something to take back."""
+
+import json
+from contextlib import suppress
+
+from botocore import xform_name
+from botocore.exceptions import ClientError, ParamValidationError
+from moto.iam.aws_managed_policies import aws_managed_policies_data
+from moto.iam.models import AWSManagedPolicy
+
+from sandbox.cloudtrail import fields
+
+#: Secrets do not stand in records, and some calls want one.
+SECRET = "Sandbox-0-secret"  # noqa: S105
+TRUSTS_NOBODY = json.dumps({"Version": "2012-10-17", "Statement": []})
+#: Nobody knows what a policy of the log's account said.
+SOME_POLICY = json.dumps(
+    {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
+)
+
+
+def carry_out(sandbox, backend, event, who):
+    """Make a call again, with whatever it names made beforehand.
+
+    :param backend: moto's IAM
+    :param who: the plugin's :class:`~c7n_iamguard.event.Caller`
+    :returns: the event, with the answer that the call has here; as it was if the call failed, then or now
+    """
+    detail = event["detail"]
+    operation = fields.operation_of("iam", detail["eventName"])
+    if detail.get("errorCode") or operation is None or operation.input_shape is None:
+        return event
+    shape = operation.input_shape
+    given = detail.get("requestParameters") or {}
+    params = {name: given[key] for name in shape.members if (key := name[0].lower() + name[1:]) in given}
+    if who.kind == "user" and "UserName" in shape.members:
+        params.setdefault("UserName", who.name)
+    for name, member in shape.members.items():
+        if name in shape.required_members or fields.is_secret(member):
+            params.setdefault(name, SECRET)
+    make_named(sandbox, backend, params, detail)
+    if detail["eventName"] in ("CreateUser", "CreateRole"):
+        return event
+    with suppress(ClientError, ParamValidationError):
+        getattr(sandbox.client("iam"), xform_name(operation.name))(**params)
+        detail = {**detail, "responseElements": sandbox.pending[-1]["detail"]["responseElements"]}
+    return {**event, "detail": detail}
+
+
+def make_named(sandbox, backend, params, detail):
+    """Make what a call names and what is not there. A user or role that it creates gets the id of the record."""
+    answer = detail.get("responseElements") or {}
+    name, role, group, arn = (params.get(key) for key in ("UserName", "RoleName", "GroupName", "PolicyArn"))
+    if name:
+        users = {user.name.lower(): user for user in backend.users.values()}
+        user = users.get(name.lower()) or backend.create_user(
+            sandbox.region, name, path=params.get("Path") or "/"
+        )
+        user.id = (answer.get("user") or {}).get("userId") or user.id
+    if role:
+        roles = {one.name.lower(): one for one in backend.roles.values()}
+        path = params.get("Path") or "/"
+        made = roles.get(role.lower()) or backend.create_role(role, TRUSTS_NOBODY, path, None, "", [], None)
+        if unique_id := (answer.get("role") or {}).get("roleId"):
+            backend.roles[unique_id] = backend.roles.pop(made.id)
+            made.id = unique_id
+    if group and detail["eventName"] != "CreateGroup":
+        with suppress(ClientError):
+            sandbox.client("iam").create_group(GroupName=group)
+    if arn and arn not in backend.managed_policies:
+        account, path = arn.split(":")[4], arn.split(":policy/")[-1]
+        if account == "aws":
+            known = json.loads(aws_managed_policies_data).get(path.rpartition("/")[2])
+            if known:
+                policy = AWSManagedPolicy.from_data(
+                    path.rpartition("/")[2], sandbox.account, sandbox.region, known
+                )
+                backend.managed_policies[policy.arn] = policy
+        else:
+            folder, _, policy_name = path.rpartition("/")
+            backend.create_policy("", f"/{folder}/" if folder else "/", SOME_POLICY, policy_name, {})

@@ -1,0 +1,235 @@
+"""EventBridge at work: the rules of a bus, and what they hand to functions, queues, topics and other buses.
+
+Each target has to let EventBridge in, by its own policy or by the role that the target names. What does not
+get through is counted as a failed invocation, and lost.
+"""
+
+import functools
+import json
+import re
+import uuid
+from datetime import datetime, timezone
+
+from moto.awslambda.models import lambda_backends
+from moto.events.models import events_backends
+from moto.events.responses import EventsHandler
+from moto.sns.models import sns_backends
+from moto.sqs.models import sqs_backends
+from moto.utilities.utils import get_partition
+
+from sandbox import running
+from sandbox.access import authorization, principals
+from sandbox.access.contexts import entry_context
+from sandbox.cloudtrail import records
+from sandbox.events.inputs import NoInput, input_of
+from sandbox.replacements import replaces
+from sandbox.sts import sessions
+
+SERVICE = "events.amazonaws.com"
+#: SNS takes no longer messages.
+MESSAGE_BYTES = 262144
+#: Over how many buses of one account an event goes at most.
+BUSES_PER_ACCOUNT = 2
+
+
+class Refused(Exception):
+    """A target that EventBridge cannot reach."""
+
+
+class EventBridge:
+    """EventBridge of all accounts of a sandbox."""
+
+    def __init__(self, sandbox):
+        self.sandbox = sandbox
+
+    def run(self, event, account, region, bus="default", path=()):
+        """Run the rules of a bus on an event.
+
+        :param path: the buses that the event came over before, as (account, name)
+        :returns: the :class:`~sandbox.lambda_.invocations.Invocation` of every function that a rule invoked
+        """
+        found = events_backends[account][region].event_buses.get(bus)
+        rules = list(found.rules.values()) if found else []
+        return [one for rule in rules for one in self.apply(rule, event, [*path, (account, bus)])]
+
+    def apply(self, rule, event, path):
+        """What comes of one rule: nothing, unless it takes the event."""
+        if not takes(rule, event):
+            return []
+        self.sandbox.metrics.of_rule(rule, "TriggeredRules")
+        return [one for target in rule.targets for one in self.hand(rule, target, event, path)]
+
+    def hand(self, rule, target, event, path):
+        """Hand an event to one target of a rule.
+
+        :returns: the invocation of a function, in a list, if the target is one
+        """
+        self.sandbox.metrics.of_rule(rule, "Invocations")
+        kind = target["Arn"].split(":")[2]
+        try:
+            done = HANDS[kind](self, rule, target, event, path)
+        except (KeyError, NoInput, Refused):
+            self.sandbox.metrics.of_rule(rule, "FailedInvocations")
+            return []
+        return done or []
+
+    def check(self, rule, target, action, context=()):
+        """See to it that EventBridge may reach a target: as itself, or in the role that the target names."""
+        partition = get_partition(rule.region_name)
+        service = principals.service(SERVICE, rule.account_id, partition, rule.arn)
+        caller = service
+        if target.get("RoleArn"):
+            if not authorization.authorized(service, "sts:AssumeRole", target["RoleArn"], {}):
+                raise Refused(f"{target['RoleArn']} does not trust EventBridge")
+            caller = sessions.begin(target["RoleArn"], "EventBridge", rule.region_name)
+        if not authorization.authorized(caller, action, target["Arn"], dict(context), self.sandbox.scps):
+            raise Refused(f"{target['Arn']} does not let EventBridge in")
+
+    def to_function(self, rule, target, event, path):
+        _, _, _, region, account, _, name, *_ = target["Arn"].split(":")
+        if name not in [f.function_name for f in lambda_backends[account][region].list_functions()]:
+            raise Refused(f"there is no function {name}")
+        self.check(rule, target, "lambda:InvokeFunction")
+        payload = json.loads(input_of(target, event, rule))
+        return [self.sandbox.functions.invoke(name, payload, account, region)]
+
+    def to_topic(self, rule, target, event, path):
+        *_, region, account, name = target["Arn"].split(":")
+        text = input_of(target, event, rule)
+        self.check(rule, target, "sns:Publish")
+        topics = sns_backends[account][region]
+        if target["Arn"] not in topics.topics or len(text.encode()) > MESSAGE_BYTES:
+            raise Refused(f"{name} takes no such message")
+        topics.publish(text, target["Arn"])
+
+    def to_queue(self, rule, target, event, path):
+        *_, region, account, name = target["Arn"].split(":")
+        text = input_of(target, event, rule)
+        self.check(rule, target, "sqs:SendMessage")
+        group = target.get("SqsParameters", {}).get("MessageGroupId")
+        sqs_backends[account][region].send_message(name, text, group_id=group)
+
+    def to_bus(self, rule, target, event, path):
+        *_, region, account, bus = target["Arn"].split(":")
+        name = bus.partition("/")[2]
+        elsewhere, visited = account != rule.account_id, [owner for owner, _ in path]
+        if elsewhere and (not target.get("RoleArn") or "InputTransformer" in target):
+            raise Refused("another account's bus wants a role, and the event as it is")
+        if visited.count(account) >= BUSES_PER_ACCOUNT or (elsewhere and len(set(visited)) > 1):
+            raise Refused("an event is not handed on that often")
+        asked = {"Source": event["source"], "DetailType": event["detail-type"]}
+        self.check(rule, target, "events:PutEvents", entry_context(asked))
+        if name not in events_backends[account][region].event_buses:
+            raise Refused(f"there is no bus {name}")
+        return self.run(event, account, region, name, path)
+
+    def tick(self, function, account, region):
+        """Play one round of the schedules that have a function as their target.
+
+        :returns: the invocations
+        """
+        invocations = []
+        for rule in list(events_backends[account][region].event_buses["default"].rules.values()):
+            mine = [target for target in rule.targets if target["Arn"].endswith(f":function:{function}")]
+            if mine and rule.scheduled_expression and rule.state != "DISABLED":
+                self.sandbox.metrics.of_rule(rule, "TriggeredRules")
+                event = envelope("aws.events", "Scheduled Event", {}, account, region, [rule.arn])
+                for target in mine:
+                    invocations += self.hand(rule, target, event, [])
+        return invocations
+
+
+@replaces(EventsHandler)
+def put_events(self):
+    """Answer PutEvents: an entry's event runs the rules of its bus, or the entry says why not.
+
+    An entry for a bus that is not there is taken, and lost.
+    """
+    account, region, entries = self.current_account, self.region, []
+    for entry in self._get_param("Entries"):
+        problem = problem_of(entry)
+        if problem:
+            entries.append({"ErrorCode": problem[0], "ErrorMessage": problem[1]})
+            continue
+        event = envelope(
+            entry["Source"], entry["DetailType"], json.loads(entry["Detail"]), account, region,
+            entry.get("Resources", []),
+        )  # fmt: skip
+        entries.append({"EventId": event["id"]})
+        owner, where, bus = place_of(entry.get("EventBusName") or "default", account, region)
+        running.sandbox.eventbridge.run(event, owner, where, bus)
+    return json.dumps({"FailedEntryCount": sum("ErrorCode" in e for e in entries), "Entries": entries})
+
+
+def targets(event, account, region):
+    """The functions that the rules of an account's default bus invoke for an event.
+
+    :returns: a list of (rule's name, function's name)
+    """
+    caller = functools.partial(principals.service, SERVICE, account, get_partition(region))
+    return [
+        (rule.name, target["Arn"].split(":")[6])
+        for rule in events_backends[account][region].event_buses["default"].rules.values()
+        if takes(rule, event)
+        for target in rule.targets
+        if authorization.authorized(caller(rule.arn), "lambda:InvokeFunction", target["Arn"], {})
+    ]
+
+
+def problem_of(entry):
+    """Why EventBridge does not take an entry: code and message; None where it does."""
+    for name in ("Source", "DetailType", "Detail"):
+        if not entry.get(name):
+            reason = f"Parameter {name} is not valid. Reason: {name} is a required argument."
+            return "InvalidArgument", reason
+    if re.match(r"aws\.", entry["Source"], re.IGNORECASE):
+        return "NotAuthorizedForSourceException", "Not authorized for the source."
+    try:
+        if isinstance(json.loads(entry["Detail"]), dict):
+            return None
+    except ValueError:
+        pass
+    return "MalformedDetail", "Detail is malformed."
+
+
+def envelope(source, detail_type, detail, account, region, resources):
+    """An event as EventBridge hands it on."""
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": detail_type,
+        "source": source,
+        "account": account,
+        "time": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": region,
+        "resources": resources,
+        "detail": detail,
+    }
+
+
+def place_of(bus, account, region):
+    """Account, region and name of a bus that is named by its name or its ARN."""
+    if bus.startswith("arn:"):
+        *_, region, account, bus = bus.split(":")
+        bus = bus.partition("/")[2]
+    return account, region, bus
+
+
+def takes(rule, event):
+    """Whether a rule is enabled and its pattern matches an event.
+
+    A rule in state ENABLED gets no read-only management events; one of a schedule has no pattern, and gets none.
+    """
+    if rule.state not in ("ENABLED", records.ALL_MANAGEMENT_EVENTS):
+        return False
+    if rule.state == "ENABLED" and records.is_read(event):
+        return False
+    return bool(rule.event_pattern.get_pattern()) and rule.event_pattern.matches_event(event)
+
+
+HANDS = {
+    "lambda": EventBridge.to_function,
+    "sns": EventBridge.to_topic,
+    "sqs": EventBridge.to_queue,
+    "events": EventBridge.to_bus,
+}

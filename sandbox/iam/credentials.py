@@ -1,0 +1,171 @@
+"""Ways to sign in that moto's IAM lacks: service-specific credentials, passwords, client ids of providers."""
+
+from moto.core.responses import ActionResult, EmptyResult
+from moto.core.utils import utcnow
+from moto.iam import exceptions
+from moto.iam.models import IAMBackend, User
+from moto.iam.responses import IamResponse
+from moto.iam.utils import random_access_key
+from moto.moto_api._internal import mock_random
+
+from sandbox.iam.entities import page_of
+from sandbox.replacements import replaces
+
+CREDENTIALS_PER_SERVICE = 2
+
+
+# Credentials for one service
+
+
+@replaces(IamResponse)
+def create_service_specific_credential(self):
+    """A user name and password for one service."""
+    user, service = user_of(self), self._get_param("ServiceName")
+    known = credentials_of(user)
+    if len([c for c in known.values() if c["ServiceName"] == service]) >= CREDENTIALS_PER_SERVICE:
+        raise exceptions.LimitExceededException(
+            f"Cannot exceed quota for ServiceSpecificCredentialsPerUser: {CREDENTIALS_PER_SERVICE}"
+        )
+    made = {
+        "ServiceSpecificCredentialId": f"ACCA{random_access_key()}",
+        "ServiceName": service,
+        "ServiceUserName": f"{user.name}-at-{user.account_id}",
+        "ServicePassword": mock_random.get_random_string(length=40),
+        "UserName": user.name,
+        "Status": "Active",
+        "CreateDate": utcnow(),
+    }
+    known[made["ServiceSpecificCredentialId"]] = made
+    return ActionResult({"ServiceSpecificCredential": made})
+
+
+@replaces(IamResponse)
+def reset_service_specific_credential(self):
+    """Another password for the same credential."""
+    found = credential_of(self)
+    found["ServicePassword"] = mock_random.get_random_string(length=40)
+    return ActionResult({"ServiceSpecificCredential": found})
+
+
+@replaces(IamResponse)
+def update_service_specific_credential(self):
+    """A credential that is active, or is not."""
+    credential_of(self)["Status"] = self._get_param("Status")
+    return EmptyResult()
+
+
+@replaces(IamResponse)
+def delete_service_specific_credential(self):
+    """A credential less."""
+    found = credential_of(self)
+    del credentials_of(user_of(self))[found["ServiceSpecificCredentialId"]]
+    return EmptyResult()
+
+
+@replaces(IamResponse)
+def list_service_specific_credentials(self):
+    """A user's credentials, without their passwords, by pages."""
+    service = self._get_param("ServiceName")
+    found = [
+        {name: value for name, value in one.items() if name != "ServicePassword"}
+        for one in credentials_of(user_of(self)).values()
+        if service in (None, one["ServiceName"])
+    ]
+    page, pages = page_of(self, found)
+    return ActionResult({"ServiceSpecificCredentials": page, **pages})
+
+
+def user_of(response):
+    return response.backend.get_user(response._get_param("UserName"))
+
+
+def credentials_of(user: User):
+    """A user's service-specific credentials, by their ids."""
+    return user.__dict__.setdefault("service_specific_credentials", {})
+
+
+def credential_of(response):
+    wanted = response._get_param("ServiceSpecificCredentialId")
+    found = credentials_of(user_of(response)).get(wanted)
+    if found is None:
+        raise exceptions.NoSuchEntity(f"No such credential {wanted} exists")
+    return found
+
+
+# Passwords
+
+
+@replaces(IamResponse)
+def create_login_profile(self):
+    """A password for the console, that has to be changed at once or not."""
+    answer = create_login_profile.original(self)
+    user = user_of(self)
+    user.password_reset_required = bool(self._get_bool_param("PasswordResetRequired"))
+    user.password_created = utcnow()
+    return with_facts(answer, user)
+
+
+@replaces(IamResponse)
+def get_login_profile(self):
+    """When a password was made, and whether it has to be changed."""
+    return with_facts(get_login_profile.original(self), user_of(self))
+
+
+def with_facts(answer, user):
+    """An answer about a password that has the password's own date; moto's has the user's."""
+    facts = {"CreateDate": user.password_created, "PasswordResetRequired": user.password_reset_required}
+    answer.result["LoginProfile"] |= facts
+    return answer
+
+
+@replaces(IAMBackend)
+def update_login_profile(self, user_name, password, password_reset_required):
+    """Another password, or another answer to whether it has to be changed; what is not named stays."""
+    user = self.get_login_profile(user_name)
+    user.password = password or user.password
+    if password_reset_required is not None:
+        user.password_reset_required = password_reset_required
+    return user
+
+
+@replaces(IamResponse)
+def change_password(self):
+    """Users change their own password, if they know the old one."""
+    user = self.backend.get_user_from_access_key_id(self.get_access_key())
+    if user is None or user.password != self._get_param("OldPassword"):
+        raise exceptions.IAMException("AccessDenied", "The old password was incorrect.")
+    user.password = self._get_param("NewPassword")
+    return EmptyResult()
+
+
+# Identity providers
+
+
+@replaces(IAMBackend)
+def delete_saml_provider(self, saml_provider_arn):
+    """A SAML provider less; IAM complains where there is none."""
+    self.get_saml_provider(saml_provider_arn)
+    delete_saml_provider.original(self, saml_provider_arn)
+
+
+@replaces(IamResponse, "add_client_id_to_open_id_connect_provider")
+def add_client_id(self):
+    """One more client id, if it is not there yet."""
+    provider = self.backend.get_open_id_connect_provider(self._get_param("OpenIDConnectProviderArn"))
+    if self._get_param("ClientID") not in provider.client_id_list:
+        provider.client_id_list.append(self._get_param("ClientID"))
+    return EmptyResult()
+
+
+@replaces(IamResponse, "remove_client_id_from_open_id_connect_provider")
+def remove_client_id(self):
+    """One client id less, if it is there."""
+    provider = self.backend.get_open_id_connect_provider(self._get_param("OpenIDConnectProviderArn"))
+    provider.client_id_list = [one for one in provider.client_id_list if one != self._get_param("ClientID")]
+    return EmptyResult()
+
+
+@replaces(IamResponse)
+def enable_outbound_web_identity_federation(self):
+    """The account gives tokens to other services, from an issuer of its own."""
+    return ActionResult({"IssuerIdentifier": f"https://{mock_random.uuid4()}.tokens.sts.global.api.aws"})

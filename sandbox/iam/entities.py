@@ -1,0 +1,159 @@
+"""What moto's IAM lacks: quotas, permissions boundaries, renaming, ids, calls that change nothing.
+
+Quotas and their error texts:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+"""
+
+import re
+
+from moto.core.responses import EmptyResult
+from moto.iam import exceptions
+from moto.iam.models import Group, IAMBackend, ManagedPolicy, Role, User
+from moto.iam.responses import IamResponse
+from moto.iam.utils import generate_access_key_id_from_account_id
+
+from sandbox.replacements import replaces
+
+MANAGED_POLICIES = 10
+GROUPS_PER_USER = 10
+#: Over all inline policies of one user, group or role.
+INLINE_CHARACTERS = {"user": 2048, "group": 5120, "role": 10240}
+#: Items per page where the caller names no number, and at most.
+PAGE_ITEMS, MAX_PAGE_ITEMS = 100, 1000
+#: Where roles live that nobody but AWS can change.
+PROTECTED_PATHS = ("/aws-reserved/", "/aws-service-role/")
+
+
+def give_id(kind, prefix):
+    """Give users or groups ids that look like IAM's."""
+
+    @replaces(kind)
+    def __init__(self, account_id, *args, **kwargs):
+        __init__.original(self, account_id, *args, **kwargs)
+        self.id = generate_access_key_id_from_account_id(account_id, prefix, 21)
+
+
+give_id(User, "AIDA")
+give_id(Group, "AGPA")
+
+
+@replaces(IamResponse)
+def create_user(self):
+    """A user, with the permissions boundary that the call names."""
+    if self._get_param("PermissionsBoundary") not in (None, *self.backend.managed_policies):
+        raise exceptions.NoSuchEntity(f"Policy {self._get_param('PermissionsBoundary')} does not exist.")
+    answer = create_user.original(self)
+    if self._get_param("PermissionsBoundary"):
+        put_boundary(self)
+    return answer
+
+
+@replaces(IAMBackend)
+def update_user(self, user_name, new_path=None, new_user_name=None):
+    """A user of another name or path: with the same id, keys, groups, policies and tags."""
+    user, before = self.get_user(user_name), self.get_user(user_name).arn
+    tags = user.tags or []
+    user.path, user.name = new_path or user.path, new_user_name or user.name
+    self.users[user.name] = self.users.pop(user_name)
+    for key in user.access_keys:
+        key.user_name = user.name
+    self.tagger.delete_all_tags_for_resource(before)
+    self.tagger.tag_resource(user.arn, tags)
+
+
+@replaces(IAMBackend)
+def update_group(self, group_name, new_group_name, new_path):
+    """A group of another name or path: with the same id, members and policies."""
+    group = self.get_group(group_name)
+    group.path, group.name = new_path or group.path, new_group_name or group.name
+    self.groups[group.name] = self.groups.pop(group_name)
+
+
+@replaces(IAMBackend)
+def add_user_to_group(self, group_name, user_name):
+    """Ten groups per user."""
+    user = self.get_user(user_name)
+    groups = self.get_groups_for_user(user.name)
+    if len(groups) >= GROUPS_PER_USER and group_name not in [group.name for group in groups]:
+        raise exceptions.LimitExceededException(f"Cannot exceed quota for GroupsPerUser: {GROUPS_PER_USER}")
+    add_user_to_group.original(self, group_name, user_name)
+
+
+@replaces(IAMBackend)
+def remove_user_from_group(self, group_name, user_name):
+    """Take a user out of a group. IAM does not complain if they are no member."""
+    group, user = self.get_group(group_name), self.get_user(user_name)
+    group.users = [member for member in group.users if member is not user]
+
+
+@replaces(ManagedPolicy)
+def attach_to(self, holder):
+    """Ten managed policies per user, group or role; a second attachment of one changes nothing."""
+    if self.arn in holder.managed_policies:
+        return
+    if len(holder.managed_policies) >= MANAGED_POLICIES:
+        quota = "AttachedPoliciesPerGroup" if isinstance(holder, Group) else f"PoliciesPer{kind_of(holder)}"
+        raise exceptions.LimitExceededException(f"Cannot exceed quota for {quota}: {MANAGED_POLICIES}")
+    attach_to.original(self, holder)
+
+
+@replaces(User)
+@replaces(Group)
+@replaces(Role)
+def put_policy(self, policy_name, policy_json):
+    """So many characters over all inline policies, white space not counted."""
+    others = [text for name, text in self.policies.items() if name != policy_name]
+    kind = kind_of(self).lower()
+    limit = INLINE_CHARACTERS[kind]
+    if sum(len(re.sub(r"\s", "", text)) for text in [*others, policy_json]) > limit:
+        raise exceptions.LimitExceededException(
+            f"Maximum policy size of {limit} bytes exceeded for {kind} {self.name}"
+        )
+    self.policies[policy_name] = policy_json
+
+
+def kind_of(holder):
+    return type(holder).__name__
+
+
+@replaces(IamResponse, "put_user_permissions_boundary", "put_role_permissions_boundary")
+def put_boundary(self):
+    """The permissions boundary of a user or role: any managed policy of the account or of AWS."""
+    holder, arn = holder_of(self), self._get_param("PermissionsBoundary")
+    if arn not in self.backend.managed_policies:
+        raise exceptions.NoSuchEntity(f"Policy {arn} does not exist or is not attachable.")
+    holder.permissions_boundary_arn = arn
+    if isinstance(holder, User):
+        holder.permissions_boundary = {
+            "PermissionsBoundaryType": "PermissionsBoundaryPolicy",
+            "PermissionsBoundaryArn": arn,
+        }
+    return EmptyResult()
+
+
+@replaces(IamResponse, "delete_user_permissions_boundary", "delete_role_permissions_boundary")
+def delete_boundary(self):
+    """A user or role without permissions boundary."""
+    holder = holder_of(self)
+    if not getattr(holder, "permissions_boundary_arn", None):
+        raise exceptions.NoSuchEntity(f"{holder.name} does not have a permission boundary")
+    holder.permissions_boundary_arn = None
+    if isinstance(holder, User):
+        del holder.permissions_boundary
+    return EmptyResult()
+
+
+def holder_of(response):
+    """The user or role that a request names."""
+    name = response._get_param("UserName")
+    if name:
+        return response.backend.get_user(name)
+    return response.backend.get_role(response._get_param("RoleName"))
+
+
+def page_of(response, items):
+    """The items that a request asks for, and what its answer says of the pages."""
+    start = int(response._get_param("Marker") or 0)
+    end = start + min(int(response._get_param("MaxItems") or PAGE_ITEMS), MAX_PAGE_ITEMS)
+    more = {"Marker": str(end)} if end < len(items) else {}
+    return items[start:end], {"IsTruncated": bool(more), **more}

@@ -1,0 +1,142 @@
+"""What moto's Lambda lacks: dead-letter queues, conflicts of permissions, the functions' log groups."""
+
+import base64
+import json
+from datetime import datetime, timezone
+
+from moto.awslambda.exceptions import FunctionAlreadyExists, InvalidParameterValueException
+from moto.awslambda.models import LambdaFunction, lambda_backends
+from moto.awslambda.policy import Policy
+from moto.awslambda.responses import LambdaResponse
+from moto.iam.models import iam_backends
+from moto.logs.models import logs_backends
+from moto.sqs.models import sqs_backends
+from moto.utilities.utils import get_partition
+
+from sandbox.access import authorization
+from sandbox.access.principals import Principal
+from sandbox.replacements import replaces
+from sandbox.requests import request_of
+
+#: So many lines of a function's log are kept.
+LINES = 1000
+
+
+@replaces(Policy)
+def add_statement(self, raw, qualifier=None):
+    """A second permission of the same statement id is a conflict, as in Lambda."""
+    sid = json.loads(raw).get("StatementId")
+    if sid in [statement.get("Sid") for statement in self.statements]:
+        raise FunctionAlreadyExists(sid)
+    return add_statement.original(self, raw, qualifier)
+
+
+@replaces(LambdaFunction, "__init__")
+def create_function(self, account_id, spec, region, version=1):
+    """A function that keeps its dead-letter queue, which moto forgets."""
+    create_function.original(self, account_id, spec, region, version)
+    self.dead_letter_config = spec.get("DeadLetterConfig") or {}
+    check_dead_letters(self, account_id, region)
+
+
+@replaces(LambdaFunction, "create_from_cloudformation_json")
+def create_from_stack(cls, resource_name, cloudformation_json, account_id, region_name, **more):
+    """A stack's function has its tags."""
+    function = create_from_stack.original(resource_name, cloudformation_json, account_id, region_name, **more)
+    tags = cloudformation_json["Properties"].get("Tags", ())
+    lambda_backends[account_id][region_name].tag_resource(
+        function.function_arn, {tag["Key"]: tag["Value"] for tag in tags}
+    )
+    return function
+
+
+@replaces(LambdaFunction, "update_from_cloudformation_json")
+def update_from_stack(
+    cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name
+):
+    """A stack's function has the code that the template says now, which is text."""
+    properties = cloudformation_json["Properties"]
+    original_resource.update_configuration(properties)
+    code = cls._create_zipfile_from_plaintext_code(properties["Code"]["ZipFile"])
+    original_resource.update_function_code({"ZipFile": base64.b64encode(code)})
+    return original_resource
+
+
+def check_dead_letters(function, account, region):
+    """Refuse a function whose role may not send to its dead-letter queue, or whose queue is not there.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+    """
+    arn = function.dead_letter_config.get("TargetArn", "")
+    if not arn.startswith("arn:") or ":sqs:" not in arn:
+        return
+    partition, name = get_partition(region), function.role.split("/")[-1]
+    if name not in [role.name for role in iam_backends[account][partition].roles.values()]:
+        return  # which moto refuses
+    role = Principal("AssumedRole", account, partition, "", name, "lambda")
+    *_, region, owner, queue = arn.split(":")
+    there = queue in sqs_backends[owner][region].queues
+    if not (there and authorization.authorized(role, "sqs:SendMessage", arn, {})):
+        raise InvalidParameterValueException(
+            "The provided execution role does not have permissions to call SendMessage on SQS"
+        )
+
+
+@replaces(LambdaFunction)
+def update_configuration(self, config_updates):
+    """An update of a function, its dead-letter queue included."""
+    if "DeadLetterConfig" in config_updates:
+        self.dead_letter_config = config_updates["DeadLetterConfig"]
+    return update_configuration.original(self, config_updates)
+
+
+@replaces(LambdaFunction)
+def get_configuration(self, on_create=False):
+    """What GetFunction tells of a function, its dead-letter queue included."""
+    configuration = get_configuration.original(self, on_create)
+    if self.dead_letter_config:
+        configuration["DeadLetterConfig"] = self.dead_letter_config
+    return configuration
+
+
+@replaces(LambdaResponse)
+def get_function(self):
+    """A function; its tags only for those who may list them.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html
+    """
+    answer, request = json.loads(get_function.original(self)), request_of(self)
+    arn = answer["Configuration"]["FunctionArn"]
+    if not authorization.authorized(request.principal, "lambda:ListTags", arn, {}, request.scps):
+        answer.pop("Tags", None)
+    return json.dumps(answer)
+
+
+def may_log(function, account, region):
+    """Whether a function's role may write its log; Lambda drops the log where not, and says nothing."""
+    partition = get_partition(region)
+    role = Principal("AssumedRole", account, partition, "", function.role.split("/")[-1], "lambda")
+    group, groups = f"/aws/lambda/{function.function_name}", logs_backends[account][region].groups
+    arn = f"arn:{partition}:logs:{region}:{account}:log-group:{group}"
+
+    def may(action, resource):
+        return authorization.authorized(role, f"logs:{action}", resource, {})
+
+    if group not in groups and may("CreateLogGroup", arn):
+        logs_backends[account][region].create_log_group(group, {})
+    stream = f"{arn}:log-stream:lambda"
+    return group in groups and may("CreateLogStream", stream) and may("PutLogEvents", stream)
+
+
+def write_log(function, account, region, attempt):
+    """Write what a function has printed in one attempt into its log group, and Lambda's own line at the end."""
+    now = datetime.now(timezone.utc)
+    group, stream = f"/aws/lambda/{function.function_name}", f"{now:%Y/%m/%d}/[$LATEST]sandbox"
+    logs = logs_backends[account][region]
+    if stream not in logs.groups[group].streams:
+        logs.create_log_stream(group, stream)
+    lines = [line for line in attempt.log.splitlines() if line]
+    lines.append(f"REPORT Duration: {attempt.seconds * 1000:.2f} ms")
+    events = [{"timestamp": int(now.timestamp() * 1000), "message": line} for line in lines]
+    logs.put_log_events(group, stream, events)
+    del logs.groups[group].streams[stream].events[:-LINES]
