@@ -4,14 +4,13 @@ import copy
 import io
 import json
 import os
-import subprocess
-import sys
 import zipfile
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 
+import stock_commands
 from botocore.exceptions import ClientError
 from hypothesis import strategies as st
 from pack import (  # noqa: F401  test modules import these from here
@@ -72,13 +71,7 @@ def stock(command, *arguments, environ, cwd=ROOT, settings=SETTINGS):
     """
     if command == "custodian" and arguments[0] in ("run", "report") and settings:
         arguments = (arguments[0], "--vars-file", settings, *arguments[1:])
-    return subprocess.run(
-        [Path(sys.executable).parent / command, *map(str, arguments)],
-        env=environ,
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-    )
+    return stock_commands.run(command, list(map(str, arguments)), environ, cwd)
 
 
 def policy(data, environ, monkeypatch, **options):
