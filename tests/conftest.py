@@ -284,3 +284,16 @@ def contained(sandbox, tmp_path_factory):
 def admin(contained):
     """An admin of the contained account, with room for another access key."""
     return contained.person(name="admin", groups=["admins"])
+
+
+@pytest.fixture
+def by_hand(contained, monkeypatch, tmp_path):
+    """``by_hand(action)``: the users' containment in this process, with these options of its action."""
+
+    def make(**action):
+        data = helpers.pinned(helpers.shipped(helpers.CONTAIN), groups={"admins": contained.admins_id})
+        data["actions"] = [{"type": "undo-iam-call", "groups": ["admins"], **action}]
+        environ = contained.sandbox.environ(account=contained_account.ACCOUNT)
+        return policy(data, environ, monkeypatch, output_dir=str(tmp_path), log_group="null")
+
+    return make

@@ -20,6 +20,7 @@ from pack import (  # noqa: F401  test modules import these from here
     SETTINGS,
     filled,
     function_mode,
+    pinned,
     policies_of,
     settings_file,
     shipped,

@@ -2,7 +2,6 @@
 
 import json
 from datetime import datetime, timedelta, timezone
-from types import SimpleNamespace
 
 import pytest
 from contained import (
@@ -24,7 +23,6 @@ from helpers import CONTAIN, edit, made, outcomes, shipped
 from told import DETAIL
 
 from c7n_iamguard.aws_names import FUNCTION_PREFIX
-from c7n_iamguard.contain.action import carriers
 
 
 def certificate():
@@ -227,15 +225,6 @@ def test_a_changed_policy_is_left_with_the_names_of_its_carriers(contained):
     change = {"PolicyArn": arn, "PolicyDocument": ANYTHING, "SetAsDefault": True}
     _, decision = once(contained, mallory, "create_policy_version", **change)
     assert decision["carriers"] == [f"user {mallory.name}", f"group {group}", f"role {role.name}"]
-
-
-@pytest.mark.parametrize(("more", "last"), [(True, "…"), (False, "user 99")])
-def test_a_hundred_carriers_are_named_and_further_ones_are_hinted_at(more, last):
-    """One call tells a hundred; the list says whether there are more."""
-    users = [{"UserName": str(number)} for number in range(100)]
-    answer = {"PolicyUsers": users, "PolicyGroups": [], "PolicyRoles": [], "IsTruncated": more}
-    client = SimpleNamespace(list_entities_for_policy=lambda **_: answer)
-    assert carriers(client, ADMINISTRATOR)[-1] == last
 
 
 @pytest.mark.parametrize("denies", [True, False])

@@ -20,9 +20,6 @@ from contained import (
 )
 from helpers import CONTAIN, PROTECT, made, outcomes
 
-from c7n_iamguard.contain.plan import Target
-from c7n_iamguard.contain.preconditions import is_own
-
 SCP = json.dumps(
     {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 )
@@ -109,22 +106,6 @@ def test_who_was_there_before_the_call_is_not_quarantined(contained, kind, name)
     assert decision["reason"] == f"the {kind} old-{mallory.name} was there before the call"
     assert decision["commands"][0] == f"aws iam get-{kind} --{kind}-name old-{mallory.name}"
     assert not contained.quarantined(kind, f"old-{mallory.name}")
-
-
-@pytest.mark.parametrize(
-    ("kind", "name", "spared"),
-    [
-        ("role", "iam-guard-contain", True),
-        ("role", "IAM-Guard", True),
-        ("role", "stacksets-exec-0123", True),
-        ("role", "my-iam-guard", False),
-        ("role", "stacksets-exec-", False),
-        ("user", "iam-guard", False),
-    ],
-)
-def test_a_role_alone_is_spared_for_its_name(kind, name, spared):
-    """The guard's own roles and StackSets' are spared, however their names are written, and nobody else."""
-    assert is_own(Target(kind, name)) is spared
 
 
 def test_a_late_event_does_not_undo_what_an_admin_has_put_right(contained):

@@ -32,16 +32,16 @@ class context: invoked_function_arn = sys.argv[1]
 for event in sys.argv[2:]:
     handler.run(json.loads(event), context)
 config = handler.client.iam(next(iter(handler.POLICIES)).resource_manager).meta.config
-waits = [config.retries["total_max_attempts"], config.connect_timeout, config.read_timeout]
+waits = [config.retries["mode"], config.retries["total_max_attempts"], config.connect_timeout, config.read_timeout]
 later = sorted(set(sys.modules) - at_start)
 python = "python{}.{}".format(*sys.version_info)
 print(json.dumps({"start": sorted(at_start), "event": later, "written": written, "python": python, "waits": waits}))
 """
 
 
-def handle(sandbox, folder, *events, python=sys.executable):
+def handle(sandbox, folder, *events, python=sys.executable, function=FUNCTION):
     """Run the deployed code on events, in a process of its own, and tell what it imported and wrote."""
-    code = unzipped(sandbox, FUNCTION, folder)
+    code = unzipped(sandbox, function, folder)
     command = [python, "-S", "-c", PROBE, code.arn, *map(json.dumps, events)]
     run = subprocess.run(command, env=code.environ, cwd=folder, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
@@ -93,9 +93,16 @@ def test_an_event_writes_nothing_to_the_disk(seen):
 
 def test_the_worst_call_to_iam_leaves_time_for_another_one(seen):
     """Two calls that time out in every try, as a revocation may make, end before the function does."""
-    tries, connecting, reading = seen["waits"]
+    mode, tries, connecting, reading = seen["waits"]
+    assert mode == "standard"
     backoff = sum(2**n for n in range(tries - 1))  # botocore's standard mode, at its longest
     assert 2 * (tries * (connecting + reading) + backoff) < function_mode(shipped(REVOKE))["timeout"]
+
+
+def test_a_catch_up_slows_down_before_it_reaches_iams_limits(deployed, tmp_path):
+    """It reads whole accounts, and shares the limits with everybody in them."""
+    found = handle(deployed, tmp_path, function="iam-guard-catch-up-unintended-iam-access")
+    assert found["waits"] == ["adaptive", 10, 2, 60]
 
 
 def interpreter(runtime):

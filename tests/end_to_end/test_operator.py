@@ -148,25 +148,6 @@ def test_bulk_on_purpose_revokes_every_match_and_no_admin(deployed, custodian, u
     assert [decision["decision"] for decision in done.decisions] == ["revoked"] * 7
 
 
-@pytest.mark.parametrize("says", [[True, False], [False, True], [False, False]])
-def test_an_action_observes_if_one_of_several_settings_says_so(deployed, in_process, user, says):
-    """``observe`` may be a list: the containment never acts on callers whom their own policy observes."""
-    user("contractor-0", path="/contractors/")
-    policy = in_process(**{**BULK, "actions": [{**BULK["actions"][0], "observe": says}]})
-    (revoke,) = policy.resource_manager.actions
-    revoke.process([{"UserName": "contractor-0"}])
-    assert revoked(deployed, "contractor-0") == ([] if any(says) else ["managed"])
-
-
-def test_max_resources_stops_a_bulk_revocation(deployed, custodian, user):
-    """Custodian's own ``max-resources`` holds: one user too many, and nobody is revoked."""
-    for number in range(3):
-        user(f"contractor-{number}", path="/contractors/")
-    done = custodian({**BULK, "max-resources": 2}, *UNCACHED, fails=True)
-    assert "exceeded resource-limit" in done.stderr
-    assert revoked(deployed, "contractor-0") == []
-
-
 # Break-glass: exempting users with stock filters
 
 
