@@ -154,23 +154,6 @@ def test_a_deny_policy_that_cannot_be_read_is_not_trusted(fresh, attacker):
     fresh.functions.cool()
 
 
-def test_the_deny_policy_is_looked_at_once_a_minute_at_the_most(in_process, user, sandbox, monkeypatch):
-    """Many revocations ask for the policy's document once; after a minute, once again."""
-    from c7n_iamguard.iam import managed_policies
-
-    user("one"), user("two")
-    (action,) = in_process(actions=[{"type": "revoke-iam-access", "bulk": True}]).resource_manager.actions
-    now = managed_policies.time.monotonic() + 1000
-    monkeypatch.setattr(managed_policies.time, "monotonic", lambda: now)
-    looks = []
-    for later in (0, 59, 61):
-        now += later
-        sandbox.calls.clear()
-        action.process([{"UserName": "one"}, {"UserName": "two"}])
-        looks.append([call.action for call in sandbox.calls].count("GetPolicyVersion"))
-    assert looks == [1, 0, 1]
-
-
 # Stripping the deny
 
 

@@ -89,24 +89,6 @@ def test_a_missing_deny_policy_leads_to_the_inline_policy(fresh):
     assert revoked(fresh, "bob") == ["inline"]
 
 
-def test_a_user_in_ten_groups_is_judged_by_all_of_them(fresh, user):
-    """The admin group counts as the last of ten groups, too."""
-    iam = fresh.client("iam")
-    for number in range(9):
-        iam.create_group(GroupName=f"a-{number}")
-    admin = user("tess", groups=[*(f"a-{n}" for n in range(9)), "Admins"])
-    admin.iam.create_user(UserName="tess-2")
-    assert verdict_of(fresh.deliver()) == "let-pass"
-
-
-def test_a_repeated_event_changes_nothing(fresh):
-    """Delivering an event twice leaves the user as delivering it once."""
-    fresh.deliver(case("revoked-create-user"))
-    before = (dict(moto_user(fresh, "bob").policies), list(moto_user(fresh, "bob").managed_policies))
-    assert verdict_of(fresh.deliver(case("revoked-create-user"))) == "revoked"
-    assert before == (dict(moto_user(fresh, "bob").policies), list(moto_user(fresh, "bob").managed_policies))
-
-
 def test_the_guards_own_calls_do_not_wake_it(fresh):
     """The calls that a revocation makes are recorded by CloudTrail and match no rule."""
     fresh.deliver(case("revoked-create-user"))

@@ -17,9 +17,6 @@ from contained import (
 )
 from helpers import CONTAIN, made, outcomes
 
-from c7n_iamguard.event import IAMEvent
-from c7n_iamguard.iam.managed_policies import ManagedPolicies
-from c7n_iamguard.iam.policy_documents import denies
 from sandbox.server import Fault
 
 GUARD = "*:assumed-role/iam-guard-contain/*"
@@ -112,18 +109,6 @@ def test_a_deleted_access_key_is_gone(contained, admin):
     assert (decision["decision"], decision["containment"]) == ("contained", "the access key is gone already")
 
 
-def test_a_new_thing_that_iam_does_not_know_everywhere_yet_is_not_gone(contained, admin):
-    """While the call is a few seconds old, "no such entity" is asked once more."""
-    mallory = contained.person()
-    mallory.iam.create_login_profile(UserName=admin.name, Password=PASSWORD)
-    (event,) = contained.events()
-    contained.sandbox.faults.append(
-        Fault("iam:DeleteLoginProfile", "NoSuchEntity", 404, times=1, caller=GUARD)
-    )
-    assert contained.contain(made(event, timedelta(seconds=6)))["did"]
-    assert not allowed(contained.iam.get_login_profile, UserName=admin.name)
-
-
 def test_what_cannot_be_taken_back_ends_loudly(contained):
     """IAM refuses: the event fails three times, and is dead-lettered."""
     mallory = contained.person()
@@ -169,32 +154,6 @@ def test_a_quarantine_that_denies_nothing_is_not_relied_on(contained):
     assert outcomes(invocation) == "failed failed failed dead-lettered"
     assert f"{QUARANTINE}, version v2, does not deny *" in invocation.log
     assert not contained.quarantined("user", f"eve-{mallory.name}")
-
-
-def test_a_rewritten_quarantine_outweighs_nothing(contained):
-    """While it denies everything, what its carrier gets is contained; afterwards it is left, and told."""
-    mallory = contained.person()
-    eve = f"eve-{mallory.name}"
-    once(contained, mallory, "create_user", UserName=eve)
-    gift = {"UserName": eve, "PolicyArn": ADMINISTRATOR}
-    _, sound = once(contained, mallory, "attach_user_policy", **gift)
-    rewriting = {"PolicyArn": QUARANTINE, "PolicyDocument": ANYTHING, "SetAsDefault": True}
-    once(contained, mallory, "create_policy_version", **rewriting)
-    _, rewritten = once(contained, mallory, "attach_user_policy", **gift)
-    put_right(contained)
-    assert (sound["decision"], rewritten["decision"]) == ("contained", "left")
-
-
-@pytest.mark.parametrize(("error", "again"), [({}, True), ({"errorCode": "LimitExceeded"}, False)])
-def test_only_a_call_that_succeeded_has_a_policy_read_again(contained, error, again):
-    """A user who fails to rewrite the quarantine makes the guard ask for nothing."""
-    record = {"eventName": "CreatePolicyVersion", "requestParameters": {"policyArn": QUARANTINE}, **error}
-    policies = ManagedPolicies()
-    policies.check(contained.iam, QUARANTINE, ("*",), denies)
-    policies.forget_changed(IAMEvent({"detail": record}))
-    contained.sandbox.calls.clear()
-    policies.check(contained.iam, QUARANTINE, ("*",), denies)
-    assert bool(contained.sandbox.calls) is again
 
 
 def test_no_event_is_lost_while_iam_throttles(contained):

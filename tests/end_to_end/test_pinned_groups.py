@@ -10,7 +10,6 @@ from helpers import (
     case,
     decisions,
     groups_of,
-    guards_calls,
     made,
     moto_group,
     outcomes,
@@ -116,17 +115,6 @@ def test_the_call_that_deletes_the_group_is_judged_by_the_group_as_it_is(warm):
     event["detail"] |= {"eventName": "DeleteGroup", "requestParameters": {"groupName": "Admins"}}
     assert warm.functions.invoke(FUNCTION, event).dead_lettered
     assert revoked(warm, "bob") == []
-
-
-def test_the_group_is_looked_at_before_a_denial_alone(warm):
-    """A warm denial takes three calls of IAM, the second of which reads the group; an admin's event takes one."""
-    for _ in range(2):  # the group is Admins, and the settings write admins: the first look finds its name
-        warm.calls.clear()
-        warm.functions.invoke(FUNCTION, case("revoked-create-user"))
-    assert guards_calls(warm)[:3] == ["ListGroupsForUser", "GetGroup", "AttachUserPolicy"]
-    warm.calls.clear()
-    warm.functions.invoke(FUNCTION, case("let-pass-admin"))
-    assert guards_calls(warm) == ["ListGroupsForUser"]
 
 
 # Events that are not what they seem

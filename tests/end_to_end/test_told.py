@@ -12,7 +12,6 @@ from helpers import (
     PROTECT,
     REVOKE,
     case,
-    decisions,
     event_time,
     guards_calls,
     made,
@@ -171,42 +170,12 @@ def test_each_decision_in_the_log_has_the_delay(fresh):
 # No flood
 
 
-def test_a_user_who_goes_on_trying_is_told_once(fresh, told):
-    """Of ten refused calls after the denial nobody is told, and all of them are in the log."""
-    events = [case("revoked-create-user"), *(attempt(case("revoked-create-user")) for _ in range(10))]
-    found = [invocation for event in events for invocation in fresh.deliver(event)]
-    assert len(told()) == 1
-    assert [line["decision"] for line in decisions(found)] == ["revoked"] * 11
-
-
-def test_what_matters_is_told_in_the_flood(fresh, told):
-    """Attempts to take off the denial, calls that succeed and other users are told among refused calls."""
-    matters = [
-        attempt(case("revoked-create-user"), "DetachUserPolicy"),
-        another(case("revoked-create-user")),
-        case("revoked-user-with-a-path"),
-    ]
-    fresh.deliver(case("revoked-create-user"))
-    for event in matters:
-        fresh.deliver(attempt(case("revoked-create-user")))
-        fresh.deliver(event)
-    assert len(told()) == 1 + len(matters)
-
-
 def test_an_event_that_comes_twice_is_told_once(fresh, told):
     """EventBridge delivers at least once: the second time changes nothing, and nobody hears of it again."""
     for _ in range(2):
         (invocation,) = fresh.deliver(case("revoked-create-user"))
         assert invocation.succeeded
     assert len(told()) == 1
-
-
-def test_a_function_that_starts_anew_tells_again(fresh, told):
-    """Only the same warm function knows whom it has told of: doubt is told."""
-    fresh.deliver(attempt(case("revoked-create-user")))
-    fresh.functions.cool()
-    fresh.deliver(attempt(case("revoked-create-user")))
-    assert len(told()) == 2
 
 
 # Faults
@@ -240,15 +209,6 @@ def test_if_nobody_can_be_told_the_event_fails_and_the_denial_stays(impatient, t
     )
     assert told() == []
     assert len(queue()) == 1
-
-
-@pytest.mark.parametrize("status", [400, 200], ids=["request", "entry"])
-def test_a_throttle_that_passes_costs_nothing(fresh, told, status):
-    """After a throttle, the event is put again within the same try."""
-    fresh.faults.append(fault("ThrottlingException", status, times=1))
-    (invocation,) = fresh.deliver(case("revoked-create-user"))
-    assert outcomes(invocation) == "succeeded"
-    assert len(told()) == 1
 
 
 def test_the_next_try_tells_what_the_first_could_not(fresh, told):

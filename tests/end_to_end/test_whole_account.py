@@ -24,6 +24,7 @@ from helpers import (
 )
 
 from sandbox import iam as sandbox_iam
+from sandbox.server import Fault
 
 
 def use_iam(person):

@@ -116,13 +116,3 @@ def test_the_caller_of_an_old_event_is_found_by_id(fresh, ada, user, unintended)
         rename(fresh, "ada", "ada-2"), rename(fresh, "successor", "ada")
 
     assert unintended(ada, "friend", age=DAY, since=swap) == []
-
-
-def test_who_added_themselves_is_found_under_another_name(fresh, attacker, user, unintended):
-    """They are known by id, whoever has their name now."""
-    user("decoy")
-
-    def swap():
-        rename(fresh, "mallory", "innocent"), rename(fresh, "decoy", "mallory")
-
-    assert unintended(attacker, "mallory", since=swap) == ["innocent"]

@@ -122,31 +122,6 @@ def test_a_user_deleted_since_the_listing_is_no_failure(fresh, user, source, log
     assert [line["reason"] for line in logged()] == ["the user does not exist any more"] * 2
 
 
-@pytest.mark.parametrize("operation", ["GetUser", *OF_THE_WAY])
-def test_every_user_is_tried_before_the_failure_is_raised(fresh, user, in_process, logged, operation):
-    """One user who cannot be restored does not stop the others; the log names them, and the run fails."""
-    user("fay"), user("guy")
-    for name in ("fay", "guy"):
-        deny_user(fresh, name, "managed", "inline", "boundary")
-    policy = in_process(actions=["restore-iam-access"])
-    fresh.faults.append(Fault(f"iam:{operation}", "AccessDenied", 403, times=1))
-    with pytest.raises(
-        PolicyExecutionError, match=r"policy:a-policy could not give IAM back to 1 of 2 users"
-    ):
-        restore(policy, "fay", "guy")
-    lines = logged()
-    assert sorted(line["decision"] for line in lines) == ["failed", "restored"]
-    (failed,) = [line for line in lines if line["decision"] == "failed"]
-    assert "AccessDenied" in failed["reason"]
-    assert sorted(len(state(fresh, name)["managed"]) for name in ("fay", "guy"))[0] == 0
-    fresh.faults.clear()
-    assert restore(policy, "fay", "guy")
-    for name in ("fay", "guy"):
-        assert state(fresh, name)["managed"] == []
-        assert "DenyIAM" not in dict(state(fresh, name)["inline"])
-        assert "PermissionsBoundary" not in state(fresh, name)["user"]
-
-
 STEPS = ["TagUser", "DeleteUserPermissionsBoundary", "DetachUserPolicy", "DeleteUserPolicy", "UntagUser"]
 
 
