@@ -179,6 +179,17 @@ def decisions(invocations, policy=REVOKE):
     return [d for i in invocations for d in i.decisions if d["policy"] == policy]
 
 
+def verdict_of(invocations, policy=REVOKE):
+    """What a policy's function made of one event: the word that case files start with."""
+    invocations = [i for i in invocations if i.function == f"iam-guard-{policy}"]
+    if not invocations:
+        return "not-delivered"
+    (invocation,) = invocations
+    assert invocation.succeeded, invocation.log
+    (decision,) = invocation.decisions
+    return decision["decision"]
+
+
 def guards_calls(sandbox):
     """The API calls that the guard's functions made, in their order."""
     return [call.action for call in sandbox.calls if ":assumed-role/iam-guard/" in call.caller]

@@ -143,17 +143,6 @@ def test_a_deny_policy_that_was_tampered_with_unseen_is_found_within_a_minute(fr
     assert denied(attacker)
 
 
-def test_a_deny_policy_that_cannot_be_read_is_not_trusted(fresh, attacker):
-    """If the function cannot see the policy's document, it uses the next rung, and the log says why."""
-    fresh.functions.cool()
-    fresh.faults.append(Fault("iam:GetPolicyVersion", "AccessDenied", 403, caller=GUARD))
-    attacker.iam.create_user(UserName="helper")
-    (decision,) = decisions(play(fresh))
-    assert decision["how"] == "inline"
-    assert "cannot be read" in decision["rungs"]["managed"]
-    fresh.functions.cool()
-
-
 # Stripping the deny
 
 

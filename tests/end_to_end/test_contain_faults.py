@@ -7,7 +7,6 @@ import pytest
 from contained import (
     ADMINISTRATOR,
     ANYTHING,
-    NOTHING,
     PASSWORD,
     QUARANTINE,
     SAML,
@@ -107,18 +106,6 @@ def test_a_deleted_access_key_is_gone(contained, admin):
     contained.events()
     decision = contained.contain(made(event, timedelta(seconds=11)))
     assert (decision["decision"], decision["containment"]) == ("contained", "the access key is gone already")
-
-
-def test_what_cannot_be_taken_back_ends_loudly(contained):
-    """IAM refuses: the event fails three times, and is dead-lettered."""
-    mallory = contained.person()
-    mallory.iam.create_user(UserName=f"eve-{mallory.name}")
-    for _ in range(10):
-        contained.iam.attach_user_policy(UserName=f"eve-{mallory.name}", PolicyArn=contained.policy(NOTHING))
-    event = contained.events()[0]
-    (invocation,) = [i for i in contained.sandbox.deliver(event) if CONTAIN in i.function]
-    assert outcomes(invocation) == "failed failed failed dead-lettered"
-    assert "LimitExceeded" in invocation.decisions[0]["reason"]
 
 
 def test_a_password_that_is_just_being_made_is_deleted_a_little_later(contained):

@@ -2,13 +2,12 @@
 
 import io
 import json
-import re
 import zipfile
 
 import pytest
 from helpers import FUNCTION, POLICIES, REVOKE, case, guards_calls, revoked, shipped, stock
 from moto.awslambda.models import lambda_backends
-from variants import with_action, with_groups
+from variants import with_action
 
 from sandbox.server import Fault
 
@@ -18,38 +17,6 @@ UNCACHED = ("--cache-period", "0")
 
 
 # Deploying
-
-
-@pytest.mark.parametrize(
-    ("account", "groups", "named", "message"),
-    [
-        ("222222222201", (), ["admins"], "the admin group 'admins' does not exist in account 222222222201"),
-        (
-            "222222222202",
-            ("admins",),
-            ["admins"],
-            "no user is a member of the admin group 'admins' in account",
-        ),
-        ("222222222203", (), [], None),
-    ],
-    ids=["missing", "empty", "missing-on-purpose"],
-)
-def test_an_account_without_admins_is_not_deployed_to(sandbox, custodian, account, groups, named, message):
-    """``custodian run`` stops where the admin group is missing or empty; nobody may come in as a user."""
-    sandbox.deploy(account=account, AdminGroups=",".join(named))
-    for name in groups:
-        sandbox.client("iam", account=account).create_group(GroupName=name)
-    policy = with_groups(named, roles=["AWSReservedSSO_AdministratorAccess_*"])
-    done = custodian(policy, account=account, fails=bool(message))
-    functions = sandbox.client("lambda", account=account).list_functions()["Functions"]
-    rules = sandbox.client("events", account=account).list_rules()["Rules"]
-    if message:
-        assert "Traceback" not in done.stderr
-        assert message in done.stderr
-        assert REVOKE in done.stderr
-        assert functions == rules == []
-    else:
-        assert [function["FunctionName"] for function in functions] == [FUNCTION]
 
 
 @pytest.mark.parametrize(
@@ -91,28 +58,10 @@ def test_the_roles_policy_needs_the_roles_part_of_the_stack(sandbox, tmp_path):
     assert sandbox.client("lambda", account=account).list_functions()["Functions"] == []
 
 
-def test_an_error_of_aws_keeps_its_one_traceback(sandbox, deployed, custodian):
-    """An error that nobody foresaw is logged with its traceback, once."""
-    deployed.faults.append(Fault("lambda:CreateFunction*", "ServiceException"))
-    done = custodian({**SHIPPED, "name": "unforeseen"}, fails=True)
-    assert done.stderr.count("Traceback") == 1
-
-
 def test_a_policy_of_another_account_is_not_deployed(deployed, custodian):
     """An ARN of another account's policy is refused before anything is done."""
     done = custodian(with_action(policy="arn:aws:iam::999999999999:policy/DenyIAMAccess"), fails=True)
     assert "of another account than 111122223333; write its name alone" in done.stderr
-
-
-@pytest.mark.parametrize("command", [["run"], ["run", "--dryrun"]], ids=["deploying", "dry run"])
-def test_a_placeholder_that_nothing_fills_in_is_refused(deployed, tmp_path, command):
-    """Without the settings file, custodian ends with an error that names the command that was meant."""
-    file, environ = POLICIES / f"{REVOKE}.yml", deployed.environ()
-    run = stock("custodian", *command, "-s", tmp_path, file, environ=environ, settings=None)
-    assert run.returncode == 2
-    sentence = r"nothing has filled in \{\w+\}; run custodian run --vars-file iam-guard\.yml"
-    assert re.search(sentence, run.stderr)
-    assert "Traceback" not in run.stderr
 
 
 def test_a_dry_run_lists_who_would_be_revoked(deployed, custodian):

@@ -6,8 +6,6 @@ import pytest
 from contained import ACCOUNT, QUARANTINE, TRUST, once
 from helpers import CONTAIN, POLICIES, policies_of, stock
 
-from c7n_iamguard import settings
-
 
 @pytest.fixture
 def quarantined(contained):
@@ -103,23 +101,3 @@ def test_who_is_meant_stands_once():
     for key in ("groups", "roles", "exempt"):
         assert of_users[key] == of_roles[key]
     assert users["actions"][0]["groups"] == roles["actions"][0]["groups"]
-
-
-def test_the_groups_are_pinned_for_both_kinds_of_callers(contained):
-    """Roles may quarantine users, too, so their function knows the admin group's id as well."""
-    for name in (CONTAIN, f"{CONTAIN}-of-roles"):
-        variables = function_config(contained, f"iam-guard-{name}")["mode"]["environment"]["Variables"]
-        assert json.loads(variables[settings.PINS])["groups"] == {"admins": contained.admins_id}
-
-
-def function_config(contained, name):
-    """The policy in a deployed function."""
-    import io
-    import zipfile
-
-    from moto.awslambda.models import lambda_backends
-
-    function = lambda_backends[ACCOUNT]["us-east-1"].get_function(name)
-    with zipfile.ZipFile(io.BytesIO(function.code_bytes)) as archive:
-        (found,) = json.loads(archive.read("config.json"))["policies"]
-    return found

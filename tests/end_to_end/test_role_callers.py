@@ -109,23 +109,6 @@ def test_the_guards_own_roles_are_never_denied_whatever_the_list_says(account):
     assert invocation.decisions[0]["reason"] == "admin role iam-guard"
 
 
-@pytest.mark.parametrize("name", ["iam-guard-response", "IAM-Guard-Contain"])
-def test_a_role_that_takes_a_name_of_the_guards_is_neither_let_pass_nor_denied(account, name):
-    """Own roles are pinned by id, too: one that came later is unknown, and its events fail."""
-    role = account.create_role(name)["Arn"]
-    assert judged(account, account.session(role)).dead_lettered
-
-
-def test_an_administrator_of_identity_center_matches_by_the_reserved_path_alone(account):
-    """The same name elsewhere is nobody's but its maker's: denied."""
-    name = "AWSReservedSSO_AdministratorAccess_0123456789abcdef"
-    reserved = account.create_role(name, path="/aws-reserved/sso.amazonaws.com/eu-west-1/")["Arn"]
-    assert judged(account, account.session(reserved)).decisions[0]["decision"] == "let-pass"
-    backend(account).roles.pop(backend(account).get_role(name).id)
-    fake = account.create_role(name)["Arn"]
-    assert judged(account, account.session(fake), "else").decisions[0]["decision"] == "revoked"
-
-
 def test_a_role_that_only_aws_can_change_ends_as_cannot_revoke(account):
     """Identity Center's role: a decision, no second try, no dead letter, and the sentence that helps."""
     name = "AWSReservedSSO_Developers_0123456789abcdef"
@@ -157,15 +140,3 @@ def fill(sandbox, name):
         if arn not in moto_policies(sandbox):
             iam.create_policy(PolicyName=f"role-filler-{number}", PolicyDocument=json.dumps(HARMLESS))
         iam.attach_role_policy(RoleName=name, PolicyArn=arn)
-
-
-def test_a_role_that_is_gone_is_let_pass(account):
-    """Deleted since its call: there is nobody to deny, and nothing to try again."""
-    role = account.create_role("brief")["Arn"]
-    account.client("iam", account.session(role)).create_user(UserName="somebody")
-    event = account.pending[-1]
-    iam = account.client("iam")
-    iam.delete_role_policy(RoleName="brief", PolicyName="access")
-    iam.delete_role(RoleName="brief")
-    invocation = account.functions.invoke(FUNCTION, event)
-    assert invocation.decisions[-1]["reason"] == "the role does not exist any more"

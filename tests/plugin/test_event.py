@@ -1,11 +1,10 @@
 """Who called, out of any event. Pure."""
 
 import copy
-import json
 from datetime import timedelta
 
 import pytest
-from helpers import EVENTS, PARTS, any_json, case, edit, event_time
+from helpers import PARTS, any_json, case, edit, event_time
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -126,16 +125,6 @@ def test_a_user_is_only_named_by_an_event_that_agrees_with_itself(path, value):
         assert who.arn == f"arn:aws:iam::{who.account}:user{who.path}{who.name}"
         assert identity.get("userName", who.name) == who.name
         assert identity.get("accountId", who.account) == who.account
-
-
-def test_every_case_file_is_an_eventbridge_event():
-    """Case files are whole events: source, account, region, detail with name and id."""
-    files = sorted(EVENTS.glob("*/*.json"))
-    assert files
-    for file in files:
-        event = json.loads(file.read_text())
-        assert event["source"], file
-        assert event["detail"]["eventName"], file
 
 
 @pytest.mark.parametrize(

@@ -108,13 +108,6 @@ def test_a_caller_who_cannot_be_read_is_not_let_pass(warm, event):
     assert guards_calls(warm) == ["SendMessage"]  # Lambda's own, to the dead-letter queue
 
 
-def test_an_error_code_that_is_no_text_changes_nothing(fresh):
-    """The caller counts, not the outcome of the call, whatever the event says about it."""
-    invocation = fresh.functions.invoke(FUNCTION, bobs("detail.errorCode", {"code": 1}))
-    assert [decision["decision"] for decision in invocation.decisions] == ["revoked"]
-    assert revoked(fresh, "bob") == ["managed"]
-
-
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     path=st.sampled_from(PARTS),

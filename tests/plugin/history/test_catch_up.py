@@ -1,9 +1,10 @@
 """What the event path has missed: judged in this process by the event history of the sandbox."""
 
+import json
 from datetime import timedelta
 
 import pytest
-from helpers import backend, deny_arn, event_time, fill_managed, moto_group, moto_user
+from helpers import EVENTS, REVOKE, backend, case, deny_arn, event_time, fill_managed, moto_group, moto_user
 
 from c7n_iamguard.aws_names import OBSERVED
 from c7n_iamguard.errors import Refusal
@@ -22,6 +23,19 @@ def test_a_call_that_the_event_path_missed_is_found(history, caught, attacker):
     found = caught(USERS)
     assert list(found) == ["mallory"]
     assert [call["eventName"] for call in found["mallory"]["c7n:IAMCalls"]] == ["CreateUser"]
+
+
+CASES = sorted(file.stem for file in (EVENTS / REVOKE).glob("*.json") if "forged" not in file.stem)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_call_that_reached_no_function_ends_as_its_event_would_have(history, caught, fresh, name):
+    """Whom the event path denies the catch-up finds, and nobody whom it lets pass or never gets to see."""
+    record = case(name)["detail"]
+    history.append(record)
+    history.pass_by()
+    caller = "paul" if "paul" in json.dumps(record) else "bob"
+    assert list(caught(USERS)) == ([caller] if name.startswith("revoked") else [])
 
 
 @pytest.mark.parametrize(

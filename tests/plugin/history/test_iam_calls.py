@@ -328,21 +328,3 @@ def test_memory_does_not_grow_with_the_reads_that_are_left_out(monkeypatch):
 
 
 # The filter on the sandbox's event history
-
-
-@pytest.fixture
-def busy(sandbox, user, monkeypatch):
-    """``busy(calls)``: carol, of whom the sandbox's history has this many reads and one write after them."""
-    found = user("carol-calls")
-    monkeypatch.setattr(sandbox.history, "records", [])
-    monkeypatch.setattr(sandbox.history, "limit", None)
-
-    def call(reads):
-        made = found.iam.get_user()["User"]
-        one = sandbox.history.records.pop()
-        sandbox.history.records.extend({**one, "eventID": str(number)} for number in range(reads))
-        found.iam.create_group(GroupName="carols-group")
-        found.iam.delete_group(GroupName="carols-group")
-        return {"UserName": made["UserName"], "UserId": made["UserId"]}
-
-    return call
