@@ -5,7 +5,6 @@ from helpers import (
     CONTAIN,
     EVENTS,
     FUNCTION,
-    POLICIES,
     REVOKE,
     case,
     functions,
@@ -15,7 +14,6 @@ from helpers import (
     moto_user,
     revoked,
     settled,
-    stock,
     verdict_of,
 )
 
@@ -71,14 +69,6 @@ def test_a_missing_deny_policy_leads_to_the_inline_policy(fresh):
     assert revoked(fresh, "bob") == ["inline"]
 
 
-def test_the_guards_own_calls_do_not_wake_it(fresh):
-    """The calls that a revocation makes are recorded by CloudTrail and match no rule."""
-    fresh.deliver(case("revoked-create-user"))
-    own = [event["detail"]["eventName"] for event in fresh.pending]
-    assert "AttachUserPolicy" in own
-    assert fresh.deliver() == []
-
-
 def test_a_warm_revocation_makes_three_calls_over_one_connection(fresh):
     """Warm, a user is denied IAM by the third call, and an admin's event is one; nothing connects anew."""
     fresh.functions.cool()  # so that the looks at deny policy and admin group, once a minute, are not due
@@ -115,34 +105,3 @@ def test_the_rules_pattern_fits_into_eventbridge(fresh):
     rule = fresh.client("events").describe_rule(Name=FUNCTION)
     assert len(rule["EventPattern"]) < 2048
     assert rule["State"] == "ENABLED"
-
-
-def test_a_second_run_changes_nothing(fresh, tmp_path):
-    """``custodian run`` of an unchanged policy leaves function, rule, targets and permissions as they are."""
-
-    def state():
-        functions, events = fresh.client("lambda"), fresh.client("events")
-        return [
-            functions.get_function(FunctionName=FUNCTION)["Configuration"],
-            functions.get_function(FunctionName=FUNCTION)["Tags"],
-            functions.get_policy(FunctionName=FUNCTION)["Policy"],
-            events.describe_rule(Name=FUNCTION)["EventPattern"],
-            events.list_targets_by_rule(Rule=FUNCTION)["Targets"],
-        ]
-
-    before = state()
-    fresh.calls.clear()
-    run = stock(
-        "custodian",
-        "run",
-        "-s",
-        tmp_path,
-        "-r",
-        fresh.region,
-        POLICIES / f"{REVOKE}.yml",
-        environ=fresh.environ(),
-    )
-    assert run.returncode == 0, run.stderr
-    changing = {call.action for call in fresh.calls if call.action.startswith(("Update", "Put", "Create"))}
-    assert changing == set()
-    assert state() == before

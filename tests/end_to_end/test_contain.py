@@ -1,7 +1,7 @@
 """Containing unintended calls, by the deployed functions: what each call gave is gone, and nothing else is."""
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
 import pytest
 from contained import (
@@ -12,25 +12,11 @@ from contained import (
     QUARANTINE,
     SAML,
     TRUST,
-    allowed,
     document,
     once,
 )
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from helpers import CONTAIN, EVENTS, case, made, verdict_of
 from told import DETAIL
-
-
-def certificate():
-    """A self-signed certificate."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    now = datetime.now(timezone.utc)
-    builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(days=1))
-    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
-
 
 CASES = sorted(EVENTS.glob(f"{CONTAIN}*/*.json"))
 
@@ -48,51 +34,6 @@ def test_a_case_ends_as_its_file_name_says(contained, file):
 
 
 # What is taken back
-
-
-@pytest.mark.parametrize("kind", ["user", "role"])
-def test_credentials_of_every_kind_become_inactive(contained, kind):
-    """Keys, certificates and credentials that a user or role makes for an admin, or makes active again."""
-    mallory = contained.person() if kind == "user" else contained.role()
-    ada = contained.person(name="admin", groups=["admins"]).name
-    iam = contained.iam
-
-    def check(operation, update, id_name, listed, element=None, **parameters):
-        answer, decision = once(contained, mallory, operation, UserName=ada, **parameters)
-        made_id = answer[element][id_name]
-
-        def status():
-            (found,) = [
-                c for c in next(iter(getattr(iam, listed)(UserName=ada).values())) if c[id_name] == made_id
-            ]
-            return found["Status"]
-
-        assert (decision["decision"], status()) == ("contained", "Inactive")
-        _, decision = once(contained, mallory, update, UserName=ada, **{id_name: made_id}, Status="Active")
-        assert (decision["decision"], status()) == ("contained", "Inactive")
-        assert len(contained.calls) <= 3  # two of them judge the caller
-        return made_id
-
-    check("create_access_key", "update_access_key", "AccessKeyId", "list_access_keys", "AccessKey")
-    check(
-        "upload_ssh_public_key", "update_ssh_public_key", "SSHPublicKeyId", "list_ssh_public_keys", "SSHPublicKey",
-        SSHPublicKeyBody="ssh-rsa AAAA",
-    )  # fmt: skip
-    check(
-        "upload_signing_certificate", "update_signing_certificate", "CertificateId", "list_signing_certificates",
-        "Certificate", CertificateBody=certificate(),
-    )  # fmt: skip
-    name = "ServiceSpecificCredential"
-    id_ = check(
-        "create_service_specific_credential", "update_service_specific_credential", f"{name}Id",
-        "list_service_specific_credentials", name, ServiceName="bedrock.amazonaws.com",
-    )  # fmt: skip
-    iam.update_service_specific_credential(UserName=ada, ServiceSpecificCredentialId=id_, Status="Active")
-    once(
-        contained, mallory, "reset_service_specific_credential", UserName=ada, ServiceSpecificCredentialId=id_
-    )
-    (found,) = iam.list_service_specific_credentials(UserName=ada)["ServiceSpecificCredentials"]
-    assert found["Status"] == "Inactive"
 
 
 @pytest.mark.parametrize("kind", ["user", "role"])
@@ -127,23 +68,6 @@ def test_undoing_takes_three_calls_at_most(contained, admin):
         assert len(contained.calls[2:]) <= 3, (operation, contained.calls)
     once(contained, role, "create_user", UserName=f"y-{mallory.name}")
     assert contained.calls == ["GetUser", "ListGroupsForUser", "AttachUserPolicy"]
-
-
-@pytest.mark.parametrize(
-    ("operation", "parameters", "get", "arn"),
-    [
-        ("create_saml_provider", {"Name": "idp", "SAMLMetadataDocument": SAML}, "get_saml_provider",
-         {"SAMLProviderArn": "arn:aws:iam::151515151515:saml-provider/idp"}),
-        ("create_open_id_connect_provider", {"Url": "https://idp.example.com", "ThumbprintList": ["9" * 40]},
-         "get_open_id_connect_provider",
-         {"OpenIDConnectProviderArn": "arn:aws:iam::151515151515:oidc-provider/idp.example.com"}),
-    ],
-)  # fmt: skip
-def test_a_new_identity_provider_is_deleted(contained, operation, parameters, get, arn):
-    """Nobody comes in through it."""
-    _, decision = once(contained, contained.person(), operation, **parameters)
-    assert decision["decision"] == "contained"
-    assert not allowed(getattr(contained.iam, get), **arn)
 
 
 def test_what_was_done_is_told_with_the_command_that_reverses_it(contained):

@@ -5,7 +5,7 @@ import json
 import zipfile
 
 import pytest
-from helpers import FUNCTION, POLICIES, REVOKE, case, guards_calls, revoked, shipped, stock
+from helpers import FUNCTION, REVOKE, case, guards_calls, revoked, shipped
 from moto.awslambda.models import lambda_backends
 from variants import with_action
 
@@ -17,45 +17,6 @@ UNCACHED = ("--cache-period", "0")
 
 
 # Deploying
-
-
-@pytest.mark.parametrize(
-    ("operator", "change", "sentence"),
-    [
-        ({}, {}, "with the role iam-guard: The role defined for the function cannot be assumed by Lambda. Deploy "
-         "deploy/account.yml first"),
-        ({}, {"role": "iam-guard-contain"}, "Deploy deploy/contain.yml first"),
-        ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, {}, "there are no AWS credentials; set AWS_"),
-    ],
-    ids=["no-stack", "no-stack-of-the-containment", "no-credentials"],
-)  # fmt: skip
-def test_what_a_deployment_lacks_is_said_in_one_sentence(sandbox, tmp_path, operator, change, sentence):
-    """Without stack or credentials, ``custodian run`` says what to do once, with no traceback around it."""
-    if not sandbox.client("iam", account=(account := "222222222204")).list_groups()["Groups"]:
-        sandbox.client("iam", account=account).create_group(GroupName="admins")
-        sandbox.create_user("ada", groups=["admins"], account=account)
-    policy = {**SHIPPED, "mode": {**SHIPPED["mode"], **change}}
-    (tmp_path / "policy.json").write_text(json.dumps({"policies": [policy]}))
-    environ = sandbox.environ(account=account) | operator
-    run = stock(
-        "custodian", "run", "-s", tmp_path, "-r", sandbox.region, tmp_path / "policy.json", environ=environ
-    )
-    assert run.returncode == 2
-    assert run.stderr.count(sentence) == 1
-    assert "Traceback" not in run.stderr
-
-
-def test_the_roles_policy_needs_the_roles_part_of_the_stack(sandbox, tmp_path):
-    """With ``Roles=no`` in the stack, the policy on roles is not deployed, and the error says what to do."""
-    sandbox.deploy(account=(account := "222222222205"), Roles="no")
-    sandbox.client("iam", account=account).create_group(GroupName="admins")
-    sandbox.create_user("ada", groups=["admins"], account=account)
-    policy, environ = POLICIES / f"{REVOKE}-of-roles.yml", sandbox.environ(account=account)
-    run = stock("custodian", "run", "-s", tmp_path, "-r", sandbox.region, policy, environ=environ)
-    assert run.returncode == 2
-    assert f"policy:{REVOKE}-of-roles: Lambda takes no function with the role iam-guard" in run.stderr
-    assert "Deploy deploy/account.yml with Roles=yes first" in run.stderr
-    assert sandbox.client("lambda", account=account).list_functions()["Functions"] == []
 
 
 def test_a_policy_of_another_account_is_not_deployed(deployed, custodian):

@@ -1,6 +1,5 @@
 """The admin group is known by the id that it had when the policy was deployed, whatever happens to its name."""
 
-import json
 import threading
 
 import pytest
@@ -11,13 +10,10 @@ from helpers import (
     decisions,
     groups_of,
     made,
-    moto_group,
     outcomes,
     play,
     revoked,
 )
-
-from c7n_iamguard.settings import PINS
 
 
 def taken(sandbox):
@@ -174,16 +170,3 @@ def test_a_friend_who_joined_under_another_name_of_the_group_does_not_stay_unsee
     invocation = fresh.functions.invoke(PROTECT_FUNCTION, event)
     assert invocation.dead_lettered
     assert "review the admin group's members" in invocation.log
-
-
-def test_the_function_knows_a_group_by_id_in_the_archive_that_was_uploaded(fresh):
-    """The id stands in the function's own configuration, under the name that the settings write."""
-    import io
-    import zipfile
-
-    from moto.awslambda.models import lambda_backends
-
-    code = lambda_backends[fresh.account][fresh.region].get_function(FUNCTION).code_bytes
-    config = json.loads(zipfile.ZipFile(io.BytesIO(code)).read("config.json"))
-    pins = json.loads(config["policies"][0]["mode"]["environment"]["Variables"][PINS])
-    assert pins["groups"] == {"admins": moto_group(fresh, "Admins").id}

@@ -1,7 +1,6 @@
 """What AWS refuses the guard, and what the guard refuses: the denial holds, and somebody looks."""
 
-import pytest
-from helpers import FUNCTION, GUARD, case, edit, revoked
+from helpers import GUARD, case, revoked
 
 from sandbox.server import Fault
 
@@ -25,20 +24,3 @@ def test_a_guardrail_against_every_step_is_an_error_and_no_denial(impatient):
     assert revoked(impatient, "bob") == []
     assert {d["decision"] for d in invocation.decisions} == {"failed"}
     assert invocation.dead_lettered
-
-
-@pytest.mark.parametrize(
-    ("by", "decision"),
-    [
-        ("es.amazonaws.com", "let-pass"),
-        ("signin.amazonaws.com", "revoked"),
-        ("cloudformation.amazonaws.com", "revoked"),
-    ],
-)
-def test_a_service_makes_its_own_service_linked_role_and_nobody_elses(fresh, by, decision):
-    """CreateServiceLinkedRole is a service's own call only if it is for the service that made it."""
-    event = edit(case("revoked-create-user"), "detail.eventName", "CreateServiceLinkedRole")
-    event["detail"]["requestParameters"] = {"aWSServiceName": "es.amazonaws.com"}
-    event["detail"]["userIdentity"]["invokedBy"] = by
-    invocation = fresh.functions.invoke(FUNCTION, event)
-    assert [d["decision"] for d in invocation.decisions] == [decision]

@@ -86,29 +86,6 @@ def test_a_listed_role_is_let_pass_without_a_call(account, name, path):
     assert guards_calls(account) == []
 
 
-def test_a_listed_role_that_was_made_again_is_neither_let_pass_nor_denied(account):
-    """Another role of the name: its events fail until the policy is deployed again."""
-    iam = account.client("iam")
-    iam.delete_role_policy(RoleName="Terraform", PolicyName="access")
-    iam.delete_role(RoleName="Terraform")
-    role = account.create_role("Terraform")["Arn"]
-    invocation = judged(account, account.session(role))
-    assert outcomes(invocation) == "failed failed failed dead-lettered"
-    assert "is not the one that was listed under this name" in invocation.log
-    assert attached(account, "Terraform") == []
-
-
-def test_the_guards_own_roles_are_never_denied_whatever_the_list_says(account):
-    """A session of the role iam-guard: the rule leaves it out, and the function lets it pass."""
-    session = account.session(f"arn:aws:iam::{account.account}:role/iam-guard")
-    account.client("iam", session).list_users()
-    event = account.pending[-1]
-    event["detail"] |= {"eventName": "CreateUser", "readOnly": False}
-    assert [i for i in account.deliver(event) if i.function == FUNCTION] == []
-    invocation = account.functions.invoke(FUNCTION, event)
-    assert invocation.decisions[0]["reason"] == "admin role iam-guard"
-
-
 def test_a_role_that_only_aws_can_change_ends_as_cannot_revoke(account):
     """Identity Center's role: a decision, no second try, no dead letter, and the sentence that helps."""
     name = "AWSReservedSSO_Developers_0123456789abcdef"

@@ -18,18 +18,3 @@ def test_the_stacks_make_what_the_guard_names(name):
     """Each role, policy and bus that the guard knows by name is in a template."""
     value = getattr(aws_names, name)
     assert {value} <= MADE if isinstance(value, str) else set(value) <= MADE
-
-
-@pytest.mark.parametrize(
-    ("name", "own"),
-    [
-        ("stacksets-exec-0123456789abcdef", True),
-        ("AWSCloudFormationStackSetExecutionRole", True),
-        ("AWSCloudFormationStackSetExecutionRole2", False),
-        ("my-stacksets-exec-0", False),
-        ("stacksets-exec-", False),
-    ],
-)
-def test_stack_sets_roles_are_known_by_their_whole_names(name, own):
-    """Only AWS's own names, whole: a role that is called like one is its maker's."""
-    assert bool(aws_names.STACK_SETS_ROLES.fullmatch(name)) is own

@@ -52,6 +52,7 @@ def test_the_caller_is_known_by_both_names_in_any_case(kind, name, same):
         ("role", "stacksets-exec-0123", True),
         ("role", "my-iam-guard", False),
         ("role", "stacksets-exec-", False),
+        ("role", "AWSCloudFormationStackSetExecutionRole2", False),
         ("user", "iam-guard", False),
     ],
 )

@@ -25,8 +25,6 @@ from kept import functions as kept_functions
 from c7n_iamguard.errors import Refusal
 from c7n_iamguard.function import changes
 
-CATCH_UP = "catch-up-unintended-iam-access"
-
 
 @pytest.fixture
 def pins(deployed, unchanged, monkeypatch):

@@ -64,21 +64,6 @@ def test_somebody_elses_policies_stay_and_the_run_fails(fresh, user, in_process,
     assert after["managed"] == []
 
 
-def test_what_is_deleted_is_looked_at_right_before(fresh, user, source):
-    """An inline policy and a boundary that somebody changed after the listing stay."""
-    user("tim")
-    iam = fresh.client("iam")
-    deny_user(fresh, "tim", "managed", "inline", "boundary")
-    policy = source(filters=[{"UserName": "tim"}, "iam-access-revoked"], actions=["restore-iam-access"])
-    (tim,) = policy.resource_manager.resources()
-    iam.put_user_policy(UserName="tim", PolicyName="DenyIAM", PolicyDocument=json.dumps(THEIR_OWN))
-    iam.put_user_permissions_boundary(UserName="tim", PermissionsBoundary=deny_arn(fresh))
-    before = state(fresh, "tim")
-    with pytest.raises(PolicyExecutionError, match="DenyIAM of tim is not the guard's"):
-        restore(policy, tim)
-    assert untagged(state(fresh, "tim")) == untagged({**before, "managed": []})
-
-
 def test_restoring_again_changes_nothing(fresh, user, in_process):
     """A second restoration finds nothing to take off, and is no failure."""
     user("rae")
