@@ -84,30 +84,6 @@ def test_a_policy_that_is_gone_takes_its_rights_along(contained):
     assert decision["target"] == f"user {mallory.name}"
 
 
-def test_a_key_whose_owner_iam_does_not_tell_is_left(contained, admin):
-    """The owner has another name by now, and the guard may not ask for it: nobody else's key is touched."""
-    mallory = contained.person()
-    key = mallory.iam.create_access_key(UserName=admin.name)["AccessKey"]
-    (event,) = contained.events()
-    contained.iam.update_user(UserName=admin.name, NewUserName=f"{admin.name}-2")
-    contained.events()
-    contained.sandbox.faults.append(Fault("iam:GetAccessKeyLastUsed", "AccessDenied", 403, caller=GUARD))
-    decision = contained.contain(made(event, timedelta(seconds=11)))
-    assert decision["reason"] == f"IAM does not say whose access key {key['AccessKeyId']} is now"
-    assert contained.status(f"{admin.name}-2", key) == "Active"
-
-
-def test_a_deleted_access_key_is_gone(contained, admin):
-    """IAM says that nobody has it."""
-    mallory = contained.person()
-    key = mallory.iam.create_access_key(UserName=admin.name)["AccessKey"]
-    (event,) = contained.events()
-    contained.iam.delete_access_key(UserName=admin.name, AccessKeyId=key["AccessKeyId"])
-    contained.events()
-    decision = contained.contain(made(event, timedelta(seconds=11)))
-    assert (decision["decision"], decision["containment"]) == ("contained", "the access key is gone already")
-
-
 def test_a_password_that_is_just_being_made_is_deleted_a_little_later(contained):
     """IAM answers that the login profile cannot be modified yet; the call is made again."""
     mallory = contained.person()

@@ -25,17 +25,6 @@ def test_a_policy_of_another_account_is_not_deployed(deployed, custodian):
     assert "of another account than 111122223333; write its name alone" in done.stderr
 
 
-def test_a_dry_run_lists_who_would_be_revoked(deployed, custodian):
-    """``custodian run --dryrun`` lists the users who are in no admin group, and revokes nobody."""
-    deployed.calls.clear()
-    users = custodian(SHIPPED, "--dryrun", *UNCACHED).users
-    assert {"bob", "paul"} <= set(users)
-    assert "alice" not in users
-    assert not [
-        call for call in deployed.calls if call.action.startswith(("Attach", "Put", "Create", "Update"))
-    ]
-
-
 BULK = {
     "name": "revoke-contractors",
     "resource": "aws.iam-user",

@@ -7,7 +7,6 @@ from helpers import (
     FUNCTION,
     PROTECT_FUNCTION,
     case,
-    decisions,
     groups_of,
     made,
     outcomes,
@@ -52,16 +51,6 @@ def test_an_admin_whose_group_was_renamed_is_an_admin(warm, start):
     assert invocation.decisions[0]["reason"] == "in admin group crew"
     warm.functions.invoke(FUNCTION, case("revoked-create-user"))
     assert revoked(warm, "bob") == ["managed"]
-
-
-def test_an_admin_may_give_the_group_its_name_back(fresh, user):
-    """UpdateGroup by a member of the renamed group is an admin's call: let pass."""
-    ada = user("ada", groups=["Admins"])
-    fresh.client("iam").update_group(GroupName="Admins", NewGroupName="crew")
-    taken(fresh)
-    ada.iam.update_group(GroupName="crew", NewGroupName="Admins")
-    assert [d["decision"] for d in decisions(play(fresh))] == ["let-pass"]
-    assert revoked(fresh, "ada") == []
 
 
 def test_a_group_that_takes_the_name_makes_no_admin(fresh, attacker):

@@ -84,16 +84,6 @@ def test_who_leaves_their_name_to_a_decoy_is_out_of_the_group(fresh, attacker, u
     assert iam.list_groups_for_user(UserName="innocent")["Groups"] == []
 
 
-def test_an_admin_group_that_only_moves_to_another_path_revokes_nobody(fresh):
-    """UpdateGroup that repeats the admin group's name, as Terraform sends it, grants nothing."""
-    event = case("let-pass-admin")
-    names = {"groupName": "Admins", "newGroupName": "admins", "newPath": "/people/"}
-    event["detail"] |= {"eventName": "UpdateGroup", "requestParameters": names}
-    (invocation,) = fresh.deliver(event)
-    assert invocation.decisions[0]["decision"] == "let-pass"
-    assert revoked(fresh, "alice") == []
-
-
 def test_a_group_that_takes_the_admins_name_makes_no_admin(fresh, attacker):
     """Who renames the admin group, and a group of their own to its name, is revoked, and admins are not."""
     iam = fresh.client("iam")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from contained import ACCOUNT, QUARANTINE, TRUST, once
-from helpers import CONTAIN, POLICIES, policies_of, stock
+from helpers import POLICIES, policies_of, stock
 
 
 @pytest.fixture
@@ -92,12 +92,3 @@ def test_giving_iam_back_lifts_no_quarantine(contained, quarantined, run):
 
 
 # What is refused
-
-
-def test_who_is_meant_stands_once():
-    """Both policies of the file take it from the same settings."""
-    users, roles = policies_of(POLICIES / f"{CONTAIN}.yml")
-    (of_users,), (of_roles,) = users["filters"][0]["not"], roles["filters"][0]["not"]
-    for key in ("groups", "roles", "exempt"):
-        assert of_users[key] == of_roles[key]
-    assert users["actions"][0]["groups"] == roles["actions"][0]["groups"]

@@ -19,7 +19,7 @@ from helpers import (
     revoked,
     shipped,
 )
-from told import EVENT, listen, of_person, of_role
+from told import EVENT, listen
 
 from c7n_iamguard.aws_names import SINCE_TAG
 from sandbox import organization
@@ -101,22 +101,6 @@ def test_a_removal_from_the_admin_group_is_told(fresh, told, attacker, user):
     assert removed["detail"]["groups"] == ["Admins"]
 
 
-@pytest.mark.parametrize(
-    ("event", "title"),
-    [(of_role(), "IAM access would be revoked"), (of_person(), "IAM access cannot be revoked")],
-    ids=["role", "person of Identity Center"],
-)
-def test_a_policy_that_observes_says_so(fresh, told, event, title):
-    """The shipped policy of roles only observes at first: nothing changes, and what is told says it."""
-    invocation = fresh.functions.invoke(f"iam-guard-{ROLES}", event)
-    assert invocation.succeeded, invocation.log
-    (event,) = told()
-    EVENT.validate(event)
-    assert event["detail-type"] == title
-    assert event["detail"]["observed"]
-    assert not [call for call in guards_calls(fresh) if call.startswith(("Attach", "PutRole"))]
-
-
 def test_the_catch_up_tells_of_what_it_finds_as_late(fresh, told, attacker, in_process):
     """A call that no event told of is told by the shipped catch-up, with the call that it found."""
     fresh.history.clear()
@@ -193,15 +177,6 @@ def test_if_nobody_can_be_told_the_event_fails_and_the_denial_stays(impatient, t
     )
     assert told() == []
     assert len(queue()) == 1
-
-
-def test_the_next_try_tells_what_the_first_could_not(fresh, told):
-    """If the first try fails, Lambda's next one tells, and changes nothing else."""
-    fresh.faults.append(fault("AccessDeniedException", 200, times=1))
-    (invocation,) = fresh.deliver(case("revoked-create-user"))
-    assert outcomes(invocation) == "failed succeeded"
-    assert len(told()) == 1
-    assert revoked(fresh, "bob") == ["managed"]
 
 
 # Forged events, mails and the security account

@@ -11,7 +11,6 @@ from helpers import (
     PREVIEW,
     RESTORE,
     RESTORE_TAG,
-    REVOKE,
     REVOKED,
     deny_user,
     fill_inline,
@@ -123,15 +122,6 @@ def test_the_preview_asks_for_last_use_of_those_who_are_left(fresh, people, cust
     assert set(custodian(policy).users) == {"bea"}
     asked = {c.params["Arn"].split("/")[-1] for c in fresh.calls if c.action.startswith("GenerateService")}
     assert asked == {"bea", "lou", "nev", "bob", "paul"}
-
-
-def test_who_is_exempt_by_id_is_not_in_the_preview(fresh, people, custodian):
-    """The preview asks the main policy's filter, which knows who is exempt, and leaves those users out."""
-    exempt = [fresh.client("iam").get_user(UserName="ina")["User"]["UserId"]]
-    preview, main = (shipped(name, exempt=exempt) for name in (PREVIEW, REVOKE))
-    (asked,), (judge,) = preview["filters"][0]["not"], main["filters"][0]["not"]
-    assert judge == asked | {"self-service": []}
-    assert set(custodian(preview).users) == {"mia", "bea"}
 
 
 @pytest.mark.parametrize("policy", [PREVIEW, LIST, RESTORE])

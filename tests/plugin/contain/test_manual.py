@@ -137,3 +137,16 @@ def test_a_call_that_was_padded_is_left_with_what_is_there_now(name, parameters,
     assert show == f"aws iam {command}"
     assert look_up.startswith("aws cloudtrail lookup-events ")
     check_command(show)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("DeleteAlias", manual.TAKEN),
+        ("CreateSkeletonKey", manual.OTHER),
+        ("SendDelegationToken", manual.FINAL),
+    ],
+)
+def test_a_call_of_any_name_is_left_with_a_reason(name, reason):
+    """Whoever reads it knows whether something was given or taken, and whether anybody can help."""
+    assert plan(name, {"userName": "ada"}).reason == reason

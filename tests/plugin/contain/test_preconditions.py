@@ -138,3 +138,22 @@ def test_a_group_that_denies_its_members_something_is_left():
     client = IAM(-9, GroupPolicyList=[{"PolicyDocument": document(DENIAL)}])
     found = refuses("membership", client, "RemoveUserFromGroup", GroupName="DEVS", UserName="bob")
     assert found.endswith("denies its members something, and the guard lifts no denial")
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "reason"),
+    [
+        (KeyError(), AlreadyGone, "the access key is gone already"),
+        ("AccessDenied", Unsafe, "IAM does not say whose access key AKIA1 is now"),
+        ("Throttling", ClientError, "Throttling"),
+    ],
+)
+def test_a_key_whose_owner_iam_does_not_tell_is_left(error, raised, reason):
+    """Its user has another name by now: nobody else's key is touched, and other errors fail the event."""
+
+    def ask(AccessKeyId):
+        raise ClientError({"Error": {"Code": error}}, "x") if isinstance(error, str) else error
+
+    client = SimpleNamespace(get_access_key_last_used=ask, exceptions=IAM.exceptions)
+    with pytest.raises(raised, match=reason):
+        Preconditions(client, None, "bob", None).owner("AKIA1")
