@@ -3,7 +3,7 @@
 import pytest
 from plans import ADMINISTRATOR, DATE, DOCUMENT, IAM, KEY, OIDC, POLICY, SAML, check_command, plan, status
 
-from c7n_iamguard.contain import undoable
+from c7n_iamguard.contain import manual, undoable
 from c7n_iamguard.contain.plan import ManualSteps, Reversal, camel
 
 LEFT = [
