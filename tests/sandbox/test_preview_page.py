@@ -4,7 +4,7 @@ import json
 
 import pytest
 from helpers import PREVIEW
-from test_report import HOSTILE, Page
+from test_replay_report import HOSTILE, Page
 
 from sandbox.__main__ import main
 
