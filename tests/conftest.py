@@ -311,3 +311,16 @@ def ada(world):
 def bob(world):
     """Another person, with the same permission set."""
     return world.person("bob@example.com")
+
+
+@pytest.fixture
+def by_hand(contained, monkeypatch, tmp_path):
+    """``by_hand(action)``: the users' containment in this process, with these options of its action."""
+
+    def make(**action):
+        data = helpers.pinned(helpers.shipped(helpers.CONTAIN), groups={"admins": contained.admins_id})
+        data["actions"] = [{"type": "undo-iam-call", "groups": ["admins"], **action}]
+        environ = contained.sandbox.environ(account=contained_account.ACCOUNT)
+        return policy(data, environ, monkeypatch, output_dir=str(tmp_path), log_group="null")
+
+    return make

@@ -67,6 +67,11 @@ class Contained:
             caller.iam.tag_user(UserName="ada", Tags=[{"Key": "team", "Value": "a"}])
             self.contain()
 
+    @property
+    def admins_id(self):
+        """The id of the admin group."""
+        return next(group.id for group in self.backend.groups.values() if group.name == "admins")
+
     @staticmethod
     def backend_of(sandbox):
         """moto's own IAM backend of the account."""

@@ -19,6 +19,7 @@ from pack import (  # noqa: F401  test modules import these from here
     SETTINGS,
     filled,
     function_mode,
+    pinned,
     policies_of,
     settings_file,
     shipped,
@@ -169,6 +170,17 @@ def outcomes(invocation):
 def decisions(invocations, policy=REVOKE):
     """What one policy decided in any of the invocations."""
     return [d for i in invocations for d in i.decisions if d["policy"] == policy]
+
+
+def verdict_of(invocations, policy=REVOKE):
+    """What a policy's function made of one event: the word that case files start with."""
+    invocations = [i for i in invocations if i.function == f"iam-guard-{policy}"]
+    if not invocations:
+        return "not-delivered"
+    (invocation,) = invocations
+    assert invocation.succeeded, invocation.log
+    (decision,) = invocation.decisions
+    return decision["decision"]
 
 
 def guards_calls(sandbox):

@@ -20,7 +20,6 @@ from rights import GUARD, without
 from told import DETAIL, of_role
 
 from sandbox.cloudtrail import records
-from sandbox.server import Fault
 
 PAGE = (ROOT / "docs/told.md").read_text()
 ACCOUNT = "300000000011"
@@ -208,17 +207,6 @@ def test_notify_sends_who_was_denied_to_the_mailers_queue(call, mailer):
     assert "DenyIAMAccess" in str(done.user.managed_policies)
 
 
-def test_without_the_mailers_queue_the_event_fails_and_the_denial_stays(sandbox, call, mailer):
-    """If the queue is gone, the event is tried three times and dead-lettered."""
-    missing = "AWS.SimpleQueueService.NonExistentQueue"
-    sandbox.faults.append(Fault("sqs:SendMessage", missing, caller="*/iam-guard/*", times=3))
-    done = call("notify")
-    assert outcomes(done) == "failed failed failed dead-lettered"
-    assert missing in done.log
-    assert "DenyIAMAccess" in str(done.user.managed_policies)
-    assert mailer() == []
-
-
 # post-finding
 
 
@@ -245,16 +233,6 @@ def test_a_finding_about_a_role_needs_what_describe_reads(sandbox, account):
     assert done.succeeded, done.log
     finding = findings(account)[f"arn:aws:iam::{ACCOUNT}:role/deployer"]
     assert "sts:AssumeRole" in finding["Resources"][0]["Details"]["AwsIamRole"]["AssumeRolePolicyDocument"]
-
-
-def test_without_security_hub_the_event_fails_and_the_denial_stays(sandbox, call):
-    """If Security Hub is not enabled, the event is tried three times and dead-lettered."""
-    error = "Account is not subscribed to AWS Security Hub"
-    sandbox.faults.append(Fault("securityhub:*", "InvalidAccessException", 401, message=error))
-    done = call("post-finding")
-    assert outcomes(done) == "failed failed failed dead-lettered"
-    assert error in done.log
-    assert "DenyIAMAccess" in str(done.user.managed_policies)
 
 
 @pytest.mark.parametrize("right", ["securityhub:BatchImportFindings", "iam:TagUser"])
@@ -295,14 +273,3 @@ def test_a_webhook_that_answers_with_an_error_is_lost(call, hook):
 
 
 # All of them
-
-
-@pytest.mark.parametrize("channel", CHANNELS)
-def test_a_user_who_has_vanished_is_not_reported(account, call, mailer, hook, channel):
-    """Who was gone when the function came was not denied anything, and nobody hears that they were."""
-    hook.got.clear()
-    done = call(channel, gone=True)
-    assert done.succeeded, done.log
-    assert [line["decision"] for line in done.decisions] == ["let-pass"]
-    assert (mailer(), hook.got) == ([], [])
-    assert done.user.arn not in findings(account)

@@ -143,34 +143,6 @@ def test_a_deny_policy_that_was_tampered_with_unseen_is_found_within_a_minute(fr
     assert denied(attacker)
 
 
-def test_a_deny_policy_that_cannot_be_read_is_not_trusted(fresh, attacker):
-    """If the function cannot see the policy's document, it uses the next rung, and the log says why."""
-    fresh.functions.cool()
-    fresh.faults.append(Fault("iam:GetPolicyVersion", "AccessDenied", 403, caller=GUARD))
-    attacker.iam.create_user(UserName="helper")
-    (decision,) = decisions(play(fresh))
-    assert decision["how"] == "inline"
-    assert "cannot be read" in decision["rungs"]["managed"]
-    fresh.functions.cool()
-
-
-def test_the_deny_policy_is_looked_at_once_a_minute_at_the_most(in_process, user, sandbox, monkeypatch):
-    """Many revocations ask for the policy's document once; after a minute, once again."""
-    from c7n_iamguard.iam import managed_policies
-
-    user("one"), user("two")
-    (action,) = in_process(actions=[{"type": "revoke-iam-access", "bulk": True}]).resource_manager.actions
-    now = managed_policies.time.monotonic() + 1000
-    monkeypatch.setattr(managed_policies.time, "monotonic", lambda: now)
-    looks = []
-    for later in (0, 59, 61):
-        now += later
-        sandbox.calls.clear()
-        action.process([{"UserName": "one"}, {"UserName": "two"}])
-        looks.append([call.action for call in sandbox.calls].count("GetPolicyVersion"))
-    assert looks == [1, 0, 1]
-
-
 # Stripping the deny
 
 

@@ -1,32 +1,21 @@
 """Containing unintended calls while things go wrong: what is gone, refused, throttled or rewritten."""
 
 import random
-from calendar import timegm
-from datetime import datetime, timedelta, timezone
-from types import SimpleNamespace
+from datetime import timedelta
 
 import pytest
-from botocore.exceptions import ClientError
 from contained import (
     ADMINISTRATOR,
     ANYTHING,
-    DENIAL,
-    NOTHING,
     PASSWORD,
     QUARANTINE,
     SAML,
     allowed,
     decided,
-    document,
     once,
 )
 from helpers import CONTAIN, made, outcomes
 
-from c7n_iamguard.contain.plan import Call, Target
-from c7n_iamguard.contain.preconditions import Preconditions, Unsafe
-from c7n_iamguard.event import IAMEvent
-from c7n_iamguard.iam.managed_policies import ManagedPolicies
-from c7n_iamguard.iam.policy_documents import denies
 from sandbox.server import Fault
 
 GUARD = "*:assumed-role/iam-guard-contain/*"
@@ -95,110 +84,6 @@ def test_a_policy_that_is_gone_takes_its_rights_along(contained):
     assert decision["target"] == f"user {mallory.name}"
 
 
-def test_a_new_policy_that_is_gone_has_no_carriers(contained):
-    """IAM does not know it any more when it is asked who carries it: the call is left all the same."""
-    mallory, missing = (
-        contained.person(),
-        Fault("iam:ListEntitiesForPolicy", "NoSuchEntity", 404, caller=GUARD),
-    )
-    contained.sandbox.faults.append(missing)
-    policy = {"PolicyName": f"of-{mallory.name}", "PolicyDocument": ANYTHING}
-    _, decision = once(contained, mallory, "create_policy", **policy)
-    assert (decision["decision"], decision["carriers"]) == ("left", [])
-
-
-def test_a_key_whose_owner_iam_does_not_tell_is_left(contained, admin):
-    """The owner has another name by now, and the guard may not ask for it: nobody else's key is touched."""
-    mallory = contained.person()
-    key = mallory.iam.create_access_key(UserName=admin.name)["AccessKey"]
-    (event,) = contained.events()
-    contained.iam.update_user(UserName=admin.name, NewUserName=f"{admin.name}-2")
-    contained.events()
-    contained.sandbox.faults.append(Fault("iam:GetAccessKeyLastUsed", "AccessDenied", 403, caller=GUARD))
-    decision = contained.contain(made(event, timedelta(seconds=11)))
-    assert decision["reason"] == f"IAM does not say whose access key {key['AccessKeyId']} is now"
-    assert contained.status(f"{admin.name}-2", key) == "Active"
-
-
-def test_a_deleted_access_key_is_gone(contained, admin):
-    """IAM says that nobody has it."""
-    mallory = contained.person()
-    key = mallory.iam.create_access_key(UserName=admin.name)["AccessKey"]
-    (event,) = contained.events()
-    contained.iam.delete_access_key(UserName=admin.name, AccessKeyId=key["AccessKeyId"])
-    contained.events()
-    decision = contained.contain(made(event, timedelta(seconds=11)))
-    assert (decision["decision"], decision["containment"]) == ("contained", "the access key is gone already")
-
-
-def test_a_new_thing_that_iam_does_not_know_everywhere_yet_is_not_gone(contained, admin):
-    """While the call is a few seconds old, "no such entity" is asked once more."""
-    mallory = contained.person()
-    mallory.iam.create_login_profile(UserName=admin.name, Password=PASSWORD)
-    (event,) = contained.events()
-    contained.sandbox.faults.append(
-        Fault("iam:DeleteLoginProfile", "NoSuchEntity", 404, times=1, caller=GUARD)
-    )
-    assert contained.contain(made(event, timedelta(seconds=6)))["did"]
-    assert not allowed(contained.iam.get_login_profile, UserName=admin.name)
-
-
-@pytest.mark.parametrize(("age", "moments"), [(0, [0, 10]), (3, [3, 10]), (9.5, [9.5, 10]), (10, [10])])
-def test_iam_is_asked_again_when_the_call_is_ten_seconds_old(monkeypatch, age, moments):
-    """IAM knows a new thing everywhere after ten seconds: the second question waits for that, and no longer."""
-    error = ClientError({"Error": {"Code": "NoSuchEntity", "Message": "no"}}, "DeleteLoginProfile")
-    called = timegm((2026, 11, 25, 12, 0, 0))
-    clock, asked = SimpleNamespace(now=called + age), []
-
-    def ask():
-        asked.append(clock.now - called)
-        if clock.now < called + 10:
-            raise error
-        return "done"
-
-    monkeypatch.setattr("time.time", lambda: clock.now)
-    monkeypatch.setattr("time.sleep", lambda seconds: setattr(clock, "now", clock.now + seconds))
-    event = IAMEvent({"detail": {"eventTime": "2026-11-25T12:00:00Z"}})
-    assert Preconditions(None, event, "mallory", None).retry_until_visible(ask) == "done"
-    assert asked == moments
-
-
-@pytest.mark.parametrize(
-    ("kind", "name", "same"),
-    [("user", "BOB", True), ("user", "BOB-2", True), ("user", "eve", False), ("role", "Bob", False)],
-)
-def test_the_caller_is_known_by_both_names_in_any_case(kind, name, same):
-    """What Bob, who is Bob-2 by now, does to BOB he does to himself; a role of his name is somebody else."""
-    for caller, now, expected in (("user", "Bob-2", same), ("role", "Bob", False)):
-        event = SimpleNamespace(who=SimpleNamespace(kind=caller, name="Bob"))
-        assert Preconditions(None, event, now, None).is_caller(Target(kind, name)) is expected
-
-
-def test_a_group_is_known_by_its_name_in_any_case():
-    """Joining DEVS is joining Devs, and what denies its members something is found."""
-    made_at = datetime(2026, 1, 1, tzinfo=timezone.utc)
-    group = {"GroupName": "Devs", "CreateDate": made_at, "AttachedManagedPolicies": []}
-    pages = [{"GroupDetailList": [{**group, "GroupPolicyList": [{"PolicyDocument": document(DENIAL)}]}]}]
-    paginator = SimpleNamespace(paginate=lambda **_: pages)
-    client = SimpleNamespace(get_paginator=lambda _: paginator)
-    event = IAMEvent({"detail": {"eventTime": "2026-11-25T12:00:00Z"}})
-    call = Call("RemoveUserFromGroup", {"GroupName": "DEVS", "UserName": "bob"})
-    with pytest.raises(Unsafe, match="denies its members something"):
-        Preconditions(client, event, "bob", None).membership(SimpleNamespace(call=call))
-
-
-def test_what_cannot_be_taken_back_ends_loudly(contained):
-    """IAM refuses: the event fails three times, and is dead-lettered."""
-    mallory = contained.person()
-    mallory.iam.create_user(UserName=f"eve-{mallory.name}")
-    for _ in range(10):
-        contained.iam.attach_user_policy(UserName=f"eve-{mallory.name}", PolicyArn=contained.policy(NOTHING))
-    event = contained.events()[0]
-    (invocation,) = [i for i in contained.sandbox.deliver(event) if CONTAIN in i.function]
-    assert outcomes(invocation) == "failed failed failed dead-lettered"
-    assert "LimitExceeded" in invocation.decisions[0]["reason"]
-
-
 def test_a_password_that_is_just_being_made_is_deleted_a_little_later(contained):
     """IAM answers that the login profile cannot be modified yet; the call is made again."""
     mallory = contained.person()
@@ -232,32 +117,6 @@ def test_a_quarantine_that_denies_nothing_is_not_relied_on(contained):
     assert outcomes(invocation) == "failed failed failed dead-lettered"
     assert f"{QUARANTINE}, version v2, does not deny *" in invocation.log
     assert not contained.quarantined("user", f"eve-{mallory.name}")
-
-
-def test_a_rewritten_quarantine_outweighs_nothing(contained):
-    """While it denies everything, what its carrier gets is contained; afterwards it is left, and told."""
-    mallory = contained.person()
-    eve = f"eve-{mallory.name}"
-    once(contained, mallory, "create_user", UserName=eve)
-    gift = {"UserName": eve, "PolicyArn": ADMINISTRATOR}
-    _, sound = once(contained, mallory, "attach_user_policy", **gift)
-    rewriting = {"PolicyArn": QUARANTINE, "PolicyDocument": ANYTHING, "SetAsDefault": True}
-    once(contained, mallory, "create_policy_version", **rewriting)
-    _, rewritten = once(contained, mallory, "attach_user_policy", **gift)
-    put_right(contained)
-    assert (sound["decision"], rewritten["decision"]) == ("contained", "left")
-
-
-@pytest.mark.parametrize(("error", "again"), [({}, True), ({"errorCode": "LimitExceeded"}, False)])
-def test_only_a_call_that_succeeded_has_a_policy_read_again(contained, error, again):
-    """A user who fails to rewrite the quarantine makes the guard ask for nothing."""
-    record = {"eventName": "CreatePolicyVersion", "requestParameters": {"policyArn": QUARANTINE}, **error}
-    policies = ManagedPolicies()
-    policies.check(contained.iam, QUARANTINE, ("*",), denies)
-    policies.forget_changed(IAMEvent({"detail": record}))
-    contained.sandbox.calls.clear()
-    policies.check(contained.iam, QUARANTINE, ("*",), denies)
-    assert bool(contained.sandbox.calls) is again
 
 
 def test_no_event_is_lost_while_iam_throttles(contained):

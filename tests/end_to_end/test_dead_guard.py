@@ -101,16 +101,6 @@ def test_what_a_dead_function_misses_is_caught_up(account, user, death):
     assert again.decisions == []
 
 
-def test_an_event_that_comes_both_ways_is_one_denial(account, user):
-    """The event path has denied the caller: the catch-up finds nothing to do."""
-    user("caller").iam.create_user(UserName="backdoor")
-    account.deliver()
-    an_hour_passes(account)
-    (invocation,) = account.tick(CATCH_UP)
-    assert invocation.succeeded
-    assert invocation.decisions == []
-
-
 def test_a_friend_whom_nobody_saw_joining_is_taken_out_and_judged(account, user):
     """protect-admin-group is dead while mallory makes a friend an admin, who makes a user: both end outside."""
     account.client("events").disable_rule(Name=PROTECT_FUNCTION)

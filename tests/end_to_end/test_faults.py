@@ -107,10 +107,11 @@ def test_dead_letters_go_back_through_the_function(impatient, queue):
 
 @pytest.mark.parametrize("queue", ["evil", "iam-guard-protect-admin-group", None])
 def test_another_queue_than_the_functions_own_feeds_it_nothing(fresh, queue):
-    """Messages of any other queue frame nobody and are not taken for handled: they stay where they are."""
+    """Messages of any other queue frame nobody and are not taken for handled: they stay where they are, the whole batch."""
     record = {"eventSource": "aws:sqs", "body": json.dumps(case("revoked-create-user"))}
     record["eventSourceARN"] = queue and f"arn:aws:sqs:us-east-1:111122223333:{queue}"
-    attempt = fresh.functions.attempt(FUNCTION, {"Records": [record]})
+    own = {**record, "eventSourceARN": f"arn:aws:sqs:us-east-1:111122223333:{FUNCTION}"}
+    attempt = fresh.functions.attempt(FUNCTION, {"Records": [own, record]})
     assert attempt.outcome == "failed"
     assert "is not this function's dead-letter queue" in attempt.error["errorMessage"]
     assert revoked(fresh, "bob") == []

@@ -147,12 +147,6 @@ def test_an_account_that_fails_is_named_in_the_end_with_its_reason(sandbox, orga
     assert any(name in line and reason in line for line in summary.splitlines())
 
 
-def test_an_account_that_is_in_order_is_not_named_in_the_end(organization):
-    """The last lines name the failing accounts alone."""
-    summary = organization.run.stdout.split("Policy resource counts")[-1]
-    assert not any(account["name"] in summary for account in EXAMPLE)
-
-
 def test_vars_of_an_account_win_over_the_settings(organization):
     """The functions of an account with ``vars`` carry its admin group, the others that of the settings."""
     for account in MEMBERS:
@@ -181,17 +175,6 @@ def test_an_event_revokes_in_its_own_account_alone(sandbox, organization):
     assert invocation.succeeded, invocation.log
     assert attached(sandbox, PRODUCTION, "bob") == [f"arn:aws:iam::{PRODUCTION}:policy/DenyIAMAccess"]
     assert attached(sandbox, STAGING, "bob") == before == []
-
-
-def test_a_function_lets_an_event_of_another_account_pass(sandbox, organization):
-    """Handed another account's event, the function revokes nobody, and logs why."""
-    sandbox.pending.clear()
-    sandbox.client("iam", organization.keys[MEMBERS[2]], MEMBERS[2]).create_user(UserName="strangers-friend")
-    (event,) = sandbox.pending
-    invocation = sandbox.functions.invoke(FUNCTION, event, STAGING)
-    assert invocation.decisions[0]["reason"] == f"an event of another account than {STAGING}"
-    assert attached(sandbox, STAGING, "bob") == []
-    sandbox.pending.clear()
 
 
 def test_a_dry_run_over_all_accounts_deploys_nothing_and_names_failing_accounts(organization):

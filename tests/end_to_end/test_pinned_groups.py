@@ -1,25 +1,18 @@
 """The admin group is known by the id that it had when the policy was deployed, whatever happens to its name."""
 
-import json
 import threading
 
 import pytest
 from helpers import (
     FUNCTION,
-    PROTECT,
     PROTECT_FUNCTION,
     case,
-    decisions,
     groups_of,
-    guards_calls,
     made,
-    moto_group,
     outcomes,
     play,
     revoked,
 )
-
-from c7n_iamguard.settings import PINS
 
 
 def taken(sandbox):
@@ -58,16 +51,6 @@ def test_an_admin_whose_group_was_renamed_is_an_admin(warm, start):
     assert invocation.decisions[0]["reason"] == "in admin group crew"
     warm.functions.invoke(FUNCTION, case("revoked-create-user"))
     assert revoked(warm, "bob") == ["managed"]
-
-
-def test_an_admin_may_give_the_group_its_name_back(fresh, user):
-    """UpdateGroup by a member of the renamed group is an admin's call: let pass."""
-    ada = user("ada", groups=["Admins"])
-    fresh.client("iam").update_group(GroupName="Admins", NewGroupName="crew")
-    taken(fresh)
-    ada.iam.update_group(GroupName="crew", NewGroupName="Admins")
-    assert [d["decision"] for d in decisions(play(fresh))] == ["let-pass"]
-    assert revoked(fresh, "ada") == []
 
 
 def test_a_group_that_takes_the_name_makes_no_admin(fresh, attacker):
@@ -119,17 +102,6 @@ def test_the_call_that_deletes_the_group_is_judged_by_the_group_as_it_is(warm):
     assert revoked(warm, "bob") == []
 
 
-def test_the_group_is_looked_at_before_a_denial_alone(warm):
-    """A warm denial takes three calls of IAM, the second of which reads the group; an admin's event takes one."""
-    for _ in range(2):  # the group is Admins, and the settings write admins: the first look finds its name
-        warm.calls.clear()
-        warm.functions.invoke(FUNCTION, case("revoked-create-user"))
-    assert guards_calls(warm)[:3] == ["ListGroupsForUser", "GetGroup", "AttachUserPolicy"]
-    warm.calls.clear()
-    warm.functions.invoke(FUNCTION, case("let-pass-admin"))
-    assert guards_calls(warm) == ["ListGroupsForUser"]
-
-
 # Events that are not what they seem
 
 
@@ -139,22 +111,6 @@ def test_a_replayed_event_changes_nothing(warm):
     invocation = warm.functions.invoke(FUNCTION, event)
     assert invocation.decisions[0]["reason"] == "replayed from an archive of EventBridge"
     assert revoked(warm, "bob") == []
-
-
-def test_a_service_that_makes_its_own_role_with_a_users_rights_revokes_nobody(warm):
-    """Creating a load balancer makes a service-linked role in the user's name: let pass, for this call alone."""
-    event = case("revoked-create-user")
-    event["detail"]["userIdentity"]["invokedBy"] = "elasticloadbalancing.amazonaws.com"
-    event["detail"]["eventName"] = "CreateServiceLinkedRole"
-    event["detail"]["requestParameters"] = {"aWSServiceName": "elasticloadbalancing.amazonaws.com"}
-    invocation = warm.functions.invoke(FUNCTION, event)
-    assert invocation.decisions[0]["decision"] == "let-pass"
-    assert invocation.decisions[0]["invokedBy"] == "elasticloadbalancing.amazonaws.com"
-    assert revoked(warm, "bob") == []
-    event["detail"] |= {"eventName": "CreateRole", "eventID": "another"}
-    event["detail"]["userIdentity"]["invokedBy"] = "cloudformation.amazonaws.com"
-    warm.functions.invoke(FUNCTION, event)
-    assert revoked(warm, "bob") == ["managed"]
 
 
 def test_an_old_event_that_names_nobody_by_id_fails(fresh):
@@ -203,76 +159,3 @@ def test_a_friend_who_joined_under_another_name_of_the_group_does_not_stay_unsee
     invocation = fresh.functions.invoke(PROTECT_FUNCTION, event)
     assert invocation.dead_lettered
     assert "review the admin group's members" in invocation.log
-
-
-def test_who_joins_another_group_is_let_pass(fresh, attacker):
-    """A user outside of the admins is added to some group: none of this policy's business."""
-    fresh.client("iam").create_group(GroupName="team")
-    attacker.iam.add_user_to_group(GroupName="team", UserName="bob")
-    event = next(e for e in taken(fresh) if e["detail"]["eventName"] == "AddUserToGroup")
-    (invocation,) = [i for i in fresh.deliver(event) if i.function == PROTECT_FUNCTION]
-    assert invocation.decisions[0]["decision"] == "let-pass"
-    assert groups_of(fresh, "bob") == ["team"]
-
-
-def test_an_admin_whom_a_non_admin_adds_to_another_group_is_left_to_people(fresh, attacker):
-    """Names may have been swapped: the event fails, and the admin stays an admin."""
-    fresh.client("iam").create_group(GroupName="team")
-    attacker.iam.add_user_to_group(GroupName="team", UserName="alice")
-    event = next(e for e in taken(fresh) if e["detail"]["eventName"] == "AddUserToGroup")
-    invocation = fresh.functions.invoke(PROTECT_FUNCTION, event)
-    assert invocation.dead_lettered
-    assert "whether that was the admin group under another name" in invocation.log
-    assert groups_of(fresh, "alice") == ["Admins", "team"]
-
-
-def test_an_old_addition_by_somebody_who_is_no_admin_now_fails(fresh, user):
-    """A redriven event whose caller has left the group since: whom they added stays, and somebody must look."""
-    ada = user("ada", groups=["Admins"])
-    user("colleague")
-    ada.iam.add_user_to_group(GroupName="Admins", UserName="colleague")
-    (event,) = taken(fresh)
-    fresh.client("iam").remove_user_from_group(GroupName="Admins", UserName="ada")
-    invocation = fresh.functions.invoke(PROTECT_FUNCTION, seconds_ago(event, 86400))
-    assert invocation.dead_lettered
-    assert "is no admin now" in invocation.log
-    assert groups_of(fresh, "colleague") == ["Admins"]
-
-
-def test_a_member_who_is_out_already_is_said_to_be_out(fresh, attacker, user):
-    """The friend has left before the event comes, or a first try told nobody: said, with no group."""
-    user("friend")
-    attacker.iam.add_user_to_group(GroupName="Admins", UserName="friend")
-    (event,) = taken(fresh)
-    fresh.client("iam").remove_user_from_group(GroupName="Admins", UserName="friend")
-    invocation = fresh.functions.invoke(PROTECT_FUNCTION, event)
-    (decision,) = [d for d in invocation.decisions if d["policy"] == PROTECT]
-    assert (decision["decision"], decision["groups"]) == ("acted", [])
-    assert decision["reason"] == "no member of the admin group any more"
-
-
-def test_a_member_who_stays_in_the_group_fails_the_event(fresh, attacker, user, monkeypatch):
-    """IAM says that the friend is removed, and they are not: nobody is told that it is done."""
-    user("friend")
-    attacker.iam.add_user_to_group(GroupName="Admins", UserName="friend")
-    (event,) = taken(fresh)
-    from moto.iam.models import IAMBackend
-
-    monkeypatch.setattr(IAMBackend, "remove_user_from_group", lambda self, group_name, user_name: None)
-    invocation = fresh.functions.invoke(PROTECT_FUNCTION, event)
-    assert invocation.dead_lettered
-    assert "friend is still a member of Admins" in invocation.log
-    assert json.loads(json.dumps(groups_of(fresh, "friend"))) == ["Admins"]
-
-
-def test_the_function_knows_a_group_by_id_in_the_archive_that_was_uploaded(fresh):
-    """The id stands in the function's own configuration, under the name that the settings write."""
-    import io
-    import zipfile
-
-    from moto.awslambda.models import lambda_backends
-
-    code = lambda_backends[fresh.account][fresh.region].get_function(FUNCTION).code_bytes
-    config = json.loads(zipfile.ZipFile(io.BytesIO(code)).read("config.json"))
-    pins = json.loads(config["policies"][0]["mode"]["environment"]["Variables"][PINS])
-    assert pins["groups"] == {"admins": moto_group(fresh, "Admins").id}

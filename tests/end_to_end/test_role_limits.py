@@ -45,6 +45,8 @@ def may(sandbox):
         ("AttachUserPolicy", "user/bob", DENIAL, True),
         ("AttachUserPolicy", "user/bob", ADMINISTRATOR, False),
         ("DetachUserPolicy", "user/bob", DENIAL, False),
+        ("DeleteUserPolicy", "user/bob", {}, False),
+        ("DeleteUserPermissionsBoundary", "user/bob", {}, False),
         ("AddUserToGroup", "group/admins", {}, False),
     ],
 )  # fmt: skip

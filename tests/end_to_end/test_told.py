@@ -7,12 +7,10 @@ from datetime import timedelta
 import pytest
 from botocore.exceptions import ClientError
 from helpers import (
-    FUNCTION,
     GUARD,
     PROTECT,
     REVOKE,
     case,
-    decisions,
     event_time,
     guards_calls,
     made,
@@ -21,8 +19,7 @@ from helpers import (
     revoked,
     shipped,
 )
-from moto.events.models import events_backends
-from told import EVENT, listen, of_person, of_role
+from told import EVENT, listen
 
 from c7n_iamguard.aws_names import SINCE_TAG
 from sandbox.organizations import organization
@@ -38,12 +35,6 @@ def told(fresh):
     """``told()``: what came over the bus iam-guard since it was last called. The functions start anew."""
     fresh.functions.cool()  # they remember for 15 minutes whom somebody was told of
     return listen(fresh)
-
-
-def attempt(event, name="DeleteUser"):
-    """A further call of an event's caller, which IAM refused."""
-    event["detail"] |= {"eventName": name, "errorCode": "AccessDenied", "requestParameters": None}
-    return another(event)
 
 
 def another(event):
@@ -110,22 +101,6 @@ def test_a_removal_from_the_admin_group_is_told(fresh, told, attacker, user):
     assert removed["detail"]["groups"] == ["Admins"]
 
 
-@pytest.mark.parametrize(
-    ("event", "title"),
-    [(of_role(), "IAM access would be revoked"), (of_person(), "IAM access cannot be revoked")],
-    ids=["role", "person of Identity Center"],
-)
-def test_a_policy_that_observes_says_so(fresh, told, event, title):
-    """The shipped policy of roles only observes at first: nothing changes, and what is told says it."""
-    invocation = fresh.functions.invoke(f"iam-guard-{ROLES}", event)
-    assert invocation.succeeded, invocation.log
-    (event,) = told()
-    EVENT.validate(event)
-    assert event["detail-type"] == title
-    assert event["detail"]["observed"]
-    assert not [call for call in guards_calls(fresh) if call.startswith(("Attach", "PutRole"))]
-
-
 def test_the_catch_up_tells_of_what_it_finds_as_late(fresh, told, attacker, in_process):
     """A call that no event told of is told by the shipped catch-up, with the call that it found."""
     fresh.history.clear()
@@ -160,37 +135,7 @@ def test_the_command_to_restore_restores(fresh, told, shell, user):
     assert revoked(fresh, "olga") == []
 
 
-def test_each_decision_in_the_log_has_the_delay(fresh):
-    """A line in the log says how many seconds passed from the call to the decision."""
-    for name in ("revoked-create-user", "let-pass-admin", "let-pass-user-who-is-gone"):
-        (invocation,) = fresh.deliver(made(case(name), timedelta(seconds=90)))
-        (decision,) = invocation.decisions
-        assert 90 <= decision["delay"] < 150, name
-
-
 # No flood
-
-
-def test_a_user_who_goes_on_trying_is_told_once(fresh, told):
-    """Of ten refused calls after the denial nobody is told, and all of them are in the log."""
-    events = [case("revoked-create-user"), *(attempt(case("revoked-create-user")) for _ in range(10))]
-    found = [invocation for event in events for invocation in fresh.deliver(event)]
-    assert len(told()) == 1
-    assert [line["decision"] for line in decisions(found)] == ["revoked"] * 11
-
-
-def test_what_matters_is_told_in_the_flood(fresh, told):
-    """Attempts to take off the denial, calls that succeed and other users are told among refused calls."""
-    matters = [
-        attempt(case("revoked-create-user"), "DetachUserPolicy"),
-        another(case("revoked-create-user")),
-        case("revoked-user-with-a-path"),
-    ]
-    fresh.deliver(case("revoked-create-user"))
-    for event in matters:
-        fresh.deliver(attempt(case("revoked-create-user")))
-        fresh.deliver(event)
-    assert len(told()) == 1 + len(matters)
 
 
 def test_an_event_that_comes_twice_is_told_once(fresh, told):
@@ -199,14 +144,6 @@ def test_an_event_that_comes_twice_is_told_once(fresh, told):
         (invocation,) = fresh.deliver(case("revoked-create-user"))
         assert invocation.succeeded
     assert len(told()) == 1
-
-
-def test_a_function_that_starts_anew_tells_again(fresh, told):
-    """Only the same warm function knows whom it has told of: doubt is told."""
-    fresh.deliver(attempt(case("revoked-create-user")))
-    fresh.functions.cool()
-    fresh.deliver(attempt(case("revoked-create-user")))
-    assert len(told()) == 2
 
 
 # Faults
@@ -240,41 +177,6 @@ def test_if_nobody_can_be_told_the_event_fails_and_the_denial_stays(impatient, t
     )
     assert told() == []
     assert len(queue()) == 1
-
-
-@pytest.mark.parametrize("status", [400, 200], ids=["request", "entry"])
-def test_a_throttle_that_passes_costs_nothing(fresh, told, status):
-    """After a throttle, the event is put again within the same try."""
-    fresh.faults.append(fault("ThrottlingException", status, times=1))
-    (invocation,) = fresh.deliver(case("revoked-create-user"))
-    assert outcomes(invocation) == "succeeded"
-    assert len(told()) == 1
-
-
-def test_the_next_try_tells_what_the_first_could_not(fresh, told):
-    """If the first try fails, Lambda's next one tells, and changes nothing else."""
-    fresh.faults.append(fault("AccessDeniedException", 200, times=1))
-    (invocation,) = fresh.deliver(case("revoked-create-user"))
-    assert outcomes(invocation) == "failed succeeded"
-    assert len(told()) == 1
-    assert revoked(fresh, "bob") == ["managed"]
-
-
-def test_a_missing_bus_fails_the_event_and_the_denial_stays(fresh, told, queue):
-    """EventBridge takes events for a bus that is not there, and drops them: the guard notices."""
-    buses = events_backends[fresh.account][fresh.region].event_buses
-    bus = buses.pop("iam-guard")
-    try:
-        (invocation,) = fresh.deliver(case("revoked-create-user"))
-        assert outcomes(invocation) == "failed failed failed dead-lettered"
-        assert "there is no event bus iam-guard" in invocation.log
-        assert "PutEvents" not in guards_calls(fresh)
-        assert revoked(fresh, "bob") == ["managed"]
-    finally:
-        buses["iam-guard"] = bus
-    (letter,) = queue()
-    fresh.functions.invoke(FUNCTION, letter)
-    assert len(told()) == 1
 
 
 # Forged events, mails and the security account

@@ -1,10 +1,8 @@
 """The function's entry point: what it imports and opens, and when. No clock is looked at."""
 
 import json
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import kept
 import pytest
@@ -14,7 +12,6 @@ from helpers import (
     case,
     function_mode,
     guards_calls,
-    revoked,
     shipped,
     take_off_the_deny,
     unzipped,
@@ -32,16 +29,16 @@ class context: invoked_function_arn = sys.argv[1]
 for event in sys.argv[2:]:
     handler.run(json.loads(event), context)
 config = handler.client.iam(next(iter(handler.POLICIES)).resource_manager).meta.config
-waits = [config.retries["total_max_attempts"], config.connect_timeout, config.read_timeout]
+waits = [config.retries["mode"], config.retries["total_max_attempts"], config.connect_timeout, config.read_timeout]
 later = sorted(set(sys.modules) - at_start)
 python = "python{}.{}".format(*sys.version_info)
 print(json.dumps({"start": sorted(at_start), "event": later, "written": written, "python": python, "waits": waits}))
 """
 
 
-def handle(sandbox, folder, *events, python=sys.executable):
+def handle(sandbox, folder, *events, python=sys.executable, function=FUNCTION):
     """Run the deployed code on events, in a process of its own, and tell what it imported and wrote."""
-    code = unzipped(sandbox, FUNCTION, folder)
+    code = unzipped(sandbox, function, folder)
     command = [python, "-S", "-c", PROBE, code.arn, *map(json.dumps, events)]
     run = subprocess.run(command, env=code.environ, cwd=folder, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
@@ -93,34 +90,16 @@ def test_an_event_writes_nothing_to_the_disk(seen):
 
 def test_the_worst_call_to_iam_leaves_time_for_another_one(seen):
     """Two calls that time out in every try, as a revocation may make, end before the function does."""
-    tries, connecting, reading = seen["waits"]
+    mode, tries, connecting, reading = seen["waits"]
+    assert mode == "standard"
     backoff = sum(2**n for n in range(tries - 1))  # botocore's standard mode, at its longest
     assert 2 * (tries * (connecting + reading) + backoff) < function_mode(shipped(REVOKE))["timeout"]
 
 
-def interpreter(runtime):
-    """The interpreter on this machine for a Lambda runtime such as ``python3.13``; None if there is none."""
-    version = runtime.removeprefix("python")
-    pyenv = Path.home() / ".pyenv/versions"
-    for found in (shutil.which(runtime), *pyenv.glob(f"{version}.*/bin/{runtime}")):
-        check = f"import sys; assert sys.version_info[:2] == {tuple(map(int, version.split('.')))}"
-        if found and subprocess.run([found, "-c", check], capture_output=True).returncode == 0:
-            return str(found)
-    return None
-
-
-def test_the_uploaded_code_runs_under_the_python_that_the_policy_names(fresh, tmp_path):
-    """The zip revokes bob and lets the admin pass under the runtime of the policy, not that of the tests."""
-    runtime = function_mode(shipped(REVOKE))["runtime"]
-    python = interpreter(runtime)
-    if python is None:
-        pytest.skip(f"{runtime}, the runtime of the policies, is not on this machine")
-    events = [case("revoked-create-user"), case("let-pass-admin")]
-    done = handle(fresh, tmp_path, *events, python=python)
-    assert done["python"] == runtime
-    assert revoked(fresh, "bob") == ["managed"]
-    assert revoked(fresh, "alice") == []
-    assert done["written"] == []
+def test_a_catch_up_slows_down_before_it_reaches_iams_limits(deployed, tmp_path):
+    """It reads whole accounts, and shares the limits with everybody in them."""
+    found = handle(deployed, tmp_path, function="iam-guard-catch-up-unintended-iam-access")
+    assert found["waits"] == ["adaptive", 10, 2, 60]
 
 
 def test_many_events_share_one_connection(fresh):

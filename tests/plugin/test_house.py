@@ -67,6 +67,15 @@ def test_no_modules_import_each_other_in_a_circle():
             del left[module]
 
 
+def test_every_module_has_its_test_file():
+    """tests/plugin mirrors the plugin's folders, and no two test files have one name."""
+    files = [file.relative_to(ROOT / "tests").as_posix() for file in (ROOT / "tests").rglob("test_*.py")]
+    modules = [file.relative_to(PACKAGE) for file in FILES.values() if not file.name.startswith("__")]
+    assert {f"plugin/{file.with_name(f'test_{file.name}').as_posix()}" for file in modules} <= set(files)
+    names = [file.rpartition("/")[2] for file in files]
+    assert len(names) == len(set(names))
+
+
 @pytest.mark.parametrize("folder", ["bench", "deploy", "sandbox", "tests"])
 def test_nothing_in_the_plugin_imports_what_is_not_shipped(folder):
     """The functions' archives hold the plugin alone."""

@@ -4,7 +4,6 @@ import functools
 import importlib
 import inspect
 import re
-import subprocess
 import sys
 
 import boto3
@@ -190,44 +189,6 @@ def test_a_policy_file_holds_what_its_name_says(file):
     for policy in policies:
         assert list(policy) == [key for key in order if key in policy]
         assert {"title", "severity", "reference", "runbook"} <= set(policy["metadata"])
-
-
-def interpreter(code, *arguments):
-    return subprocess.run([sys.executable, *arguments, "-c", code], capture_output=True, text=True)
-
-
-def test_the_hook_imports_nothing_of_c7n():
-    """An interpreter of the environment starts with the finder in place and no c7n, boto3 or logging."""
-    run = interpreter(
-        "import sys; print([m for m in sys.modules if m.split('.')[0] in"
-        " ('c7n', 'boto3', 'botocore', 'logging', 'importlib.abc')], 'c7n_iamguard.autoload' in sys.modules)"
-    )
-    assert run.stdout == "[] True\n", run.stderr
-
-
-def test_the_plugin_is_there_as_soon_as_c7ns_iam_resources_are():
-    """Importing c7n's IAM resources registers the plugin, with no import of ours in between."""
-    run = interpreter(
-        "from c7n.resources.iam import User; print('revoke-iam-access' in User.action_registry.keys())"
-    )
-    assert run.stdout == "True\n", run.stderr
-
-
-def test_a_plugin_that_cannot_be_loaded_leaves_c7n_alone():
-    """With a c7n that the plugin does not fit, c7n's IAM resources load, and a message says what is wrong."""
-    run = interpreter(
-        "import sys; sys.modules['c7n_iamguard.plugin'] = None\n"
-        "from c7n.resources.iam import User; print('set-groups' in User.action_registry.keys())"
-    )
-    assert run.stdout == "True\n"
-    assert "c7n_iamguard could not be loaded" in run.stderr
-
-
-@pytest.mark.parametrize("module", ["admins.judge", "function.event_mode", "iam.principals", "revoke.revoke"])
-def test_a_module_of_the_plugin_can_be_imported_by_itself(module):
-    """Importing one of our own modules first, which imports c7n's IAM resources, is no circular import."""
-    run = interpreter(f"import c7n_iamguard.{module}; print('imported')")
-    assert (run.stdout, run.stderr) == ("imported\n", "")
 
 
 PRIVATE = {

@@ -65,12 +65,6 @@ def test_an_error_of_iam_never_counts_as_no_groups(in_process, user, fresh):
         policy.resource_manager.filters[0].process([{"UserName": "eve"}])
 
 
-def test_a_user_who_is_gone_is_no_match_and_no_error(in_process, fresh):
-    """The filter passes over a user who no longer exists."""
-    policy = in_process(filters=[{"type": "admin-group-member", "groups": ["Admins"]}])
-    assert policy.resource_manager.filters[0].process([{"UserName": "long-gone"}]) == []
-
-
 def test_a_preview_names_roles_that_organizations_usually_need(sandbox, unchanged, custodian):
     """Roles of Organizations, Control Tower and the CDK are not trusted by default; the line to add is said."""
     usual = "cdk-hnb659fds-cfn-exec-role-111122223333-us-east-1"

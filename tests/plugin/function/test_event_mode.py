@@ -23,6 +23,13 @@ def bobs(path, value):
     return edit(case("revoked-create-user"), path, value)
 
 
+def of_a_service():
+    """The event of a service that makes its own service-linked role with bob's rights."""
+    event = bobs("detail.eventName", "CreateServiceLinkedRole")
+    event["detail"]["userIdentity"]["invokedBy"] = "es.amazonaws.com"
+    return edit(event, "detail.requestParameters", {"aWSServiceName": "es.amazonaws.com"})
+
+
 @pytest.mark.parametrize(
     ("event", "reason"),
     [
@@ -34,6 +41,8 @@ def bobs(path, value):
         (bobs("detail.eventSource", "s3.amazonaws.com"), "not a call to IAM"),
         (case("not-delivered-root"), "no IAM user but Root"),
         (case("not-delivered-aws-service"), "no IAM user but AWSService"),
+        (case("not-delivered-assumed-role"), "no IAM user but AssumedRole"),
+        (of_a_service(), "es.amazonaws.com made its own service-linked role"),
     ],
 )
 def test_an_event_that_came_another_way_is_judged_by_itself(warm, event, reason):
@@ -53,17 +62,6 @@ def test_a_cold_start_warns_of_nothing(fresh):
     invocation = fresh.functions.invoke(FUNCTION, case("revoked-create-user"))
     assert invocation.decisions
     assert "[WARNING]" not in invocation.log
-
-
-def test_a_role_of_a_users_name_never_touches_the_user(fresh):
-    """A role called bob, in a session called bob, calls IAM: the user bob keeps his rights."""
-    event = case("not-delivered-assumed-role")
-    role = {"arn": f"arn:aws:iam::{fresh.account}:role/bob", "userName": "bob"}
-    event["detail"]["userIdentity"]["arn"] = f"arn:aws:sts::{fresh.account}:assumed-role/bob/bob"
-    event["detail"]["userIdentity"]["sessionContext"]["sessionIssuer"].update(role)
-    invocation = fresh.functions.invoke(FUNCTION, event)
-    assert "no IAM user but AssumedRole" in invocation.decisions[0]["reason"]
-    assert revoked(fresh, "bob") == []
 
 
 @pytest.mark.parametrize(
@@ -108,13 +106,6 @@ def test_a_caller_who_cannot_be_read_is_not_let_pass(warm, event):
     assert guards_calls(warm) == ["SendMessage"]  # Lambda's own, to the dead-letter queue
 
 
-def test_an_error_code_that_is_no_text_changes_nothing(fresh):
-    """The caller counts, not the outcome of the call, whatever the event says about it."""
-    invocation = fresh.functions.invoke(FUNCTION, bobs("detail.errorCode", {"code": 1}))
-    assert [decision["decision"] for decision in invocation.decisions] == ["revoked"]
-    assert revoked(fresh, "bob") == ["managed"]
-
-
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     path=st.sampled_from(PARTS),
@@ -145,19 +136,6 @@ def test_only_a_well_formed_caller_who_is_no_admin_is_revoked(fresh, path, value
 # Names that change hands
 
 
-def test_a_renamed_user_is_found_by_id(fresh, user):
-    """A user who renames themselves right after the call is revoked under the new name."""
-    rex = user("rex")
-    rex.iam.create_user(UserName="friend-of-rex")
-    (event,) = fresh.pending
-    fresh.pending.clear()
-    fresh.client("iam").update_user(UserName="rex", NewUserName="rex-renamed")
-    (invocation,) = fresh.deliver(event)
-    assert invocation.decisions[-1]["decision"] == "revoked"
-    assert invocation.decisions[-1]["user"] == "rex-renamed"
-    assert revoked(fresh, "rex-renamed") == ["managed"]
-
-
 def test_a_name_that_changes_hands_while_it_is_looked_at_betrays_nobody(fresh, user):
     """IAM does not know the caller's name, and a moment later somebody else has it: the caller alone is denied."""
     rex = user("rex")
@@ -171,23 +149,6 @@ def test_a_name_that_changes_hands_while_it_is_looked_at_betrays_nobody(fresh, u
     (invocation,) = fresh.deliver(event)
     assert [(line["decision"], line["user"]) for line in invocation.decisions] == [("revoked", "rex-renamed")]
     assert (revoked(fresh, "rex"), revoked(fresh, "rex-renamed")) == ([], ["managed"])
-
-
-def test_a_deleted_user_is_let_pass(fresh):
-    """A caller whose id no longer exists is let pass as gone, and the event ends well."""
-    (invocation,) = fresh.deliver(case("let-pass-user-who-is-gone"))
-    assert outcomes(invocation) == "succeeded"
-    assert invocation.decisions[0]["reason"] == "the user does not exist any more"
-    assert "ListUsers" in guards_calls(fresh)
-
-
-def test_a_name_that_changed_hands_does_not_betray_its_new_owner(fresh):
-    """An old event of another user who was once called bob leaves today's bob alone."""
-    event = old(case("revoked-create-user"))
-    event["detail"]["userIdentity"]["principalId"] = "AIDASOMEBODYELSEXXXXX"
-    (invocation,) = fresh.deliver(event)
-    assert invocation.decisions[0]["decision"] == "let-pass"
-    assert revoked(fresh, "bob") == []
 
 
 def test_an_old_event_finds_its_user_under_the_new_name(fresh, user):

@@ -1,32 +1,31 @@
 """What the event path has missed: judged in this process by the event history of the sandbox."""
 
+import json
 from datetime import timedelta
 
 import pytest
-from helpers import backend, event_time, moto_group, moto_user, policy, shipped
+from helpers import EVENTS, REVOKE, backend, case, deny_arn, event_time, fill_managed, moto_group, moto_user
 
-from c7n_iamguard.aws_names import OBSERVED, RESTORED_TAG
+from c7n_iamguard.aws_names import OBSERVED
 from c7n_iamguard.errors import Refusal
-from c7n_iamguard.history import lookup_events, past
+from c7n_iamguard.history import lookup_events
 from sandbox.server import Fault
 
-CATCH_UP = "catch-up-unintended-iam-access"
 CALLS = {"type": "unintended-iam-calls", "groups": ["Admins"]}
 USERS = [{"not": ["iam-access-revoked"]}, CALLS]
 
 
-def tag(sandbox, name, value, key=RESTORED_TAG):
-    """Put a tag on a user, as an operator does."""
-    sandbox.client("iam").tag_user(UserName=name, Tags=[{"Key": key, "Value": value}])
+CASES = sorted(file.stem for file in (EVENTS / REVOKE).glob("*.json") if "forged" not in file.stem)
 
 
-def test_a_call_that_the_event_path_missed_is_found(history, caught, attacker):
-    """Three quarters of an hour after it, a call that revoked nobody is found, with what it was."""
-    attacker.iam.create_user(UserName="backdoor")
+@pytest.mark.parametrize("name", CASES)
+def test_a_call_that_reached_no_function_ends_as_its_event_would_have(history, caught, fresh, name):
+    """Whom the event path denies the catch-up finds, and nobody whom it lets pass or never gets to see."""
+    record = case(name)["detail"]
+    history.append(record)
     history.pass_by()
-    found = caught(USERS)
-    assert list(found) == ["mallory"]
-    assert [call["eventName"] for call in found["mallory"]["c7n:IAMCalls"]] == ["CreateUser"]
+    caller = "paul" if "paul" in json.dumps(record) else "bob"
+    assert list(caught(USERS)) == ([caller] if name.startswith("revoked") else [])
 
 
 @pytest.mark.parametrize(
@@ -44,17 +43,6 @@ def test_admins_and_those_who_are_revoked_already_are_left_alone(history, caught
     user("ada", groups=["Admins"]).iam.create_user(UserName="colleague")
     attacker.iam.create_user(UserName="backdoor")
     fresh.deliver()
-    history.pass_by()
-    assert list(caught(USERS)) == []
-
-
-def test_a_service_that_makes_its_own_role_is_no_call_of_the_users(history, caught, attacker):
-    """CreateServiceLinkedRole by a service with the user's rights does not count."""
-    attacker.iam.create_user(UserName="backdoor")
-    history.records[-1] |= {"eventName": "CreateServiceLinkedRole"}
-    service = "elasticloadbalancing.amazonaws.com"
-    history.records[-1]["userIdentity"]["invokedBy"] = service
-    history.records[-1]["requestParameters"] = {"aWSServiceName": service}
     history.pass_by()
     assert list(caught(USERS)) == []
 
@@ -110,118 +98,26 @@ def test_the_past_of_an_account_that_was_not_guarded_is_not_judged(history, caug
 # Restorations
 
 
-def test_what_was_forgiven_is_not_judged_again(history, caught, fresh, attacker):
-    """A user is given IAM back: calls before that do not count, calls after it do."""
-    attacker.iam.create_user(UserName="backdoor")
-    history.pass_by(120)
-    tag(fresh, "mallory", event_time(timedelta(minutes=100)))
-    assert list(caught(USERS)) == []
-    attacker.iam.create_user(UserName="backdoor-2")
-    history.pass_by(40)
-    assert list(caught(USERS)) == ["mallory"]
-
-
-@pytest.mark.parametrize(
-    ("value", "problem"),
-    [(event_time(-timedelta(hours=1)), "a time in the future"), ("soon", "no time")],
-    ids=["future", "no time"],
-)
-def test_a_tag_that_makes_no_sense_is_ignored_and_reported(
-    history, caught, fresh, attacker, logged, value, problem
-):
-    """A restoration in the future would forgive everything that is still to come."""
-    attacker.iam.create_user(UserName="backdoor")
-    history.pass_by()
-    tag(fresh, "mallory", value)
-    assert list(caught(USERS)) == ["mallory"]
-    (line,) = logged()
-    assert (line["decision"], line["user"]) == ("ignored", "mallory")
-    assert problem in line["reason"]
-
-
-def test_a_tag_that_somebody_set_for_themselves_forgives_nothing(history, caught, attacker, logged):
-    """By the same history, a non-admin set the tag: it is ignored and reported."""
-    attacker.iam.create_user(UserName="backdoor")
-    attacker.iam.tag_user(
-        UserName="mallory", Tags=[{"Key": "IAM-Guard-Restored", "Value": event_time(timedelta(minutes=30))}]
-    )
-    history.pass_by()
-    assert list(caught(USERS)) == ["mallory"]
-    assert "set by somebody who is no admin" in logged()[-1]["reason"]
-
-
-@pytest.mark.parametrize("lawful", [True, False], ids=["an admin", "a non-admin"])
-def test_a_denial_that_was_taken_off_by_hand_is_a_restoration_if_an_admin_did_it(
-    history, caught, fresh, attacker, user, lawful
-):
-    """An admin detaches the denial: what was before is forgiven; a non-admin's detaching forgives nothing."""
-    attacker.iam.create_user(UserName="backdoor")
-    fresh.deliver()
-    history.pass_by(60)
-    who = user("ada", groups=["Admins"]) if lawful else user("friend")
-    arn = f"arn:aws:iam::{fresh.account}:policy/DenyIAMAccess"
-    who.iam.detach_user_policy(UserName="mallory", PolicyArn=arn)
-    history.pass_by(40)
-    assert list(caught(USERS)) == ([] if lawful else ["friend", "mallory"])
-
-
-def test_a_restoration_is_still_one_after_a_lawful_renaming(history, caught, user, logged):
-    """An admin tags a user and then renames them: the tag was set by the admin, and forgives."""
-    ada, eve = user("ada", groups=["Admins"]), user("eve")
-    eve.iam.create_user(UserName="backdoor")
-    history.pass_by(60)
-    restored = {"Key": RESTORED_TAG, "Value": event_time(timedelta(hours=3))}
-    ada.iam.tag_user(UserName="eve", Tags=[restored])
-    ada.iam.update_user(UserName="eve", NewUserName="eve2")
-    history.pass_by(3 * 60)
-    assert list(caught(USERS)) == []
-    assert logged() == []
-
-
-def test_a_restoration_is_not_inherited_with_a_name(history, caught, fresh, user, attacker):
-    """An admin gives somebody IAM back; whoever takes that name afterwards is not forgiven."""
-    iam, ada, _ = fresh.client("iam"), user("ada", groups=["Admins"]), user("eve")
-    deny = {"UserName": "eve", "PolicyArn": f"arn:aws:iam::{fresh.account}:policy/DenyIAMAccess"}
-    attacker.iam.create_user(UserName="backdoor")
-    history.pass_by(30)
-    iam.attach_user_policy(**deny)
-    ada.iam.detach_user_policy(**deny)
-    history.pass_by(30)
-    iam.update_user(UserName="eve", NewUserName="eve2")
-    iam.update_user(UserName="mallory", NewUserName="eve")
-    history.pass_by(60)
-    assert "eve" in caught(USERS)
-
-
-@pytest.mark.parametrize("case", ["old", "recent", "before the span", "unread"])
-def test_a_tag_that_nobody_set_forgives_nothing(history, caught, fresh, attacker, logged, monkeypatch, case):
-    """A setter can be missing: in the last hour and a half, before the span, and where reading stopped."""
-    hours, expected = {"recent": (1.3, []), "before the span": (7, ["mallory"])}.get(case, (3, []))
-    if case == "unread":
-        monkeypatch.setattr(lookup_events, "PATIENCE", 0)
-        fresh.faults.append(Fault("cloudtrail:LookupEvents", "ThrottlingException", skip=1))
-        for _ in range(60):
-            fresh.client("iam").list_users(MaxItems=1)
-    attacker.iam.create_user(UserName="backdoor")
-    history.pass_by(4 * 60)
-    tag(fresh, "mallory", event_time(timedelta(hours=hours)))
-    history.records[-1]["eventName"] = "GetUser"
-    assert list(caught(USERS)) == (["mallory"] if case == "old" else expected)
-    assert ("set by nobody" in "".join(line["reason"] for line in logged())) == (case == "old")
-
-
 # Observing, floods and faults
 
 
-def test_what_is_only_observed_is_found_in_one_hour_alone(history, caught, attacker):
-    """No denial ends it, so that each call counts once and not in every run until it is forgotten."""
+@pytest.mark.parametrize("why", ["observing", "full quotas and an own boundary"])
+def test_what_no_denial_ends_is_found_in_one_hour_alone(history, caught, attacker, fresh, why):
+    """Each call counts once, and not in every run until it is forgotten."""
     attacker.iam.create_user(UserName="backdoor")
     observing = {"actions": [{"type": "revoke-iam-access", "bulk": True, "observe": True}]}
+    if why != "observing":
+        observing = {}
+        fill_managed(fresh, "mallory")
+        fresh.client("iam").put_user_permissions_boundary(
+            UserName="mallory", PermissionsBoundary=deny_arn(fresh)
+        )
     history.pass_by(45)
     assert list(caught(USERS, **observing)) == ["mallory"]
     history.pass_by(60)
     assert list(caught(USERS, **observing)) == []
-    assert list(caught(USERS)) == ["mallory"]
+    if observing:
+        assert list(caught(USERS)) == ["mallory"]
 
 
 def test_what_was_read_counts_and_the_rest_is_incomplete(
@@ -238,36 +134,6 @@ def test_what_was_read_counts_and_the_rest_is_incomplete(
     (line,) = logged()
     assert line["decision"] == "incomplete"
     assert "ThrottlingException" in line["reason"]
-
-
-def test_a_flood_of_renames_ends_incomplete_and_what_was_read_counts(
-    history, caught, attacker, user, logged, monkeypatch
-):
-    """If no time is left for the names before a removal, later calls count, and earlier ones are unknown."""
-    ada, eve = user("ada", groups=["Admins"]), user("eve")
-    history.clear()
-    attacker.iam.create_user(UserName="backdoor")
-    eve.iam.create_user(UserName="another")
-    history.pass_by(20)
-    ada.iam.remove_user_from_group(GroupName="Admins", UserName="eve")
-    history.pass_by(20)
-    attacker.iam.create_access_key(UserName="backdoor")
-    history.pass_by(40)
-    assert {name: len(each["c7n:IAMCalls"]) for name, each in caught(USERS).items()} == {"mallory": 2}
-    assert [(line["decision"], line["user"]) for line in logged()] == [("failed", "eve")]
-    monkeypatch.setattr(past, "NAMING_SECONDS", -1)
-    found = caught(USERS)["mallory"]["c7n:IAMCalls"]
-    assert [call["eventName"] for call in found] == ["CreateAccessKey"]
-    decisions = {line["decision"]: line for line in logged()}
-    assert decisions.keys() == {"incomplete", "failed"}
-    assert "renamed" in decisions["incomplete"]["reason"]
-
-
-def test_an_error_of_iam_is_no_empty_answer(history, caught, fresh, few_tries):
-    """If the account cannot be read, the run fails."""
-    fresh.faults.append(Fault("iam:GetAccountAuthorizationDetails", "AccessDenied", 403))
-    with pytest.raises(Exception, match="AccessDenied"):
-        caught(USERS)
 
 
 def test_more_callers_than_max_resources_are_named_and_nobody_is_found(history, caught, user):
@@ -310,43 +176,6 @@ def test_a_role_whose_call_was_missed_is_found(history, caught, fresh):
     filters = [{**CALLS, "roles": ["Terraform"]}]
     found = caught(filters, "aws.iam-role")
     assert list(found) == ["pipeline"]
-
-
-@pytest.mark.parametrize("by", ["an admin", "whoever took the group's name"])
-def test_a_role_is_given_iam_back_by_members_of_the_group_that_was_pinned(history, caught, fresh, user, by):
-    """The admin group is renamed, and another takes its name: its members' restorations count for nothing."""
-    iam, ada = fresh.client("iam"), user("ada", groups=["Admins"])
-    arn = fresh.create_role("pipeline")["Arn"]
-    fresh.client("iam", fresh.session(arn)).create_user(UserName="backdoor")
-    iam.attach_role_policy(
-        RoleName="pipeline", PolicyArn=f"arn:aws:iam::{fresh.account}:policy/DenyIAMAccess"
-    )
-    pins = {"groups": {"Admins": moto_group(fresh, "Admins").id}, "roles": {}}
-    iam.update_group(GroupName="Admins", NewGroupName="Chefs")
-    iam.create_group(GroupName="Admins")
-    mallory = user("mallory", groups=["Admins"])
-    history.pass_by(60)
-    who = ada if by == "an admin" else mallory
-    who.iam.detach_role_policy(
-        RoleName="pipeline", PolicyArn=f"arn:aws:iam::{fresh.account}:policy/DenyIAMAccess"
-    )
-    history.pass_by()
-    filters = [{**CALLS, "roles": ["Terraform"]}]
-    found = caught(filters, "aws.iam-role", pins=pins)
-    assert list(found) == ([] if by == "an admin" else ["pipeline"])
-
-
-@pytest.mark.parametrize("account", ["000000000000", None], ids=["another account", "this account"])
-def test_a_catch_up_keeps_to_the_policys_conditions(history, monkeypatch, tmp_path, attacker, fresh, account):
-    """A policy with conditions that do not hold here acts on nobody."""
-    attacker.iam.create_user(UserName="backdoor")
-    history.pass_by()
-    condition = {"type": "value", "key": "account_id", "value": account or fresh.account}
-    data = {**shipped(CATCH_UP), "conditions": [condition], "filters": USERS, "actions": []}
-    data["mode"] = {**data["mode"], "role": "arn:aws:iam::1:role/x"}
-    catch_up = policy(data, fresh.environ(), monkeypatch, output_dir=str(tmp_path))
-    found = [one["UserName"] for one in catch_up.get_execution_mode().run_all()]
-    assert found == ([] if account else ["mallory"])
 
 
 def test_a_large_account_is_judged_in_a_handful_of_calls(history, caught, fresh, attacker, monkeypatch):

@@ -10,7 +10,6 @@ from c7n_iamguard.history import iam_calls, lookup_events
 from c7n_iamguard.history.iam_calls import Calls, summary
 from c7n_iamguard.history.lookup_events import History, IncompleteHistory
 from c7n_iamguard.iam.principals import ROLE, USER
-from sandbox.server import Fault
 
 BOB = {"UserName": "bob", "UserId": user("bob")["principalId"]}
 CAROL = {"UserName": "carol", "UserId": user("carol")["principalId"]}
@@ -308,21 +307,6 @@ def test_some_calls_are_never_shown_as_all_calls(lookup, broken):
     assert bob == BOB
 
 
-def test_a_broken_entry_fails_the_run(lookup):
-    """An entry that cannot be read may be a call of one of the users."""
-    with pytest.raises(IncompleteHistory, match="the entry broken"):
-        lookup([record(user("bob")), "{"], [dict(BOB)])
-
-
-def test_ten_thousand_events_of_500_users_take_200_requests(lookup):
-    """One pass over the history serves all users: nothing is asked per user."""
-    users = [{"UserName": f"u{n}", "UserId": f"AIDAU{n:013}"} for n in range(500)]
-    records = [record(user(f"u{n % 500}", f"AIDAU{n % 500:013}"), number=n) for n in range(10_000)]
-    kept, requests, _ = lookup(records, users)
-    assert len(requests) == 200
-    assert [len(one["c7n:IAMCalls"]) for one in kept] == [20] * 500
-
-
 def test_memory_does_not_grow_with_the_reads_that_are_left_out(monkeypatch):
     """Ten times as many reads take no more memory, at the peak and in the end."""
     monkeypatch.setattr(lookup_events, "time", Clock())
@@ -344,47 +328,3 @@ def test_memory_does_not_grow_with_the_reads_that_are_left_out(monkeypatch):
 
 
 # The filter on the sandbox's event history
-
-
-@pytest.fixture
-def busy(sandbox, user, monkeypatch):
-    """``busy(calls)``: carol, of whom the sandbox's history has this many reads and one write after them."""
-    found = user("carol-calls")
-    monkeypatch.setattr(sandbox.history, "records", [])
-    monkeypatch.setattr(sandbox.history, "limit", None)
-
-    def call(reads):
-        made = found.iam.get_user()["User"]
-        one = sandbox.history.records.pop()
-        sandbox.history.records.extend({**one, "eventID": str(number)} for number in range(reads))
-        found.iam.create_group(GroupName="carols-group")
-        found.iam.delete_group(GroupName="carols-group")
-        return {"UserName": made["UserName"], "UserId": made["UserId"]}
-
-    return call
-
-
-def test_a_look_up_gets_along_with_awss_limit(busy, sandbox, in_process):
-    """All pages are read even if CloudTrail refuses the third request of a second."""
-    carol = busy(140)
-    sandbox.history.limit = 2
-    policy = in_process(filters=[{"type": "iam-calls", "read-only": True}])
-    (kept,) = policy.resource_manager.filter_resources([carol])
-    names = [call["eventName"] for call in kept["c7n:IAMCalls"]]
-    assert names == ["DeleteGroup", "CreateGroup", *["GetUser"] * 140]
-
-
-@pytest.mark.parametrize(("fault", "said"), [("limit", "ThrottlingException"), ("denied", "AccessDenied")])
-def test_a_look_up_that_fails_ends_the_run_with_its_error(
-    busy, sandbox, in_process, monkeypatch, fault, said
-):
-    """Throttled past the deadline, or without the right to look: the error is CloudTrail's, and nobody is found."""
-    monkeypatch.setattr(lookup_events, "PATIENCE", 2)
-    carol = busy(1)
-    if fault == "limit":
-        sandbox.history.limit = 0
-    else:
-        sandbox.faults.append(Fault("cloudtrail:LookupEvents", code="AccessDeniedException"))
-    policy = in_process(filters=["iam-calls"])
-    with pytest.raises(IncompleteHistory, match=said):
-        policy.resource_manager.filter_resources([carol])

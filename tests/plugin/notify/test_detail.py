@@ -273,6 +273,11 @@ def test_parameters_are_cut_where_it_is_said():
     assert (len(long.encode()), long[-2:]) == (4096, "x…")
 
 
+def test_a_text_of_the_callers_is_one_line():
+    """Breaks of every kind, and what acts on a terminal, are blanks."""
+    assert detail.cut("a\r\nb\u2028c\x1bd\u202ee") == "a  b c d e"
+
+
 @pytest.mark.parametrize(
     "decision", ["revoked", "would-revoke", "cannot-revoke", "acted", "contained", "left"]
 )

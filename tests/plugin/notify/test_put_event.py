@@ -267,6 +267,17 @@ def test_a_request_that_fails_keeps_the_others_from_nothing(told, action, bus, e
     assert there.asked[-1] == ["user-10"]
 
 
+def test_what_was_taken_before_a_request_failed_is_no_failure(told, action, bus):
+    """The retry of the two that were throttled fails as a whole: eight are told, and two are not."""
+    codes = ["ThrottlingException", *[None] * 8, "ThrottlingException"]
+    there = bus(codes, EndpointConnectionError(endpoint_url="https://events"))
+    with pytest.raises(
+        PolicyExecutionError, match="of 2 decisions: the first error is EndpointConnectionError"
+    ):
+        action().process(users(10))
+    assert there.asked[-1] == ["user-0", "user-9"]
+
+
 def test_what_could_not_be_told_is_told_the_next_time(told, action, bus):
     """An event that failed is not taken for one that somebody knows of."""
     event, there = case("revoked-call-that-failed"), bus(["InvalidArgument"])

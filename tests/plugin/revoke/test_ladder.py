@@ -72,11 +72,3 @@ def test_a_boundary_that_cannot_be_attached_is_the_end_of_the_ladder(sandbox, re
     sandbox.faults.clear()
     assert revoked(sandbox, "nora") == []
     assert "PermissionsBoundary" not in state(sandbox, "nora")["user"]
-
-
-def test_a_user_who_vanishes_during_a_bulk_run_is_let_pass(in_process, logged):
-    """A user who was deleted since the run listed them is one line in the log, no record and no failure."""
-    (action,) = in_process(actions=[{"type": "revoke-iam-access", "bulk": True}]).resource_manager.actions
-    assert action.process([{"UserName": "long-gone"}]) == []
-    lines = [(line["decision"], line["user"], line["reason"]) for line in logged()]
-    assert lines == [("let-pass", "long-gone", "the user does not exist any more")]

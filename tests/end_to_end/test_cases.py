@@ -1,0 +1,107 @@
+"""The main job, end to end: the deployed function, from its uploaded zip, under AWS's runtime client."""
+
+import pytest
+from helpers import (
+    CONTAIN,
+    EVENTS,
+    FUNCTION,
+    REVOKE,
+    case,
+    functions,
+    groups_of,
+    guards_calls,
+    moto_group,
+    moto_user,
+    revoked,
+    settled,
+    verdict_of,
+)
+
+from sandbox.server import Fault
+
+CASES = sorted(file for file in EVENTS.glob("*/*.json") if CONTAIN not in file.parent.name)
+WARM_REVOCATION = ["ListGroupsForUser", "GetGroup", "AttachUserPolicy", "PutEvents"]
+#: What the function asks in a thread of its own while it starts, for the one who is told.
+IN_THE_BACKGROUND = {"ListAccountAliases", "DescribeEventBus"}
+
+
+@pytest.mark.parametrize("file", CASES, ids=lambda file: f"{file.parent.name}: {file.stem}")
+def test_a_case_ends_as_its_file_name_says(fresh, file):
+    """Each event, through the deployed rule and function, ends with the verdict of its file's name."""
+    policy = file.parent.name
+    event = case(file.stem, policy)
+    if file.stem == "let-pass-admin-adds-somebody":
+        (event,) = settled([event])
+    added = event["detail"]["requestParameters"]["userName"] if file.stem.startswith("acted") else None
+    if added:
+        moto_group(fresh, "Admins").users.append(moto_user(fresh, added))
+    assert file.stem.startswith(verdict_of(fresh.deliver(event), policy))
+    assert added is None or groups_of(fresh, added) == []
+    if policy == REVOKE:
+        name = "paul" if "paul" in file.read_text() else "bob"
+        assert revoked(fresh, name) == (["managed"] if file.stem.startswith("revoked") else [])
+    assert revoked(fresh, "alice") == []
+
+
+@pytest.mark.parametrize("file", functions(), ids=lambda file: file.stem)
+def test_every_event_policy_has_cases_of_both_verdicts(file):
+    """A policy's cases show what it acts on, and what it lets pass."""
+    verdicts = {case.stem.split("-")[0] for case in (EVENTS / file.stem).glob("*.json")}
+    assert verdicts & {"revoked", "would", "acted"}
+    assert {"let", "not"} <= verdicts
+
+
+def test_a_revoked_user_is_denied_iam_and_nothing_else(fresh, user):
+    """After the event of bob's call, his IAM calls answer AccessDenied, and his S3 calls still work."""
+    mallory = user("mallory")
+    mallory.iam.create_user(UserName="accomplice")
+    assert verdict_of(fresh.deliver()) == "revoked"
+    with pytest.raises(mallory.iam.exceptions.ClientError, match="AccessDenied"):
+        mallory.iam.create_user(UserName="another")
+    fresh.client("s3", mallory.key).list_buckets()
+
+
+def test_a_missing_deny_policy_leads_to_the_inline_policy(fresh):
+    """Without the managed policy in the account, the user is denied by the inline policy."""
+    fresh.faults.append(Fault("iam:AttachUserPolicy", "NoSuchEntity", 404, caller="*/iam-guard/*"))
+    (invocation,) = fresh.deliver(case("revoked-create-user"))
+    assert invocation.decisions[0]["how"] == "inline"
+    assert revoked(fresh, "bob") == ["inline"]
+
+
+def test_a_warm_revocation_makes_three_calls_over_one_connection(fresh):
+    """Warm, a user is denied IAM by the third call, and an admin's event is one; nothing connects anew."""
+    fresh.functions.cool()  # so that the looks at deny policy and admin group, once a minute, are not due
+    fresh.deliver(case("revoked-create-user"))  # connects it to EventBridge, too
+    fresh.calls.clear()
+    connections, another = len(fresh.connections), case("revoked-create-user")
+    another["detail"]["eventID"] = "another"
+    fresh.deliver(another)
+    assert guards_calls(fresh) == WARM_REVOCATION
+    fresh.calls.clear()
+    fresh.deliver(case("let-pass-admin"))
+    assert guards_calls(fresh) == ["ListGroupsForUser"]
+    assert len(fresh.connections) == connections
+
+
+def test_a_cold_function_prepares_itself_before_the_event(fresh):
+    """Cold, the function looks at the deny policy before the event, over one connection each."""
+    fresh.functions.cool()
+    fresh.functions.runtime()
+    event, connections = case("revoked-create-user"), set(fresh.connections)
+    (invocation,) = fresh.deliver(event)
+    assert invocation.attempts[0].cold
+    calls = [call for call in guards_calls(fresh) if call not in IN_THE_BACKGROUND]
+    looking_for_the_group = ["GetGroup", "ListGroups"]  # it is Admins, and the settings write admins
+    user_groups, *rest = WARM_REVOCATION
+    assert calls == ["GetPolicy", "GetPolicyVersion", user_groups, *looking_for_the_group, *rest]
+    iam, events = 1, 1
+    own_session = 1  # the sandbox's own call to STS for the role's credentials
+    assert len(fresh.connections - connections) == iam + events + own_session
+
+
+def test_the_rules_pattern_fits_into_eventbridge(fresh):
+    """The deployed rule's pattern is shorter than the 2,048 characters that EventBridge takes."""
+    rule = fresh.client("events").describe_rule(Name=FUNCTION)
+    assert len(rule["EventPattern"]) < 2048
+    assert rule["State"] == "ENABLED"

@@ -1,0 +1,114 @@
+"""The admin groups: pinned by id at a deployment, and looked for by id before each denial."""
+
+from datetime import datetime, timezone
+from types import SimpleNamespace
+
+import pytest
+from helpers import case, moto_group
+
+from c7n_iamguard.admins import groups
+from c7n_iamguard.errors import Refusal
+from c7n_iamguard.event import IAMEvent
+
+NOON, NOON_TEXT = datetime(2026, 11, 25, 12, tzinfo=timezone.utc), "2026-11-25T12:00:00Z"
+
+
+@pytest.fixture
+def element(in_process):
+    """A filter of an account with the groups Admins, of which alice is a member, and later ops, which is empty."""
+    data = {"type": "admin-group-member", "groups": ["Admins"]}
+    return in_process(filters=[data]).resource_manager.filters[0]
+
+
+@pytest.mark.parametrize("names", [["Admins", "ops"], ["ops", "Admins"]])
+def test_all_pinned_groups_exist_and_one_has_a_member(fresh, element, names):
+    """A missing group is refused, and so are groups without any member; one of several may be empty."""
+    iam = fresh.client("iam")
+    with pytest.raises(Refusal, match="the admin group 'ops' does not exist"):
+        groups.pin(element, names)
+    iam.create_group(GroupName="ops")
+    assert groups.pin(element, names) == {name: moto_group(fresh, name).id for name in names}
+    iam.remove_user_from_group(GroupName="Admins", UserName="alice")
+    with pytest.raises(Refusal, match="no user is a member of the admin group"):
+        groups.pin(element, names)
+
+
+@pytest.mark.parametrize("names", [["Admins", "ops"], ["ops", "Admins"]])
+def test_before_a_denial_all_groups_exist_and_one_has_a_member(fresh, element, names):
+    """Under whatever names. If one is gone, or all are empty, nobody knows who the admins are."""
+    iam = fresh.client("iam")
+    iam.create_group(GroupName="ops")
+    found = groups.AdminGroups(element, groups.pin(element, names))
+    iam.update_group(GroupName="ops", NewGroupName="crew")
+    found.check()
+    assert set(found.names.values()) == {"Admins", "crew"}
+    iam.remove_user_from_group(GroupName="Admins", UserName="alice")
+    with pytest.raises(Refusal, match="the admin groups have no members any more"):
+        found.check()
+    iam.delete_group(GroupName="crew")
+    iam.create_group(GroupName="crew")
+    with pytest.raises(Refusal, match=r"the admin group 'crew' .* is gone"):
+        found.check()
+
+
+def test_a_group_whose_first_page_of_members_is_empty_is_not_empty():
+    """IAM may return a page without members and say that there are more."""
+    answer = {"Group": {"GroupName": "admins", "GroupId": "AGPA1"}, "Users": [], "IsTruncated": True}
+    client = SimpleNamespace(get_group=lambda GroupName: answer)
+    assert groups.by_name(client, "admins").empty is False
+    answer["IsTruncated"] = False
+    assert groups.by_name(client, "admins").empty is True
+
+
+def of(*names, created=NOON):
+    """A user's groups, as ListGroupsForUser describes them, of which Admins is the admin group."""
+    return [{"GroupName": name, "GroupId": f"AGPA{name}", "CreateDate": created} for name in names]
+
+
+def adding(user_name, **more):
+    """The event of bob's call that adds somebody to the group admins."""
+    event = case("revoked-create-user")
+    parameters = {"userName": user_name, "groupName": "admins"}
+    event["detail"] |= {
+        "eventName": "AddUserToGroup",
+        "requestParameters": parameters,
+        "eventTime": NOON_TEXT,
+    }
+    event["detail"] |= more
+    return IAMEvent(event)
+
+
+@pytest.mark.parametrize(
+    ("user_groups", "event", "meant"),
+    [
+        (of("devs", "Admins"), None, True),
+        (of("devs"), None, False),
+        (of("Admins"), adding("alice"), True),
+        (of("Admins"), adding("bob"), False),
+        (of("Admins", "devs"), adding("bob"), False),
+        (of("Admins", created=NOON.replace(minute=1)), adding("bob"), None),
+        (of("Admins", created=NOON.replace(microsecond=900000)), adding("bob"), False),
+        (of("Admins", "devs"), adding("bob", requestParameters={"userName": "bob", "groupName": "x"}), None),
+        (of("devs"), adding("bob", requestParameters={"userName": "bob", "groupName": "x"}), False),
+    ],
+)
+def test_a_membership_that_the_call_itself_gave_does_not_count(user_groups, event, meant):
+    """Nor does anybody know what the call gave, if a group of that name came later or there is none any more."""
+    assert groups.membership_now(user_groups, {"AGPAAdmins"}, event).meant is meant
+
+
+@pytest.mark.parametrize(
+    ("event", "group"),
+    [
+        (adding("bob"), "admins"),
+        (adding("BOB"), "admins"),
+        (adding("alice"), None),
+        (adding(["bob"]), None),
+        (adding("bob", errorCode="AccessDenied"), None),
+        (adding("bob", eventName="RemoveUserFromGroup"), None),
+        (adding("bob", requestParameters=None), None),
+    ],
+)
+def test_a_call_can_put_its_own_caller_into_a_group(event, group):
+    """Adding oneself counts, in any case of one's name; adding others and calls that failed don't."""
+    assert groups.joined_group(event.record, event.who) == group

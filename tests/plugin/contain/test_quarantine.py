@@ -1,0 +1,74 @@
+"""Who is quarantined, and who never is. In this process."""
+
+from types import SimpleNamespace
+
+import pytest
+from c7n.exceptions import PolicyExecutionError
+
+from c7n_iamguard import settings
+from c7n_iamguard.contain.plan import Target
+from c7n_iamguard.contain.quarantine import Quarantine
+from c7n_iamguard.iam.managed_policies import Distrusted
+
+
+def test_a_function_that_does_not_know_the_admin_groups_ids_fails(contained, by_hand):
+    """Without the pins of the deployment nobody is quarantined."""
+    mallory = contained.person()
+    mallory.iam.create_user(UserName=f"eve-{mallory.name}")
+    (event,) = contained.events()
+    unpinned = by_hand()
+    del unpinned.data["mode"]["environment"]["Variables"][settings.PINS]
+    with pytest.raises(PolicyExecutionError, match="deploy the policy again"):
+        unpinned.get_execution_mode().run(event, None)
+
+
+def test_without_admin_groups_every_new_user_is_quarantined(contained, by_hand):
+    """Where nobody comes in as a user, the action spares nobody, and does not fail."""
+    mallory = contained.person()
+    mallory.iam.create_user(UserName=f"eve-{mallory.name}")
+    (event,) = contained.events()
+    alone = by_hand(groups=[])
+    alone.get_execution_mode().run(event, None)
+    assert contained.quarantined("user", f"eve-{mallory.name}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "attached", "trusted", "expected"),
+    [
+        ("user", ["q"], True, True),
+        ("role", ["x", "q"], True, True),
+        ("user", ["x"], True, False),
+        ("user", ["q"], False, False),
+        ("role", None, True, False),
+        ("group", ["q"], True, False),
+    ],
+)
+def test_a_quarantine_outweighs_what_a_call_gave_while_it_denies_everything(
+    kind, attached, trusted, expected
+):
+    """Whoever is gone carries none, and no group can."""
+
+    def check(*_):
+        if not trusted:
+            raise Distrusted
+
+    def paginate(**_):
+        if attached is None:
+            raise KeyError
+        return [{"AttachedPolicies": [{"PolicyArn": arn} for arn in attached]}]
+
+    client = SimpleNamespace(
+        get_paginator=lambda operation: SimpleNamespace(paginate=paginate),
+        exceptions=SimpleNamespace(NoSuchEntityException=KeyError),
+    )
+    quarantine = Quarantine(SimpleNamespace(arn_of=lambda name: "q"), SimpleNamespace(check=check))
+    assert quarantine.is_on(client, Target(kind, "eve")) is expected
+
+
+def test_a_member_of_the_admin_group_is_never_quarantined(contained, by_hand):
+    """By the group's id. A role of a member's name is no member."""
+    (action,) = by_hand().resource_manager.actions
+    with pytest.raises(PolicyExecutionError, match="the call made ada, who is a member of the admin group"):
+        action.quarantine.refuse_admin(contained.iam, Target("user", "ada"))
+    action.quarantine.refuse_admin(contained.iam, Target("role", "ada"))
+    action.quarantine.refuse_admin(contained.iam, Target("user", "nobody"))

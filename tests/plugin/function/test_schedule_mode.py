@@ -1,0 +1,53 @@
+"""The functions on a schedule: the catch-ups, in this process."""
+
+import pytest
+from helpers import policy, shipped
+
+from sandbox.server import Fault
+
+CATCH_UP = "catch-up-unintended-iam-access"
+USERS = [{"not": ["iam-access-revoked"]}, {"type": "unintended-iam-calls", "groups": ["Admins"]}]
+
+
+@pytest.fixture
+def catch_up(history, monkeypatch, tmp_path, attacker, fresh):
+    """``catch_up(account)``: the catch-up, on condition that it runs in an account; mallory's call was missed."""
+    attacker.iam.create_user(UserName="backdoor")
+    history.pass_by()
+
+    def make(account=fresh.account):
+        condition = {"type": "value", "key": "account_id", "value": account}
+        data = {**shipped(CATCH_UP), "conditions": [condition], "filters": USERS, "actions": []}
+        data["mode"] = {**data["mode"], "role": "arn:aws:iam::1:role/x"}
+        return policy(data, fresh.environ(), monkeypatch, output_dir=str(tmp_path)).get_execution_mode()
+
+    return make
+
+
+def test_a_catch_up_keeps_to_the_policys_conditions(catch_up):
+    """A policy with conditions that do not hold here acts on nobody."""
+    assert [user["UserName"] for user in catch_up().run({})] == ["mallory"]
+    assert catch_up("000000000000").run({}) == []
+
+
+def test_a_run_that_fails_is_a_line_in_the_log_and_an_error(catch_up, fresh, few_tries, logged):
+    """The alarms count the line, and Lambda the error."""
+    fresh.faults.append(Fault("iam:GetAccountAuthorizationDetails", "AccessDenied", 403))
+    with pytest.raises(Exception, match="AccessDenied"):
+        catch_up().run({})
+    (line,) = logged()
+    assert (line["decision"], line["policy"], line["account"]) == ("failed", CATCH_UP, fresh.account)
+    assert line["reason"].startswith("ClientError: ")
+
+
+def test_actions_run_only_if_somebody_was_found(catch_up, history, monkeypatch):
+    """A catch-up that finds nobody says nothing and does nothing."""
+    ran = []
+    for expected in ([["mallory"]], []):
+        mode = catch_up()
+        monkeypatch.setattr(
+            mode, "run_actions", lambda users: ran.append([user["UserName"] for user in users])
+        )
+        mode.run({})
+        assert ran == expected
+        history.clear(), ran.clear()
