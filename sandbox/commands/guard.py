@@ -107,12 +107,3 @@ def shown_path(policy):
     """A policy file's path, relative to the project where it lies in it."""
     path = Path(policy).resolve()
     return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
-
-
-def table(rows):
-    """Rows of texts as the lines of a table; the first row is its head."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    head, *body = (
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
-    return [head, "-" * (sum(widths) + 2 * (len(widths) - 1)), *body]

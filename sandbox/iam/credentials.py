@@ -22,7 +22,7 @@ def create_service_specific_credential(self):
     """A user name and password for one service."""
     user, service = user_of(self), self._get_param("ServiceName")
     known = credentials_of(user)
-    if len([c for c in known.values() if c["ServiceName"] == service]) >= CREDENTIALS_PER_SERVICE:
+    if sum(one["ServiceName"] == service for one in known.values()) >= CREDENTIALS_PER_SERVICE:
         raise exceptions.LimitExceededException(
             f"Cannot exceed quota for ServiceSpecificCredentialsPerUser: {CREDENTIALS_PER_SERVICE}"
         )
