@@ -22,9 +22,7 @@ def parser():
     shown.set_defaults(run=lambda options: demo.run(options.policy))
 
     kept = commands.add_parser("serve", help="keep an AWS account running, to try the guard in by hand")
-    kept.add_argument(
-        "--port", type=int, default=0, help="the port on the loopback address; a free one if left out"
-    )
+    kept.add_argument("--port", type=int, default=0, help="on the loopback address; a free one if left out")
     kept.set_defaults(run=lambda options: serve.run(options.port))
 
     paged = commands.add_parser("preview", help="make the page of a replay out of a preview's output folder")

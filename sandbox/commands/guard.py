@@ -23,21 +23,14 @@ class DeploymentFailed(Exception):
     """The guard could not be deployed. Its text is what ``custodian`` said, headed by the line that tells why."""
 
 
-def admin_groups(settings=SETTINGS):
-    """The names of the admin groups that a settings file names; ids are left out."""
-    names = yaml.safe_load(Path(settings).read_bytes()).get("admin_groups")
-    return [name for name in names if not GROUP_ID.fullmatch(name)]
+def setting(key):
+    """A value of the pack's settings file."""
+    return yaml.safe_load(SETTINGS.read_bytes()).get(key)
 
 
-def admin_roles(settings=SETTINGS):
-    """The roles that a settings file names, without permission sets."""
-    roles = yaml.safe_load(Path(settings).read_bytes()).get("admin_roles")
-    return [role for role in roles if not role.endswith("*")]
-
-
-def exempts(settings=SETTINGS):
-    """Whether a settings file exempts anybody."""
-    return bool(yaml.safe_load(Path(settings).read_bytes()).get("exempt"))
+def admin_groups():
+    """The names of the admin groups; ids are left out."""
+    return [name for name in setting("admin_groups") if not GROUP_ID.fullmatch(name)]
 
 
 def settings_with(folder, roles=(), **changes):

@@ -105,7 +105,9 @@ def replay(accounts, calls, roles, meant, policies):
         progress(f"{home.id}: deploying the guard at {sandbox.endpoint}; nothing leaves this machine")
         guard.deploy_stacks(sandbox, policies)
         people = People(sandbox, guard.admin_groups())
-        people.create_listed([*guard.admin_roles(), *roles], accounts)
+        people.create_listed(
+            [*(role for role in guard.setting("admin_roles") if not is_pattern(role)), *roles], accounts
+        )
         contains = guard.contains(policies)
         settings = guard.settings_with(folder, roles, **(ACTING if contains else {}))
         guard.deploy_policies(sandbox, policies, settings=settings)
@@ -210,7 +212,7 @@ def deliver(sandbox, call, people, row, contains=False):
     event = json.loads(json.dumps(event).replace(row.account, sandbox.account))
     decision = why = None
     problem = call.problem
-    if call.who and call.who.id is None and guard.exempts():
+    if call.who and call.who.id is None and guard.setting("exempt"):
         problem = "the caller's id is hidden, and iam-guard.yml exempts by id"
     if problem and not records.is_read(event):
         decision, why = UNREADABLE, f"unreadable: {problem}"
