@@ -4,11 +4,13 @@ Quotas and their error texts:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 """
 
+import json
 import re
 
 from moto.core.responses import EmptyResult
 from moto.iam import exceptions
-from moto.iam.models import Group, IAMBackend, ManagedPolicy, Role, User
+from moto.iam.aws_managed_policies import aws_managed_policies_data
+from moto.iam.models import AWSManagedPolicy, Group, IAMBackend, ManagedPolicy, Role, User
 from moto.iam.responses import IamResponse
 from moto.iam.utils import generate_access_key_id_from_account_id
 
@@ -141,6 +143,17 @@ def delete_boundary(self):
     if isinstance(holder, User):
         del holder.permissions_boundary
     return EmptyResult()
+
+
+def add_policy_of_aws(backend, name):
+    """Add one of AWS's own policies, which moto leaves out, if there is one of that name.
+
+    The sandbox knows no policy variables, so that what is for oneself is for all.
+    """
+    data = json.loads(aws_managed_policies_data.replace("${aws:username}", "*")).get(name)
+    if data:
+        policy = AWSManagedPolicy.from_data(name, backend.account_id, backend.region_name, data)
+        backend.managed_policies[policy.arn] = policy
 
 
 def holder_of(response):

@@ -75,7 +75,7 @@ def serving(folder, copy=False):
             time.sleep(0.2)
         return found[0]
 
-    yield SimpleNamespace(run=run, wait=wait, folder=folder, process=process)
+    yield SimpleNamespace(run=run, wait=wait, said=said, folder=folder, process=process)
     assert end(process) == 0
 
 
@@ -98,7 +98,8 @@ def guarded(account):
 def test_a_shell_in_which_the_lines_are_pasted_knows_no_other_account(account):
     """The shell has lost its own AWS settings, and has those of the account."""
     found = dict(line.split("=", 1) for line in ok(account.run("env | grep ^AWS_")).splitlines())
-    assert not set(BEFORE) & set(found)
+    assert not BEFORE.items() & found.items()
+    assert found.keys().isdisjoint({"AWS_ENDPOINT_URL_IAM", "AWS_SESSION_TOKEN"})
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", found["AWS_ENDPOINT_URL"])
 
 
@@ -131,10 +132,7 @@ def test_a_mail_can_be_read_whole(guarded):
     topic = "--topic-arn arn:aws:sns:us-east-1:111122223333:letters"
     ok(guarded.run(f"aws sns subscribe {topic} --protocol email --endpoint a@example.com"))
     ok(guarded.run(f"aws sns publish {topic} --subject Read --message $'first\\nsecond'"))
-    deadline = time.monotonic() + SECONDS
-    while not any("second" in line for line in guarded.said):
-        assert time.monotonic() < deadline, guarded.said
-        time.sleep(0.2)
+    guarded.wait("second")
     at = next(i for i, line in enumerate(guarded.said) if "mail to a@example.com: Read" in line)
     assert [line.strip() for line in guarded.said[at + 1 : at + 3]] == ["first", "second"]
 
