@@ -1,4 +1,4 @@
-"""A request's way through the sandbox: who calls, may they, does a fault hit it, and what is noted of it."""
+"""How the sandbox answers a call: it authorizes, injects faults, lets moto answer, and records the call."""
 
 import time
 from dataclasses import dataclass
@@ -113,7 +113,7 @@ def authenticate_and_authorize(self, iam_request_cls, resource="*"):
 
 
 def denied(request, resource):
-    """The action that a request may not do; None where it may do all that it asks for."""
+    """The action that a request may not do; None if it may do all that it asks for."""
     principal, named = request.principal, f"{request.service}:{request.action}"
     named = ACTIONS.get(named, named)
     context = context_of(request)

@@ -211,7 +211,7 @@ class Sandbox:
         return role
 
     def session(self, role_arn, name="session", region=None, **how):
-        """A session of a role, whomever the role trusts: of Identity Center, of an instance, of a service.
+        """Begin a session of a role without asking its trust policy, as Identity Center, instances and services do.
 
         :param how: ``context`` and ``also``, what CloudTrail's userIdentity is to say beside the usual: see
             :class:`~sandbox.access.principals.Principal`

@@ -1,4 +1,4 @@
-"""Whether a call is allowed, by every kind of policy that has a say.
+"""Whether the policies of all kinds allow a call.
 
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """

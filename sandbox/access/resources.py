@@ -1,4 +1,4 @@
-"""What a request is about: the ARN of its resource, for the services that a test of the guard calls."""
+"""The ARN of the resource that a request is about, for the services that the guard and its tests call."""
 
 from moto.iam.models import iam_backends
 
@@ -71,7 +71,7 @@ def _iam(request):
 
 
 def entity_of(request, holder, name):
-    """IAM's own object of a name, found without regard to case; None where there is none."""
+    """moto's object of that name, in any case; None if there is none."""
     known = getattr(iam_backends[request.account][request.partition], holder)
     if name in known:
         return known[name]

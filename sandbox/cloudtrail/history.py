@@ -118,7 +118,7 @@ def question(params):
 
 
 def moment(value):
-    """A time as records write it; None where none is given."""
+    """A time as records write it; None if none is given."""
     if value is None:
         return None
     if not isinstance(value, datetime):

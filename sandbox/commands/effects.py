@@ -1,4 +1,4 @@
-"""What a call of a log gave: the call is made again in the sandbox, so that there is something to take back."""
+"""Repeat a log's call in the sandbox, so that the containment has something to reverse."""
 
 import json
 from contextlib import suppress

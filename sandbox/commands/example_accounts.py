@@ -1,4 +1,4 @@
-"""Accounts with people, roles and a trail, as README and docs presuppose them: what ``serve`` starts with."""
+"""The people, roles and trail with which ``serve`` starts, as the commands of README and docs expect them."""
 
 import json
 

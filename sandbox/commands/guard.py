@@ -1,4 +1,4 @@
-"""The guard in a sandbox, deployed as operators do it: CloudFormation, then stock ``custodian run``."""
+"""Deploy the guard to a sandbox as operators do: with CloudFormation, then with stock ``custodian run``."""
 
 import re
 import subprocess

@@ -174,7 +174,7 @@ def targets(event, account, region):
 
 
 def problem_of(entry):
-    """Why EventBridge does not take an entry: code and message; None where it does."""
+    """Why EventBridge does not take an entry: code and message; None if it does."""
     for name in ("Source", "DetailType", "Detail"):
         if not entry.get(name):
             reason = f"Parameter {name} is not valid. Reason: {name} is a required argument."

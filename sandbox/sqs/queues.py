@@ -39,7 +39,7 @@ def set_attributes(self, attributes, now=None):
 
 
 def allow_policy(value):
-    """A RedriveAllowPolicy as a dict, checked; None where it is empty."""
+    """A RedriveAllowPolicy as a dict, checked; None if it is empty."""
     try:
         policy = json.loads(value or "{}") if isinstance(value, str) else value
         permission, sources = policy.get("redrivePermission"), policy.get("sourceQueueArns")
