@@ -9,18 +9,12 @@ PURE := $(addprefix c7n_iamguard/,event.py iam/policy_documents.py $(addprefix a
 	self_service.py) $(addprefix contain/,plan.py undoable.py manual.py) $(addprefix notify/,detail.py wording.py))
 TEMPLATES := $(shell grep -l AWSTemplateFormatVersion deploy/*.yml)
 
-# Make itself takes any name, and `make demo events=…` would run the demo as if nothing had been said.
+# Make takes any name, so that `make demo events=…` would run the demo without them.
 KNOWN := PYTHON EVENTS ADMINS ROLES REPORT
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
-UNKNOWN := $(filter-out $(KNOWN) MAKEFLAGS SHELL -%,$(GIVEN))
-ifneq ($(UNKNOWN),)
-$(error There is no variable $(firstword $(UNKNOWN)). There are $(KNOWN), in capitals)
-endif
-ifneq ($(ADMINS)$(ROLES)$(REPORT),)
-ifeq ($(EVENTS),)
-$(error ADMINS, ROLES and REPORT need EVENTS: make demo EVENTS="FILE …" ADMINS="NAME …" ROLES="NAME …" REPORT=report.html)
-endif
-endif
+UNKNOWN := $(firstword $(filter-out $(KNOWN) MAKEFLAGS SHELL -%,$(GIVEN)))
+$(if $(UNKNOWN),$(error There is no variable $(UNKNOWN). There are $(KNOWN), in capitals))
+$(if $(EVENTS),,$(if $(ADMINS)$(ROLES)$(REPORT),$(error ADMINS, ROLES and REPORT need EVENTS="FILE …")))
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12

@@ -11,5 +11,7 @@ def run(event, context):
     groups = iam.list_groups_for_user(UserName=name)["Groups"]
     if "admins" in [group["GroupName"].lower() for group in groups]:
         return "admin"
+    if name in [user["UserName"] for user in iam.get_group(GroupName="admins")["Users"]]:
+        return "admin"
     iam.attach_user_policy(UserName=name, PolicyArn=f"arn:aws:iam::{account}:policy/DenyIAMAccess")
     return "revoked"

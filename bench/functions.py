@@ -126,23 +126,19 @@ def module(file, name):
     return partial(deploy_module, HERE / file, name)
 
 
-def deploy_module(path, name, box, account, original=None, environment=None):
-    """Upload a Python file as a function.
-
-    :param original: another function of moto's, whose archive and role it gets
-    """
-    archive = io.BytesIO(original.code_bytes if original else b"")
-    with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as into:
+def deploy_module(path, name, box, account):
+    """Upload a Python file as a function."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as into:
         into.write(path, path.name)
     box.client("lambda", account=account).create_function(
         FunctionName=name,
         Runtime=OTHER,
-        Role=original.role if original else f"arn:aws:iam::{account}:role/bench",
+        Role=f"arn:aws:iam::{account}:role/bench",
         Handler=f"{path.stem}.run",
         Code={"ZipFile": archive.getvalue()},
         Timeout=120,
         MemorySize=512,
-        Environment={"Variables": environment or {}},
     )
 
 

@@ -63,7 +63,6 @@ def render(results, parts):
         "# Measurements",
         "Made by `make bench` on the sandbox; edit nothing here.",
     ]
-    text += ["![Side by side, shorter is faster](results.svg)"] if "starts" in results else []
     text += stamps if len(stamps) == 1 else []
     for name, module in parts.items():
         if name in results:

@@ -2,7 +2,7 @@
 
 from statistics import quantiles
 
-from bench import shares
+from bench import imports
 from bench.clock import Clock, once
 from bench.common import LATENCY, cpu_seconds, milliseconds, sandbox, say
 from bench.functions import FUNCTIONS, STARTS, of
@@ -36,7 +36,7 @@ def measure():
         box.call_delay = box.connection_delay = 0.0
         say("starts: imports")
         compared = {who: functions[who] for who in ("ours", "ours, without bytecode", "floor")}
-        data["imports"] = {who: shares.by_library(box, function) for who, function in compared.items()}
+        data["imports"] = {who: imports.by_library(box, function) for who, function in compared.items()}
     return data
 
 

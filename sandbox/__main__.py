@@ -6,55 +6,46 @@ import sys
 from pathlib import Path
 
 from sandbox.commands import demo, preview, replay, serve
-from sandbox.commands.guard import POLICY, ROLES_POLICY, DeploymentFailed
+from sandbox.commands.guard import POLICY, DeploymentFailed
 
 
 def parser():
     """The command line."""
     top = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__.replace("``", ""))
     commands = top.add_subparsers(dest="command", required=True)
-    parsers = {
-        "demo": commands.add_parser("demo", help="show what the guard does, on an embedded AWS account"),
-        "replay": commands.add_parser("replay", help="tell what the guard would have done with your logs"),
-        "preview": commands.add_parser(
-            "preview", help="make the page of a replay out of a preview's output folder"
-        ),
-        "serve": commands.add_parser(
-            "serve", help="keep an AWS account running, to try the guard in by hand"
-        ),
-    }
     policy = {"type": policy_file, "metavar": "FILE"}
-    parsers["demo"].add_argument("--policy", **policy, help="the policy file; the pack's own if left out")
-    parsers["serve"].add_argument(
-        "--port", type=int, default=0, help="the port on the loopback address; a free one if left out"
+
+    shown = commands.add_parser("demo", help="show what the guard does, on an embedded AWS account")
+    shown.add_argument(
+        "--policy", **policy, default=POLICY, help="the policy file; the pack's own if left out"
     )
-    parsers["preview"].add_argument("folder", type=Path, metavar="FOLDER", help="the folder of -s")
-    parsers["preview"].add_argument("report", type=Path, metavar="FILE", help="the page to write")
-    replaying = parsers["replay"]
-    replaying.add_argument(
-        "files", nargs="+", metavar="FILE", help="files of any kind with CloudTrail records; a folder of them"
+    shown.set_defaults(run=lambda options: demo.run(options.policy))
+
+    kept = commands.add_parser("serve", help="keep an AWS account running, to try the guard in by hand")
+    kept.add_argument("--port", type=int, default=0, help="on the loopback address; a free one if left out")
+    kept.set_defaults(run=lambda options: serve.run(options.port))
+
+    paged = commands.add_parser("preview", help="make the page of a replay out of a preview's output folder")
+    paged.add_argument("folder", type=Path, metavar="FOLDER", help="the folder of -s")
+    paged.add_argument("report", type=Path, metavar="FILE", help="the page to write")
+    paged.set_defaults(run=lambda options: preview.run(options.folder, options.report))
+
+    told = commands.add_parser("replay", help="tell what the guard would have done with your logs")
+    told.add_argument(
+        "files", nargs="+", metavar="FILE", help="files with CloudTrail records; a folder of them"
     )
-    replaying.add_argument("--json", action="store_true", help="print one JSON object per caller")
-    replaying.add_argument(
+    told.add_argument("--json", action="store_true", help="print one JSON object per caller")
+    told.add_argument(
         "--calls", action="store_true", help="print the calls that led to each decision as well"
     )
-    replaying.add_argument("--report", type=Path, metavar="FILE", help="write a page for the browser")
-    replaying.add_argument(
-        "--admin", nargs="*", action="extend", default=[], metavar="NAME", help="users in the admin group"
-    )
-    replaying.add_argument(
-        "--admin-role",
-        nargs="*",
-        action="extend",
-        metavar="NAME",
-        help="roles that are meant to use IAM; with it, the policy of roles is deployed, too",
-    )
-    replaying.add_argument(
-        "--policy",
-        **policy,
-        action="append",
-        help="a policy file; may be repeated; the pack's own if left out",
-    )
+    told.add_argument("--report", type=Path, metavar="FILE", help="write a page for the browser")
+    names = {"nargs": "*", "action": "extend", "metavar": "NAME"}
+    told.add_argument("--admin", **names, default=[], help="users in the admin group")
+    deployed = "roles that are meant to use IAM; with it, the policy of roles is deployed, too"
+    told.add_argument("--admin-role", **names, help=deployed)
+    repeated = "a policy file; may be repeated; the pack's own if left out"
+    told.add_argument("--policy", **policy, action="append", help=repeated)
+    told.set_defaults(run=replay.run)
     return top
 
 
@@ -65,7 +56,7 @@ def policy_file(path):
 
 
 def main(arguments=None):
-    """Run the command.
+    """Run the command, and say why if the guard could not even be deployed.
 
     :returns: the exit status: 0; 1 where something did not hold or failed; 2 where the input is no log
     """
@@ -74,28 +65,8 @@ def main(arguments=None):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")
     # moto warns of what it leaves out of a stack: alarms and queue policies, which nothing here needs.
     logging.getLogger("moto").setLevel(logging.ERROR)
-    return run(options)
-
-
-def run(options):
-    """Run a command, and say why where the guard could not even be deployed."""
     try:
-        if options.command == "demo":
-            return demo.run(options.policy or POLICY)
-        if options.command == "serve":
-            return serve.run(options.port)
-        if options.command == "preview":
-            return preview.run(options.folder, options.report)
-        policies = options.policy or [POLICY, *([] if options.admin_role is None else [ROLES_POLICY])]
-        return replay.run(
-            options.files,
-            options.admin,
-            options.json,
-            policies,
-            options.admin_role or (),
-            options.calls,
-            options.report,
-        )
+        return options.run(options)
     except DeploymentFailed as failure:
         print(f"{options.command}: the guard was not deployed: {failure}", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""A request's way through the sandbox: who calls, may they, does a fault hit it, and what is noted of it."""
+"""How the sandbox answers a call: it authorizes, injects faults, lets moto answer, and records the call."""
 
 import time
 from dataclasses import dataclass
@@ -102,19 +102,18 @@ def authenticate_and_authorize(self, iam_request_cls, resource="*"):
     """Refuse a caller who is nobody, or may not do what they ask for."""
     request = request_of(self)
     if request.principal is None:
-        refuse(iam_request_cls, "_raise_invalid_access_key", self, "InvalidId")
+        refuse(iam_request_cls, self)
     request.scps = [*running.sandbox.scps, *scps.scps_of(request.principal.account)]
     if request.service != "s3":
         resource = resource_of(request)
-    named = denied(request, resource or "*")
-    if named:
-        refuse(iam_request_cls, "_raise_access_denied", self, request.principal, named)
+    if action := denied(request, resource or "*"):
+        refuse(iam_request_cls, self, action)
     if request.service == "iam":
         prepare(request, self)
 
 
 def denied(request, resource):
-    """The action that a request may not do; None where it may do all that it asks for."""
+    """The action that a request may not do; None if it may do all that it asks for."""
     principal, named = request.principal, f"{request.service}:{request.action}"
     named = ACTIONS.get(named, named)
     context = context_of(request)
@@ -167,20 +166,17 @@ def call_action(self):
     return response
 
 
-def refuse(request_class, how, response, *details):
-    """Raise the error that moto raises, in the way of the service that was called."""
+def refuse(request_class, response, action=None):
+    """Raise moto's error, in the way of the service that was called: nobody calls, or they may not do an action."""
     asked = request_of(response)
+    if action and "json" in asked.protocol:
+        text = f"User: {asked.principal.arn} is not authorized to perform: {action}"
+        error = JsonRESTError("AccessDeniedException", text)
+        error.code = 403
+        raise error
     request = request_class.__new__(request_class)
-    request._service = asked.service
+    request._service, request._access_key, request._action = asked.service, asked.principal, action
     request._data = response.data if isinstance(response.data, dict) else {}
-    if how == "_raise_access_denied":
-        principal, action = details
-        if "json" in asked.protocol:
-            error = JsonRESTError(
-                "AccessDeniedException", f"User: {principal.arn} is not authorized to perform: {action}"
-            )
-            error.code = 403
-            raise error
-        request._access_key, request._action = principal, action
+    if action:
         request._raise_access_denied()
-    request._raise_invalid_access_key(*details)
+    request._raise_invalid_access_key("InvalidId")

@@ -39,7 +39,7 @@ ACCOUNT = "111122223333"
 REGION = "us-east-1"
 DEPLOY = Path(__file__).parent.parent / "deploy"
 for folder in ("cloudformation", "events", "iam", "lambda_", "organizations", "sns", "sqs"):
-    for file in (Path(__file__).parent / folder).glob("*.py"):
+    for file in (Path(__file__).parent / folder).glob("[a-z]*.py"):
         import_module(f"sandbox.{folder}.{file.stem}")  # it replaces parts of moto
 
 
@@ -211,7 +211,7 @@ class Sandbox:
         return role
 
     def session(self, role_arn, name="session", region=None, **how):
-        """A session of a role, whomever the role trusts: of Identity Center, of an instance, of a service.
+        """Begin a session of a role without asking its trust policy, as Identity Center, instances and services do.
 
         :param how: ``context`` and ``also``, what CloudTrail's userIdentity is to say beside the usual: see
             :class:`~sandbox.access.principals.Principal`

@@ -1,4 +1,4 @@
-"""What the sandbox answers to calls that it does not know: errors in AWS's form, which stock tools understand."""
+"""Answer unknown calls with errors in AWS's form, which stock tools understand."""
 
 from types import SimpleNamespace
 

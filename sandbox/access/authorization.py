@@ -1,10 +1,10 @@
-"""Whether a call is allowed, by every kind of policy that has a say.
+"""Whether the policies of all kinds allow a call.
 
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
 
 from sandbox.access import resource_policies
-from sandbox.access.policies import allows, listed, trusts
+from sandbox.access.policies import allows, listed
 from sandbox.organizations import organization
 
 #: Who calls as nobody yet: the trust policy of the role decides alone.
@@ -114,6 +114,3 @@ def limits_of(principal, scps):
 
 def default_document(policy):
     return next(version.document for version in policy.versions if version.is_default)
-
-
-__all__ = ["allows", "authorized", "default_document", "listed", "trusts"]

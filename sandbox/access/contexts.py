@@ -1,4 +1,4 @@
-"""The condition keys that a request brings along, beside those that tell of its caller."""
+"""The condition keys of a request, except those of its caller."""
 
 from sandbox.access.resources import entity_of, function_arn
 from sandbox.sts.sessions import web_identity_context

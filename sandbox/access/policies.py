@@ -1,4 +1,4 @@
-"""The language of IAM policies: what documents say about an action, a resource and a request's context.
+"""How policy documents are evaluated for an action, a resource and a request's context.
 
 Pure: it knows no account. Source:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html

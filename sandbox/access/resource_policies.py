@@ -1,4 +1,4 @@
-"""The policies that hang on resources: event buses, queues, topics, functions, and the trust of roles."""
+"""The policies of resources: event buses, queues, topics, functions, and the trust policies of roles."""
 
 import json
 
@@ -13,7 +13,7 @@ from sandbox.organizations import scps
 
 
 def policy_on(arn):
-    """A resource's policy as a dict; None where it has none, or is not there."""
+    """A resource's policy as a dict; None if it has none, or is not there."""
     parts = arn.split(":", 5)
     if len(parts) < 6 or parts[2] not in READERS:
         return None

@@ -1,4 +1,4 @@
-"""What a request is about: the ARN of its resource, for the services that a test of the guard calls."""
+"""The ARN of the resource that a request is about, for the services that the guard and its tests call."""
 
 from moto.iam.models import iam_backends
 
@@ -33,6 +33,23 @@ def resource_of(request):
     return (find and find(request)) or "*"
 
 
+def arn_of(request, resource, account=None):
+    """The ARN of a resource of the request's region, and of its account if no other one is named."""
+    return (
+        f"arn:{request.partition}:{request.service}:{request.region}:{account or request.account}:{resource}"
+    )
+
+
+def named(kind, *keys):
+    """What finds the ARN in requests that name a resource by one of some parameters, by its name or its ARN."""
+
+    def find(request):
+        name = next(filter(None, (request.params.get(key) for key in keys)), None)
+        return name if not name or name.startswith("arn:") else arn_of(request, kind.format(name))
+
+    return find
+
+
 def _iam(request):
     params, prefix = request.params, f"arn:{request.partition}:iam::{request.account}:"
     for key, kind, holder in IAM_NAMES:
@@ -54,7 +71,7 @@ def _iam(request):
 
 
 def entity_of(request, holder, name):
-    """IAM's own object of a name, found without regard to case; None where there is none."""
+    """moto's object of that name, in any case; None if there is none."""
     known = getattr(iam_backends[request.account][request.partition], holder)
     if name in known:
         return known[name]
@@ -62,21 +79,22 @@ def entity_of(request, holder, name):
 
 
 def _events(request):
-    params, prefix = request.params, f"arn:{request.partition}:events:{request.region}:{request.account}:"
+    params = request.params
 
     def bus(name):
-        return name if name.startswith("arn:") else f"{prefix}event-bus/{name}"
+        name = name or "default"
+        return name if name.startswith("arn:") else arn_of(request, f"event-bus/{name}")
 
     if request.action == "PutEvents":
-        return [bus(entry.get("EventBusName") or "default") for entry in params.get("Entries", ())]
+        return [bus(entry.get("EventBusName")) for entry in params.get("Entries", ())]
     if request.action.endswith("EventBus"):
-        return bus(params.get("Name") or "default")
+        return bus(params.get("Name"))
     if request.action.endswith("Permission"):
-        return bus(params.get("EventBusName") or "default")
+        return bus(params.get("EventBusName"))
     name = params.get("Rule") or params.get("Name")
     if name:
-        on = bus(params.get("EventBusName") or "default").partition("event-bus/")[2]
-        return f"{prefix}rule/{'' if on == 'default' else f'{on}/'}{name}"
+        on = bus(params.get("EventBusName")).partition("event-bus/")[2]
+        return arn_of(request, f"rule/{'' if on == 'default' else f'{on}/'}{name}")
     return params.get("ResourceARN")
 
 
@@ -88,61 +106,41 @@ def _lambda(request):
 
 def function_arn(request, name):
     """The ARN of a function that is named by its name or its ARN."""
-    if not name or name.startswith("arn:"):
-        return name
-    return f"arn:{request.partition}:lambda:{request.region}:{request.account}:function:{name}"
+    return name if not name or name.startswith("arn:") else arn_of(request, f"function:{name}")
 
 
 def _sqs(request):
-    params, prefix = request.params, f"arn:{request.partition}:sqs:{request.region}:"
+    params = request.params
     if "QueueUrl" in params:
         account, name = params["QueueUrl"].rsplit("/", 2)[1:]
-        return f"{prefix}{account if account.isdigit() else request.account}:{name}"
+        return arn_of(request, name, account=account if account.isdigit() else None)
     if "QueueName" in params:
-        return f"{prefix}{params.get('QueueOwnerAWSAccountId') or request.account}:{params['QueueName']}"
+        return arn_of(request, params["QueueName"], account=params.get("QueueOwnerAWSAccountId"))
     return params.get("SourceArn")
 
 
 def _sns(request):
-    params, prefix = request.params, f"arn:{request.partition}:sns:{request.region}:{request.account}:"
+    params = request.params
     if request.action == "CreateTopic":
-        return prefix + params["Name"]
+        return arn_of(request, params["Name"])
     topic = params.get("TopicArn") or params.get("TargetArn") or params.get("ResourceArn")
     return topic or params.get("SubscriptionArn", "").rpartition(":")[0]
 
 
 def _logs(request):
-    params, prefix = request.params, f"arn:{request.partition}:logs:{request.region}:{request.account}:"
-    name = params.get("logGroupName") or params.get("logGroupIdentifier")
-    if not name or name.startswith("arn:"):
-        return name
-    stream = params.get("logStreamName")
-    return f"{prefix}log-group:{name}" + (f":log-stream:{stream}" if stream else "")
+    stream, found = request.params.get("logStreamName"), _log_group(request)
+    return f"{found}:log-stream:{stream}" if stream else found
 
 
 def _cloudwatch(request):
     names = [request.params.get("AlarmName"), *(request.params.get("AlarmNames") or ())]
-    prefix = f"arn:{request.partition}:cloudwatch:{request.region}:{request.account}:alarm:"
-    return [prefix + name for name in names if name]
+    return [arn_of(request, f"alarm:{name}") for name in names if name]
 
 
-def _cloudformation(request):
-    name = request.params.get("StackName")
-    if not name or name.startswith("arn:"):
-        return name
-    return f"arn:{request.partition}:cloudformation:{request.region}:{request.account}:stack/{name}/*"
-
-
-def _cloudtrail(request):
-    name = request.params.get("Name") or request.params.get("TrailName")
-    if not name or name.startswith("arn:"):
-        return name
-    return f"arn:{request.partition}:cloudtrail:{request.region}:{request.account}:trail/{name}"
-
-
+_log_group = named("log-group:{}", "logGroupName", "logGroupIdentifier")
 FINDERS = {
-    "cloudformation": _cloudformation,
-    "cloudtrail": _cloudtrail,
+    "cloudformation": named("stack/{}/*", "StackName"),
+    "cloudtrail": named("trail/{}", "Name", "TrailName"),
     "cloudwatch": _cloudwatch,
     "events": _events,
     "iam": _iam,

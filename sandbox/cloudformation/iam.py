@@ -1,4 +1,4 @@
-"""IAM's resources in CloudFormation, with what moto leaves out: updates, and what hangs on a role."""
+"""IAM's resources in CloudFormation, with what moto leaves out: updates, and what is attached to a role."""
 
 import json
 
@@ -27,7 +27,7 @@ def delete_policy(self, policy_arn):
 
 @replaces(ManagedPolicy, "create_from_cloudformation_json")
 def create_policy(cls, resource_name, cloudformation_json, account_id, region_name, **more):
-    """A managed policy that knows to which roles its own stack has attached it."""
+    """Create a managed policy, and remember to which roles its stack has attached it."""
     policy = create_policy.original(resource_name, cloudformation_json, account_id, region_name, **more)
     policy.attached_by_stack = cloudformation_json["Properties"].get("Roles", [])
     return policy
@@ -35,7 +35,7 @@ def create_policy(cls, resource_name, cloudformation_json, account_id, region_na
 
 @replaces(ManagedPolicy, "update_from_cloudformation_json")
 def update_policy(cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name):
-    """A managed policy says what the template says now, and hangs on the roles that it names now."""
+    """Update a managed policy's document, and attach it to the roles that the template names now."""
     properties, policy = cloudformation_json["Properties"], original_resource
     policy.backend.create_policy_version(policy.arn, json.dumps(properties["PolicyDocument"]), "true")
     for version in policy.versions[:-1]:
@@ -51,7 +51,7 @@ def update_policy(cls, original_resource, new_resource_name, cloudformation_json
 
 @replaces(ManagedPolicy, "delete_from_cloudformation_json")
 def delete_stack_policy(cls, resource_name, cloudformation_json, account_id, region_name):
-    """The stack detaches what it has attached itself, and then deletes the policy."""
+    """Delete a policy, after detaching it from the roles to which the stack has attached it."""
     backend = iam_backends[account_id][get_partition(region_name)]
     policy = backend.get_policy(resource_name)
     for role in backend.roles.values():
@@ -62,13 +62,13 @@ def delete_stack_policy(cls, resource_name, cloudformation_json, account_id, reg
 
 @replaces(Role, "create_from_cloudformation_json")
 def create_role(cls, resource_name, cloudformation_json, account_id, region_name, **more):
-    """A role with all that the template hangs on it."""
+    """Create a role with the tags and policies of its template."""
     properties = cloudformation_json["Properties"]
     without = {**cloudformation_json, "Properties": {**properties, "Policies": []}}
     role = create_role.original(resource_name, without, account_id, region_name, **more)
     role.of_stack = {}
     try:
-        hang(role, properties)
+        attach(role, properties)
     except Exception:  # the stack does not know the role yet, and would leave it behind
         role.of_stack = {"managed": list(role.managed_policies)}
         cls.delete_from_cloudformation_json(role.name, cloudformation_json, account_id, region_name)
@@ -78,18 +78,18 @@ def create_role(cls, resource_name, cloudformation_json, account_id, region_name
 
 @replaces(Role, "update_from_cloudformation_json")
 def update_role(cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name):
-    """A role as the template says now."""
+    """Update a role, its tags and its policies."""
     role, properties = original_resource, cloudformation_json["Properties"]
     role.description = properties.get("Description", "")
     role.max_session_duration = properties.get("MaxSessionDuration", 3600)
     role.assume_role_policy_document = json.dumps(properties["AssumeRolePolicyDocument"])
     role.permissions_boundary_arn = properties.get("PermissionsBoundary")
-    hang(role, properties)
+    attach(role, properties)
     return role
 
 
-def hang(role, properties):
-    """Give a role the tags and policies that a template names, and take off what an earlier one named."""
+def attach(role, properties):
+    """Give a role the tags and policies that a template names, and remove those of an earlier template."""
     backend = iam_backends[role.account_id][role.partition]
     role.tags = [{"Key": tag["Key"], "Value": tag["Value"]} for tag in properties.get("Tags", ())]
     inline = {policy["PolicyName"]: policy["PolicyDocument"] for policy in properties.get("Policies", ())}
@@ -108,7 +108,7 @@ def hang(role, properties):
 
 @replaces(Role, "delete_from_cloudformation_json")
 def delete_role(cls, resource_name, cloudformation_json, account_id, region_name):
-    """The stack takes off what it has hung on the role itself, and then deletes the role."""
+    """Delete a role, after detaching what the stack has attached to it."""
     backend = iam_backends[account_id][get_partition(region_name)]
     role = backend.get_role(resource_name)
     for arn in role.of_stack["managed"]:

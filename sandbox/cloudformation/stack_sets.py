@@ -29,7 +29,7 @@ class Instance:
         self.stack = f"StackSet-{stack_set.name}-{uuid.uuid4()}"
 
     def deploy(self):
-        """Make the stack, or bring it up to date. If that fails, the instance is outdated, and says why."""
+        """Make the stack, or bring it up to date. If that fails, the instance is outdated and says why."""
         backend = cloudformation_backends[self.account_id][self.region_name]
         parameters, self.reason = self.stack_set.parameters | self.overrides, ""
         new = not any(stack.name == self.stack for stack in backend.stacks.values())
@@ -68,14 +68,14 @@ class Instance:
 
 @replaces(CloudFormationResponse)
 def activate_organizations_access(self):
-    """StackSets may work in the accounts of the organization."""
+    """Let StackSets work in the accounts of the organization."""
     setattr(self.cloudformation_backend, ACTIVATED, True)
     return ActionResult({})
 
 
 @replaces(CloudFormationResponse)
 def create_stack_set(self):
-    """A StackSet that knows whether it deploys to accounts that join."""
+    """Create a StackSet that knows whether it deploys to accounts that join."""
     managed = self._get_param("PermissionModel") == "SERVICE_MANAGED"
     if managed and not getattr(self.cloudformation_backend, ACTIVATED, False):
         message = "You must enable organizations access to operate a service managed stack set"
@@ -89,7 +89,7 @@ def create_stack_set(self):
 
 @replaces(CloudFormationResponse)
 def update_stack_set(self):
-    """The template and all parameters anew: one that is left out gets its default. All instances follow."""
+    """Replace the template and all parameters, where a missing one gets its default; update all instances."""
     stack_set, before = set_of(self), dict(set_of(self).parameters)
     stack_set.template = self._get_param("TemplateBody") or stack_set.template
     stack_set.parameters = {}
@@ -104,7 +104,7 @@ def update_stack_set(self):
 
 @replaces(CloudFormationResponse)
 def create_stack_instances(self):
-    """Stacks in the accounts of units, as far as the filter leaves them."""
+    """Create stacks in the accounts of units that the filter leaves."""
     stack_set, targets = set_of(self), self._get_params().get("DeploymentTargets") or {}
     if not targets.get("OrganizationalUnitIds"):
         raise ValidationError(message="OrganizationalUnitIds are required")
@@ -115,7 +115,7 @@ def create_stack_instances(self):
 
 @replaces(CloudFormationResponse)
 def update_stack_instances(self):
-    """Parameters of some accounts that win over the StackSet's."""
+    """Override the StackSet's parameters in some accounts."""
     stack_set, accounts = set_of(self), targeted(self, self._get_params().get("DeploymentTargets") or {})
     instances = [one for one in stack_set.stack_instances if one.account_id in accounts]
     for instance in instances:
@@ -126,7 +126,7 @@ def update_stack_instances(self):
 
 @replaces(CloudFormationResponse)
 def delete_stack_instances(self):
-    """The stacks of some accounts go, unless they are to stay."""
+    """Delete the stacks of some accounts, unless the call retains them."""
     stack_set, accounts = set_of(self), targeted(self, self._get_params().get("DeploymentTargets") or {})
     retained = self._get_param("RetainStacks") in (True, "true")
     for instance in [one for one in stack_set.stack_instances if one.account_id in accounts]:
@@ -174,7 +174,7 @@ def done(stack_set, action, instances):
 
 @replaces(OrganizationsBackend)
 def create_account(self, **kwargs):
-    """A new account begins at the root."""
+    """Create an account at the root, and deploy to it what the root has."""
     status = create_account.original(self, **kwargs)
     joined(self, status["CreateAccountStatus"]["AccountId"])
     return status
@@ -182,7 +182,7 @@ def create_account(self, **kwargs):
 
 @replaces(OrganizationsBackend)
 def move_account(self, **kwargs):
-    """An account that comes to another unit gets what is deployed there; what it had stays, if it is to."""
+    """Move an account to another unit, and deploy to it what that unit has."""
     move_account.original(self, **kwargs)
     joined(self, kwargs["AccountId"])
 

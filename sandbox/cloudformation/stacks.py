@@ -23,14 +23,14 @@ from sandbox.replacements import replaces
 
 @replaces(parsing)
 def clean_json(resource_json, resources_map):
-    """A part of a template with its functions worked out; ``AWS::NoValue`` is no item of a list."""
+    """Evaluate the functions in a part of a template, and drop ``AWS::NoValue`` from lists."""
     cleaned = clean_json.original(resource_json, resources_map)
     return [item for item in cleaned if item is not None] if isinstance(cleaned, list) else cleaned
 
 
 @replaces(parsing)
 def parse_and_update_resource(logical_id, resource_json, resources_map, account_id, region_name):
-    """A resource as the template says now; one whose condition no longer holds goes away.
+    """Update a resource, or delete it if its condition no longer holds.
 
     What moto cannot change, such as a log group, stays as it is, and stays the stack's.
     """
@@ -54,7 +54,7 @@ def resource_class_from_type(resource_type):
 
 @replaces(Topic, "update_from_cloudformation_json")
 def update_topic(cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name):
-    """A topic that changes keeps its subscriptions."""
+    """Update a topic, which keeps its subscriptions."""
     original_resource.display_name = cloudformation_json["Properties"].get("DisplayName", "")
     return original_resource
 
@@ -75,7 +75,7 @@ def get_topic_attribute(self, attribute_name):
 
 @replaces(CloudFormationBackend)
 def delete_stack(self, name_or_stack_id):
-    """A stack of which something could not be deleted stays, in state DELETE_FAILED."""
+    """Delete a stack. If a resource cannot be deleted, the stack stays, in state DELETE_FAILED."""
     stacks = [stack for stack in self.stacks.values() if name_or_stack_id in (stack.stack_id, stack.name)]
     try:
         delete_stack.original(self, name_or_stack_id)
@@ -139,7 +139,7 @@ def updated(stack, work, undo=lambda: None):
 
 @replaces(CloudFormationBackend)
 def update_stack(self, name, *args, **kwargs):
-    """Change a stack that can be changed."""
+    """Refuse to update a stack that can only be deleted."""
     check_state(self, name)
     return update_stack.original(self, name, *args, **kwargs)
 

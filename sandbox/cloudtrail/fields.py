@@ -1,4 +1,4 @@
-"""What CloudTrail's records say of a call's parameters and of its answer.
+"""The fields ``requestParameters`` and ``responseElements`` of CloudTrail's records.
 
 Names have their first letter lowered; secrets are left out; what was denied says nothing.
 
@@ -16,7 +16,7 @@ SECRETS = {"AuthenticationCode1", "AuthenticationCode2", "QRCodePNG"}
 
 
 def request_parameters(service, action, params):
-    """The element of a call's parameters; None where there are none to tell.
+    """The element of a call's parameters; None if there are none to tell.
 
     :param params: the parameters, by the names of the API
     """
@@ -25,7 +25,7 @@ def request_parameters(service, action, params):
 
 
 def response_elements(service, action, answer):
-    """The element of a call's answer; None where the call answers nothing.
+    """The element of a call's answer; None if the call answers nothing.
 
     :param answer: the body of the answer, as the service has written it
     """
@@ -40,7 +40,7 @@ def response_elements(service, action, answer):
 
 
 def operation_of(service, action):
-    """botocore's model of a call; None where it knows of none."""
+    """botocore's model of a call; None if it knows of none."""
     try:
         return get_service_model(service).operation_model(action)
     except OperationNotFoundError:

@@ -118,7 +118,7 @@ def question(params):
 
 
 def moment(value):
-    """A time as records write it; None where none is given."""
+    """A time as records write it; None if none is given."""
     if value is None:
         return None
     if not isinstance(value, datetime):
@@ -131,37 +131,31 @@ def moment(value):
 def entry(record):
     """What LookupEvents tells of a record."""
     at = datetime.strptime(record["eventTime"], "%Y-%m-%dT%H:%M:%S%z")
-    told = {
-        "EventId": record["eventID"],
-        "EventName": record["eventName"],
-        "EventSource": record["eventSource"],
+    return {
+        **{key: value for key, value in attributes(record).items() if value},
         "EventTime": at.timestamp(),
-        "ReadOnly": read_only(record),
         "Resources": [{"ResourceType": kind, "ResourceName": name} for kind, name in resources_of(record)],
         "CloudTrailEvent": json.dumps(record),
     }
-    named = {"AccessKeyId": record["userIdentity"].get("accessKeyId"), "Username": username(record)}
-    return told | {key: value for key, value in named.items() if value}
 
 
-def fits(record, key, value):
-    """Whether a record has what one attribute asks for."""
-    if key == "ResourceName":
-        return value in [name for _, name in resources_of(record)]
-    if key == "ResourceType":
-        return value in [kind for kind, _ in resources_of(record)]
-    return value == {
+def attributes(record):
+    """The attributes by which LookupEvents finds a record, but for its resources."""
+    return {
         "AccessKeyId": record["userIdentity"].get("accessKeyId"),
         "EventId": record["eventID"],
         "EventName": record["eventName"],
         "EventSource": record["eventSource"],
-        "ReadOnly": read_only(record),
+        "ReadOnly": str(bool(record.get("readOnly"))).lower(),
         "Username": username(record),
-    }.get(key)
+    }
 
 
-def read_only(record):
-    return str(bool(record.get("readOnly"))).lower()
+def fits(record, key, value):
+    """Whether a record has what one attribute asks for."""
+    if key in ("ResourceType", "ResourceName"):
+        return value in [resource[key == "ResourceName"] for resource in resources_of(record)]
+    return value == attributes(record).get(key)
 
 
 def username(record):

@@ -1,4 +1,4 @@
-"""CloudWatch's alarms, as stacks make them: what they make of the metrics, and whom they mail.
+"""The alarms that stacks create: how metrics become states, and which topics hear of a new state.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html
@@ -62,7 +62,7 @@ class Alarm:
             running.sandbox.eventbridge.run(self.change(before), self.account, self.region)
 
     def series(self, now):
-        """The value of each period that counts, oldest first; None where there is no data."""
+        """The value of each period that counts, oldest first; None if there is no data."""
         count = self.properties["EvaluationPeriods"]
         period = self.properties.get("Period") or next(
             one["MetricStat"]["Period"] for one in self.properties["Metrics"] if "MetricStat" in one

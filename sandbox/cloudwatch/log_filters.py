@@ -105,7 +105,7 @@ def _unquoted(text):
 
 
 def at(event, path):
-    """What stands at a path such as ``detail.groups[0]``; None where nothing does."""
+    """What stands at a path such as ``detail.groups[0]``; None if nothing does."""
     for name, number in re.findall(r"([\w-]+)|\[(\d+)\]", path):
         try:
             event = event[int(number)] if number else event[name]

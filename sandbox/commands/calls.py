@@ -1,4 +1,4 @@
-"""The calls to IAM of all logs: on the disk until they are replayed, and only their callers in memory."""
+"""The calls to IAM of all logs, which stay on disk until they are replayed; only their callers are in memory."""
 
 import json
 import sqlite3

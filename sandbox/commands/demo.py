@@ -2,8 +2,11 @@
 
 import json
 import tempfile
+import textwrap
 
+from botocore import xform_name
 from botocore.exceptions import ClientError
+from tabulate import tabulate
 
 from sandbox.commands import guard
 from sandbox.server import Sandbox
@@ -11,7 +14,6 @@ from sandbox.server import Sandbox
 DENIED = "AccessDenied"
 FULL = 10  # managed policies per user
 BUCKET = "team-data"
-ROLES = guard.ROOT / "policies" / "revoke-unintended-iam-access-of-roles.yml"
 CONTAIN = guard.ROOT / "policies" / "contain-unintended-iam-calls.yml"
 CONTAIN_STACK = guard.ROOT / "deploy" / "contain.yml"
 
@@ -36,10 +38,9 @@ class Story:
         :returns: the code of the error that it was answered with, or None
         """
         client = self.sandbox.client(service, self.keys[name])
-        method = "".join(f"_{c.lower()}" if c.isupper() else c for c in operation).lstrip("_")
         code, answer = None, "done"
         try:
-            getattr(client, method)(**params)
+            getattr(client, xform_name(operation))(**params)
         except ClientError as error:
             code, answer = error.response["Error"]["Code"], str(error.response["Error"]["Message"])
             answer = f"{code}: {answer}"
@@ -52,9 +53,7 @@ class Story:
 
         :returns: the error's code or None, and the EventBridge event of the call
         """
-        self.sandbox.pending.clear()
-        code = self.call(name, "iam", "CreateUser", UserName=new)
-        return code, self.sandbox.pending[-1]
+        return self.call(name, "iam", "CreateUser", UserName=new), self.last_event()
 
     def last_event(self):
         """The EventBridge event of the newest call."""
@@ -73,6 +72,12 @@ class Story:
         self.check(f"{name}'s event is delivered to the function", len(invocations) == 1)
         self.rows.append((name, call, found["decision"], found.get("how") or "-"))
         return found
+
+    def deploy(self, policy, **settings):
+        """Deploy one more policy file, with changed settings."""
+        with tempfile.TemporaryDirectory(prefix="sandbox-demo-") as folder:
+            changed = guard.settings_with(folder, **settings)
+            guard.deploy_policies(self.sandbox, [policy], lambda line: say(f"   {line}"), changed)
 
     def check(self, claim, held):
         """Show whether something held, and remember it."""
@@ -236,13 +241,9 @@ def erin(story):
         "erin, who has no IAM right, and a role that has",
         "She may assume the role pipeline. Roles count, too.",
     )
-    sandbox, folder = story.sandbox, tempfile.TemporaryDirectory(prefix="sandbox-demo-")
-    with folder:
-        acting = guard.settings_with(folder.name, observe_roles=False)
-        say(
-            "   The roles' policy observes as shipped. Here it acts: iam-guard.yml says observe_roles: false."
-        )
-        guard.deploy_policies(sandbox, [ROLES], lambda line: say(f"   {line}"), acting)
+    say("   The roles' policy observes as shipped. Here it acts: iam-guard.yml says observe_roles: false.")
+    story.deploy(guard.ROLES_POLICY, observe_roles=False)
+    sandbox = story.sandbox
     role = sandbox.create_role("pipeline")["Arn"]
     erins = sandbox.client("sts", sandbox.create_user("erin", allow="sts:AssumeRole"))
     story.keys["pipeline"] = erins.assume_role(RoleArn=role, RoleSessionName="erin")["Credentials"]
@@ -261,9 +262,7 @@ def mallory(story):
     title("mallory, who cuts a key", "The containment is opt-in. It takes back what her call gave.")
     sandbox = story.sandbox
     sandbox.deploy(CONTAIN_STACK, "iam-guard-contain")
-    with tempfile.TemporaryDirectory(prefix="sandbox-demo-") as folder:
-        acting = guard.settings_with(folder, observe_containment=False)
-        guard.deploy_policies(sandbox, [CONTAIN], lambda line: say(f"   {line}"), acting)
+    story.deploy(CONTAIN, observe_containment=False)
     story.keys["mallory"] = sandbox.create_user("mallory")
     code = story.call("mallory", "iam", "CreateAccessKey", UserName="alice")
     event = story.last_event()
@@ -275,10 +274,8 @@ def mallory(story):
         how = found.get("how") or "-"
         story.rows.append(("mallory", event["detail"]["eventName"], found["decision"], how))
     made = event["detail"]["responseElements"]["accessKey"]["accessKeyId"]
-    keys = {
-        k["AccessKeyId"]: k["Status"]
-        for k in story.iam.list_access_keys(UserName="alice")["AccessKeyMetadata"]
-    }
+    keys = story.iam.list_access_keys(UserName="alice")["AccessKeyMetadata"]
+    keys = {key["AccessKeyId"]: key["Status"] for key in keys}
     story.check("the key that she made is inactive", keys[made] == "Inactive")
     story.check("alice's own key is active", keys[story.keys["alice"]["AccessKeyId"]] == "Active")
     code = story.call("mallory", "iam", "CreateUser", UserName="backdoor-3")
@@ -291,7 +288,7 @@ def ending(story):
     :returns: the exit status
     """
     title("What happened")
-    say(*(f"   {line}" for line in guard.table(story.rows)), "")
+    say(textwrap.indent(tabulate(story.rows, headers="firstrow"), "   "), "")
     if not story.failures:
         say(f"All {story.held} checks held.")
         return 0

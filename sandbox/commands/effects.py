@@ -1,14 +1,13 @@
-"""What a call of a log gave: the call is made again in the sandbox, so that there is something to take back."""
+"""Repeat a log's call in the sandbox, so that the containment has something to reverse."""
 
 import json
 from contextlib import suppress
 
 from botocore import xform_name
 from botocore.exceptions import ClientError, ParamValidationError
-from moto.iam.aws_managed_policies import aws_managed_policies_data
-from moto.iam.models import AWSManagedPolicy
 
 from sandbox.cloudtrail import fields
+from sandbox.iam.entities import add_policy_of_aws
 
 #: Secrets do not stand in records, and some calls want one.
 SECRET = "Sandbox-0-secret"  # noqa: S105
@@ -70,12 +69,7 @@ def make_named(sandbox, backend, params, detail):
     if arn and arn not in backend.managed_policies:
         account, path = arn.split(":")[4], arn.split(":policy/")[-1]
         if account == "aws":
-            known = json.loads(aws_managed_policies_data).get(path.rpartition("/")[2])
-            if known:
-                policy = AWSManagedPolicy.from_data(
-                    path.rpartition("/")[2], sandbox.account, sandbox.region, known
-                )
-                backend.managed_policies[policy.arn] = policy
+            add_policy_of_aws(backend, path.rpartition("/")[2])
         else:
             folder, _, policy_name = path.rpartition("/")
             backend.create_policy("", f"/{folder}/" if folder else "/", SOME_POLICY, policy_name, {})

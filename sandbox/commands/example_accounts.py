@@ -1,9 +1,10 @@
-"""Accounts with people, roles and a trail, as README and docs presuppose them: what ``serve`` starts with."""
+"""The people, roles and trail with which ``serve`` starts, as the commands of README and docs expect them."""
 
 import json
 
-from moto.iam.aws_managed_policies import aws_managed_policies_data
-from moto.iam.models import AWSManagedPolicy, iam_backends
+from moto.iam.models import iam_backends
+
+from sandbox.iam.entities import add_policy_of_aws
 
 BUCKET = "trail-of-this-account"
 SSO_ROLE = "AWSReservedSSO_AdministratorAccess_0123456789abcdef"
@@ -24,12 +25,8 @@ def populate(sandbox):
     :returns: the people's access keys, by name
     """
     iam, backend = sandbox.client("iam"), iam_backends[sandbox.account]["aws"]
-    known = json.loads(aws_managed_policies_data)
     for name in POLICIES_OF_AWS:
-        # The sandbox knows no policy variables, so that what is for oneself is for all.
-        data = json.loads(json.dumps(known[name]).replace("${aws:username}", "*"))
-        policy = AWSManagedPolicy.from_data(name, sandbox.account, sandbox.region, data)
-        backend.managed_policies[policy.arn] = policy
+        add_policy_of_aws(backend, name)
     for group in ("admins", "developers", "data"):
         iam.create_group(GroupName=group)
     keys = {

@@ -1,4 +1,4 @@
-"""The guard in a sandbox, deployed as operators do it: CloudFormation, then stock ``custodian run``."""
+"""Deploy the guard to a sandbox as operators do: with CloudFormation, then with stock ``custodian run``."""
 
 import re
 import subprocess
@@ -23,21 +23,14 @@ class DeploymentFailed(Exception):
     """The guard could not be deployed. Its text is what ``custodian`` said, headed by the line that tells why."""
 
 
-def admin_groups(settings=SETTINGS):
-    """The names of the admin groups that a settings file names; ids are left out."""
-    names = yaml.safe_load(Path(settings).read_bytes()).get("admin_groups")
-    return [name for name in names if not GROUP_ID.fullmatch(name)]
+def setting(key):
+    """A value of the pack's settings file."""
+    return yaml.safe_load(SETTINGS.read_bytes()).get(key)
 
 
-def admin_roles(settings=SETTINGS):
-    """The roles that a settings file names, without permission sets."""
-    roles = yaml.safe_load(Path(settings).read_bytes()).get("admin_roles")
-    return [role for role in roles if not role.endswith("*")]
-
-
-def exempts(settings=SETTINGS):
-    """Whether a settings file exempts anybody."""
-    return bool(yaml.safe_load(Path(settings).read_bytes()).get("exempt"))
+def admin_groups():
+    """The names of the admin groups; ids are left out."""
+    return [name for name in setting("admin_groups") if not GROUP_ID.fullmatch(name)]
 
 
 def settings_with(folder, roles=(), **changes):
@@ -107,12 +100,3 @@ def shown_path(policy):
     """A policy file's path, relative to the project where it lies in it."""
     path = Path(policy).resolve()
     return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
-
-
-def table(rows):
-    """Rows of texts as the lines of a table; the first row is its head."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    head, *body = (
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
-    return [head, "-" * (sum(widths) + 2 * (len(widths) - 1)), *body]

@@ -3,6 +3,7 @@
 import json
 import sys
 import uuid
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from tempfile import TemporaryDirectory
@@ -104,7 +105,9 @@ def replay(accounts, calls, roles, meant, policies):
         progress(f"{home.id}: deploying the guard at {sandbox.endpoint}; nothing leaves this machine")
         guard.deploy_stacks(sandbox, policies)
         people = People(sandbox, guard.admin_groups())
-        people.create_listed([*guard.admin_roles(), *roles], accounts)
+        people.create_listed(
+            [*(role for role in guard.setting("admin_roles") if not is_pattern(role)), *roles], accounts
+        )
         contains = guard.contains(policies)
         settings = guard.settings_with(folder, roles, **(ACTING if contains else {}))
         guard.deploy_policies(sandbox, policies, settings=settings)
@@ -209,7 +212,7 @@ def deliver(sandbox, call, people, row, contains=False):
     event = json.loads(json.dumps(event).replace(row.account, sandbox.account))
     decision = why = None
     problem = call.problem
-    if call.who and call.who.id is None and guard.exempts():
+    if call.who and call.who.id is None and guard.setting("exempt"):
         problem = "the caller's id is hidden, and iam-guard.yml exempts by id"
     if problem and not records.is_read(event):
         decision, why = UNREADABLE, f"unreadable: {problem}"
@@ -224,17 +227,9 @@ def deliver(sandbox, call, people, row, contains=False):
     else:
         decision, why = NOT_DELIVERED, why_not_delivered(call)
         row.decide(decision, why=why)
+    time, name, source = map(sys.intern, (call.time, call.name, call.source))
     row.decided.append(
-        Decided(
-            sys.intern(call.time),
-            sys.intern(call.name),
-            decision,
-            why,
-            call.error,
-            sys.intern(call.source),
-            call.is_about_self,
-            call.invoked_by,
-        )
+        Decided(time, name, decision, why, call.error, source, call.is_about_self, call.invoked_by)
     )
 
 
@@ -251,22 +246,15 @@ def why_not_delivered(call):
     return ROLES_NOT_JUDGED if call.who.kind == "role" else "the policy's rule leaves it out"
 
 
-def run(
-    paths, admins=(), as_json=False, policies=(guard.POLICY,), admin_roles=(), with_calls=False, page=None
-):
+def run(options):
     """Replay log files and print a row per caller.
 
-    :param paths: files, folders and patterns
-    :param admins: the names of the users who are in the admin group
-    :param as_json: print one JSON object per row, and nothing else
-    :param policies: the policy files that are deployed
-    :param admin_roles: the roles that are meant to use IAM, beside those in the policy files
-    :param with_calls: print the calls that led to each decision as well
-    :param page: the file to write a page for the browser to
+    :param options: of the command line
     :returns: the exit status: 0; 1 if something could not be read or judged; 2 if a path stands for no file
     """
+    policies = options.policy or [guard.POLICY, *([] if options.admin_role is None else [guard.ROLES_POLICY])]
     try:
-        calls, bad = load(paths)
+        calls, bad = load(options.files)
     except logs.NoFile as reasons:
         progress(str(reasons))
         return 2
@@ -276,26 +264,26 @@ def run(
         for account in calls.accounts.values()
         if not account.region
     ]
-    meant = who_is_meant(admins, admin_roles, accounts)
+    meant = who_is_meant(options.admin, options.admin_role or (), accounts)
     ids = [one for account in accounts for one, roles in account.roles.items() if len(roles) > 1]
     if ids:
         progress(
             f"replay: warning: several roles have the id {printable(ids[0])} in these files; "
             "each is known by its name alone"
         )
-    sharing = {}
+    sharing = defaultdict(list)
     for account in accounts:
-        sharing.setdefault((account.region, meant.roles_in(account, accounts)), []).append(account)
-    rows = [
-        row for (_, roles), some in sharing.items() for row in replay(some, calls, roles, meant, policies)
-    ]
-    if as_json:
-        print_json(rows, with_calls)
+        sharing[account.region, meant.roles_in(account, accounts)].append(account)
+    rows = []
+    for (_, roles), some in sharing.items():
+        rows += replay(some, calls, roles, meant, policies)
+    if options.json:
+        print_json(rows, options.calls)
     elif rows or not bad:
-        print_table(rows, with_calls)
-    if page:
-        report.write(page, rows, bad)
-        progress(f"replay: wrote {page}")
+        print_table(rows, options.calls)
+    if options.report:
+        report.write(options.report, rows, bad)
+        progress(f"replay: wrote {options.report}")
     failed = [row for row in rows if row.failure]
     for row in failed:
         progress(f"replay: the function failed on an event of {printable(f'{row.caller}: {row.failure}')}")

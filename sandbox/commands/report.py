@@ -8,15 +8,7 @@ from pathlib import Path
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from sandbox.commands.rows import (
-    NOT_DELIVERED,
-    READS,
-    ROLES_NOT_JUDGED,
-    SETTLED,
-    counted,
-    strength,
-    verdict,
-)
+from sandbox.commands.rows import NOT_DELIVERED, READS, ROLES_NOT_JUDGED, SETTLED, counted, strength, verdict
 
 #: The guard denies about this long after the event; calls in between may still succeed.
 SECONDS_UNTIL_DENIED = 60
@@ -137,46 +129,35 @@ def suggestions(rows):
     """What to write into iam-guard.yml, as (sentence, YAML)."""
     lost = [row for row in rows if row.strongest in SETTLED]
     names = sorted({call.name for row in lost if only_about_self(row) for call in acting(row)})
-    if names:
-        yield (
-            "Some callers only made calls about themselves. If everybody may do so, allow these calls:",
-            as_yaml(self_service=names),
-        )
     roles = [row for row in rows if row in lost or row.why == ROLES_NOT_JUDGED]
     roles = {row.caller.partition("/")[0]: row.caller for row in roles if row.type == "AssumedRole"}
     people = sorted({found[1] + "*" for role in roles if (found := SSO_ROLE.fullmatch(role))})
     machines = sorted(
         role for role, who in roles.items() if INFRASTRUCTURE.search(who) and not SSO_ROLE.match(role)
     )
-    if machines:
-        yield (
-            "These roles look like CI or infrastructure. List those that are meant to use IAM:",
-            as_yaml(admin_roles=machines),
-        )
-    if people:
-        yield (
-            "People of Identity Center called with these permission sets. List those that are meant to use IAM:",
-            as_yaml(admin_roles=people),
-        )
-    own = [row for row in rows if row.why == "a service-linked role" or row.type == "AWSService"]
-    if own:
-        yield (
-            f"The guard left {counted(len(own), 'service')} of AWS alone, service-linked roles included.",
-            "",
-        )
     services = sorted({call.invoked_by for row in lost for call in acting(row) if call.invoked_by})
+    own = sum(row.why == "a service-linked role" or row.type == "AWSService" for row in rows)
+    readers = sum(row.why == READS for row in rows)
+    found = (
+        ({"self_service": names},
+         "Some callers only made calls about themselves. If everybody may do so, allow these calls:"),
+        ({"admin_roles": machines},
+         "These roles look like CI or infrastructure. List those that are meant to use IAM:"),
+        ({"admin_roles": people},
+         "People of Identity Center called with these permission sets. List those that are meant to use IAM:"),
+    )  # fmt: skip
+    for lines, sentence in found:
+        if any(lines.values()):
+            yield sentence, yaml.safe_dump(lines, sort_keys=False)
+    if own:
+        yield f"The guard left {counted(own, 'service')} of AWS alone, service-linked roles included.", ""
     if services:
         yield (
             f"{', '.join(services)} made some calls with a caller's rights. They count as the caller's own.",
             "",
         )
-    readers = sum(row.why == READS for row in rows)
     if readers:
         yield (
-            f"{counted(readers, 'caller')} only read. EventBridge delivers no reads, so nobody is denied for it.",
+            f"{counted(readers, 'caller')} only read. EventBridge delivers no reads: nobody is denied for it.",
             "",
         )
-
-
-def as_yaml(**lines):
-    return yaml.safe_dump(lines, sort_keys=False)

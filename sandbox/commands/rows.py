@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 
-from sandbox.commands import guard
+from tabulate import tabulate
 
 NOT_DELIVERED, LET_PASS, UNREADABLE, FAILED = "not-delivered", "let-pass", "unreadable", "failed"
 #: What a caller's events led to, the stronger the later: one of them is enough.
@@ -127,7 +127,7 @@ def print_table(rows, calls=False):
         print("These files hold no call to IAM.")
         return
     cells = [["-" if v is None else printable(str(v)) for v in asdict(row).values()] for row in rows]
-    print(*guard.table([list(asdict(rows[0])), *cells]), sep="\n")
+    print(tabulate(cells, list(asdict(rows[0])), disable_numparse=True))
     for row in rows if calls else ():
         print(f"\n{printable(row.caller)} in {row.account}: {row.decision}")
         for call in leading(row):

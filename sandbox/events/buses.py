@@ -16,14 +16,14 @@ REPLACEMENTS.append((EventBus, "physical_resource_id", property(lambda self: sel
 
 @replaces(EventBus)
 def policy(self):
-    """A bus's policy as JSON text; None where it has none."""
+    """The policy of a bus as JSON text; None if it has none."""
     statements = list(self._statements.values())
     return json.dumps({"Version": "2012-10-17", "Statement": statements}) if statements else None
 
 
 @replaces(EventBus)
 def add_policy(self, policy):
-    """A policy as a whole, in place of what there was."""
+    """Replace the whole policy."""
     statements = policy["Statement"]
     statements = statements if isinstance(statements, list) else [statements]
     self._statements = {s.get("Sid", f"statement-{n}"): s for n, s in enumerate(statements)}
@@ -31,7 +31,7 @@ def add_policy(self, policy):
 
 @replaces(EventBus)
 def add_permission(self, statement_id, action, principal, condition):
-    """One statement that allows, in place of one of the same id."""
+    """Add a statement that allows, or replace the one of the same id."""
     everybody = principal["AWS"].split(":")[4] == "*"
     self._statements[statement_id] = {
         "Sid": statement_id,
@@ -53,5 +53,5 @@ def delete_event_bus(self, name):
 
 @replaces(EventBus, "delete")
 def delete_from_stack(self, account_id, region_name):
-    """A stack deletes a bus as everybody does: its own rules go first, and those of others are in its way."""
+    """Delete a stack's bus, which fails as long as it has rules of others."""
     events_backends[account_id][region_name].delete_event_bus(self.name)

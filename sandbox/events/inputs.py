@@ -73,19 +73,19 @@ def filled_json(template, values):
 
 
 def text_of(value):
-    """A value within text; nothing where the event has none."""
+    """A value within text; nothing if the event has none."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def json_of(value):
-    """A value as JSON; nothing where the event has none, which makes a template invalid."""
+    """A value as JSON; nothing if the event has none, which makes a template invalid."""
     return "" if value is None else json.dumps(value)
 
 
 def at(event, path):
-    """What stands at a path of an event, such as ``$.detail.user``; None where nothing does."""
+    """What stands at a path of an event, such as ``$.detail.user``; None if nothing does."""
     for name in path.split(".")[1:]:
         event = event.get(name) if isinstance(event, dict) else None
     return event

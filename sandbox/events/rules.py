@@ -65,9 +65,9 @@ class EventBridge:
         :returns: the invocation of a function, in a list, if the target is one
         """
         self.sandbox.metrics.of_rule(rule, "Invocations")
-        kind = target["Arn"].split(":")[2]
+        _, _, kind, region, account, name = target["Arn"].split(":", 5)
         try:
-            done = HANDS[kind](self, rule, target, event, path)
+            done = HANDS[kind](self, rule, target, event, path, account, region, name)
         except (KeyError, NoInput, Refused):
             self.sandbox.metrics.of_rule(rule, "FailedInvocations")
             return []
@@ -85,16 +85,15 @@ class EventBridge:
         if not authorization.authorized(caller, action, target["Arn"], dict(context), self.sandbox.scps):
             raise Refused(f"{target['Arn']} does not let EventBridge in")
 
-    def to_function(self, rule, target, event, path):
-        _, _, _, region, account, _, name, *_ = target["Arn"].split(":")
+    def to_function(self, rule, target, event, path, account, region, name):
+        name = name.split(":")[1]
         if name not in [f.function_name for f in lambda_backends[account][region].list_functions()]:
             raise Refused(f"there is no function {name}")
         self.check(rule, target, "lambda:InvokeFunction")
         payload = json.loads(input_of(target, event, rule))
         return [self.sandbox.functions.invoke(name, payload, account, region)]
 
-    def to_topic(self, rule, target, event, path):
-        *_, region, account, name = target["Arn"].split(":")
+    def to_topic(self, rule, target, event, path, account, region, name):
         text = input_of(target, event, rule)
         self.check(rule, target, "sns:Publish")
         topics = sns_backends[account][region]
@@ -102,16 +101,14 @@ class EventBridge:
             raise Refused(f"{name} takes no such message")
         topics.publish(text, target["Arn"])
 
-    def to_queue(self, rule, target, event, path):
-        *_, region, account, name = target["Arn"].split(":")
+    def to_queue(self, rule, target, event, path, account, region, name):
         text = input_of(target, event, rule)
         self.check(rule, target, "sqs:SendMessage")
         group = target.get("SqsParameters", {}).get("MessageGroupId")
         sqs_backends[account][region].send_message(name, text, group_id=group)
 
-    def to_bus(self, rule, target, event, path):
-        *_, region, account, bus = target["Arn"].split(":")
-        name = bus.partition("/")[2]
+    def to_bus(self, rule, target, event, path, account, region, name):
+        name = name.partition("/")[2]
         elsewhere, visited = account != rule.account_id, [owner for owner, _ in path]
         if elsewhere and (not target.get("RoleArn") or "InputTransformer" in target):
             raise Refused("another account's bus wants a role, and the event as it is")
@@ -177,7 +174,7 @@ def targets(event, account, region):
 
 
 def problem_of(entry):
-    """Why EventBridge does not take an entry: code and message; None where it does."""
+    """Why EventBridge does not take an entry: code and message; None if it does."""
     for name in ("Source", "DetailType", "Detail"):
         if not entry.get(name):
             reason = f"Parameter {name} is not valid. Reason: {name} is a required argument."

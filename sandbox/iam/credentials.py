@@ -19,10 +19,10 @@ CREDENTIALS_PER_SERVICE = 2
 
 @replaces(IamResponse)
 def create_service_specific_credential(self):
-    """A user name and password for one service."""
+    """Make a user name and a password for one service."""
     user, service = user_of(self), self._get_param("ServiceName")
     known = credentials_of(user)
-    if len([c for c in known.values() if c["ServiceName"] == service]) >= CREDENTIALS_PER_SERVICE:
+    if sum(one["ServiceName"] == service for one in known.values()) >= CREDENTIALS_PER_SERVICE:
         raise exceptions.LimitExceededException(
             f"Cannot exceed quota for ServiceSpecificCredentialsPerUser: {CREDENTIALS_PER_SERVICE}"
         )
@@ -41,7 +41,7 @@ def create_service_specific_credential(self):
 
 @replaces(IamResponse)
 def reset_service_specific_credential(self):
-    """Another password for the same credential."""
+    """Give a credential another password."""
     found = credential_of(self)
     found["ServicePassword"] = mock_random.get_random_string(length=40)
     return ActionResult({"ServiceSpecificCredential": found})
@@ -49,14 +49,14 @@ def reset_service_specific_credential(self):
 
 @replaces(IamResponse)
 def update_service_specific_credential(self):
-    """A credential that is active, or is not."""
+    """Activate or deactivate a credential."""
     credential_of(self)["Status"] = self._get_param("Status")
     return EmptyResult()
 
 
 @replaces(IamResponse)
 def delete_service_specific_credential(self):
-    """A credential less."""
+    """Delete a credential."""
     found = credential_of(self)
     del credentials_of(user_of(self))[found["ServiceSpecificCredentialId"]]
     return EmptyResult()
@@ -64,7 +64,7 @@ def delete_service_specific_credential(self):
 
 @replaces(IamResponse)
 def list_service_specific_credentials(self):
-    """A user's credentials, without their passwords, by pages."""
+    """List a user's credentials by pages, without their passwords."""
     service = self._get_param("ServiceName")
     found = [
         {name: value for name, value in one.items() if name != "ServicePassword"}
@@ -97,7 +97,7 @@ def credential_of(response):
 
 @replaces(IamResponse)
 def create_login_profile(self):
-    """A password for the console, that has to be changed at once or not."""
+    """Give a user a password for the console, which they may have to change at once."""
     answer = create_login_profile.original(self)
     user = user_of(self)
     user.password_reset_required = bool(self._get_bool_param("PasswordResetRequired"))
@@ -107,12 +107,12 @@ def create_login_profile(self):
 
 @replaces(IamResponse)
 def get_login_profile(self):
-    """When a password was made, and whether it has to be changed."""
+    """Tell when a password was made, and whether the user has to change it."""
     return with_facts(get_login_profile.original(self), user_of(self))
 
 
 def with_facts(answer, user):
-    """An answer about a password that has the password's own date; moto's has the user's."""
+    """An answer about a password, with its own date instead of the user's."""
     facts = {"CreateDate": user.password_created, "PasswordResetRequired": user.password_reset_required}
     answer.result["LoginProfile"] |= facts
     return answer
@@ -120,7 +120,7 @@ def with_facts(answer, user):
 
 @replaces(IAMBackend)
 def update_login_profile(self, user_name, password, password_reset_required):
-    """Another password, or another answer to whether it has to be changed; what is not named stays."""
+    """Change a password, or whether the user has to change it; what the call does not name stays."""
     user = self.get_login_profile(user_name)
     user.password = password or user.password
     if password_reset_required is not None:
@@ -130,7 +130,7 @@ def update_login_profile(self, user_name, password, password_reset_required):
 
 @replaces(IamResponse)
 def change_password(self):
-    """Users change their own password, if they know the old one."""
+    """Change the caller's own password, if they know the old one."""
     user = self.backend.get_user_from_access_key_id(self.get_access_key())
     if user is None or user.password != self._get_param("OldPassword"):
         raise exceptions.IAMException("AccessDenied", "The old password was incorrect.")
@@ -143,14 +143,14 @@ def change_password(self):
 
 @replaces(IAMBackend)
 def delete_saml_provider(self, saml_provider_arn):
-    """A SAML provider less; IAM complains where there is none."""
+    """Delete a SAML provider; IAM complains if there is none."""
     self.get_saml_provider(saml_provider_arn)
     delete_saml_provider.original(self, saml_provider_arn)
 
 
 @replaces(IamResponse, "add_client_id_to_open_id_connect_provider")
 def add_client_id(self):
-    """One more client id, if it is not there yet."""
+    """Add a client id, unless it is there already."""
     provider = self.backend.get_open_id_connect_provider(self._get_param("OpenIDConnectProviderArn"))
     if self._get_param("ClientID") not in provider.client_id_list:
         provider.client_id_list.append(self._get_param("ClientID"))
@@ -159,7 +159,7 @@ def add_client_id(self):
 
 @replaces(IamResponse, "remove_client_id_from_open_id_connect_provider")
 def remove_client_id(self):
-    """One client id less, if it is there."""
+    """Remove a client id, if it is there."""
     provider = self.backend.get_open_id_connect_provider(self._get_param("OpenIDConnectProviderArn"))
     provider.client_id_list = [one for one in provider.client_id_list if one != self._get_param("ClientID")]
     return EmptyResult()
@@ -167,5 +167,5 @@ def remove_client_id(self):
 
 @replaces(IamResponse)
 def enable_outbound_web_identity_federation(self):
-    """The account gives tokens to other services, from an issuer of its own."""
+    """Let the account issue tokens for other services."""
     return ActionResult({"IssuerIdentifier": f"https://{mock_random.uuid4()}.tokens.sts.global.api.aws"})

@@ -4,11 +4,13 @@ Quotas and their error texts:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 """
 
+import json
 import re
 
 from moto.core.responses import EmptyResult
 from moto.iam import exceptions
-from moto.iam.models import Group, IAMBackend, ManagedPolicy, Role, User
+from moto.iam.aws_managed_policies import aws_managed_policies_data
+from moto.iam.models import AWSManagedPolicy, Group, IAMBackend, ManagedPolicy, Role, User
 from moto.iam.responses import IamResponse
 from moto.iam.utils import generate_access_key_id_from_account_id
 
@@ -39,7 +41,7 @@ give_id(Group, "AGPA")
 
 @replaces(IamResponse)
 def create_user(self):
-    """A user, with the permissions boundary that the call names."""
+    """Create a user with the permissions boundary that the call names."""
     if self._get_param("PermissionsBoundary") not in (None, *self.backend.managed_policies):
         raise exceptions.NoSuchEntity(f"Policy {self._get_param('PermissionsBoundary')} does not exist.")
     answer = create_user.original(self)
@@ -50,7 +52,7 @@ def create_user(self):
 
 @replaces(IAMBackend)
 def update_user(self, user_name, new_path=None, new_user_name=None):
-    """A user of another name or path: with the same id, keys, groups, policies and tags."""
+    """Rename or move a user, who keeps their id, keys, groups, policies and tags."""
     user, before = self.get_user(user_name), self.get_user(user_name).arn
     tags = user.tags or []
     user.path, user.name = new_path or user.path, new_user_name or user.name
@@ -63,7 +65,7 @@ def update_user(self, user_name, new_path=None, new_user_name=None):
 
 @replaces(IAMBackend)
 def update_group(self, group_name, new_group_name, new_path):
-    """A group of another name or path: with the same id, members and policies."""
+    """Rename or move a group, which keeps its id, members and policies."""
     group = self.get_group(group_name)
     group.path, group.name = new_path or group.path, new_group_name or group.name
     self.groups[group.name] = self.groups.pop(group_name)
@@ -71,7 +73,7 @@ def update_group(self, group_name, new_group_name, new_path):
 
 @replaces(IAMBackend)
 def add_user_to_group(self, group_name, user_name):
-    """Ten groups per user."""
+    """Allow ten groups per user."""
     user = self.get_user(user_name)
     groups = self.get_groups_for_user(user.name)
     if len(groups) >= GROUPS_PER_USER and group_name not in [group.name for group in groups]:
@@ -88,7 +90,7 @@ def remove_user_from_group(self, group_name, user_name):
 
 @replaces(ManagedPolicy)
 def attach_to(self, holder):
-    """Ten managed policies per user, group or role; a second attachment of one changes nothing."""
+    """Allow ten managed policies per user, group or role. Attaching one again changes nothing."""
     if self.arn in holder.managed_policies:
         return
     if len(holder.managed_policies) >= MANAGED_POLICIES:
@@ -101,7 +103,7 @@ def attach_to(self, holder):
 @replaces(Group)
 @replaces(Role)
 def put_policy(self, policy_name, policy_json):
-    """So many characters over all inline policies, white space not counted."""
+    """Limit the characters of all inline policies together, without white space."""
     others = [text for name, text in self.policies.items() if name != policy_name]
     kind = kind_of(self).lower()
     limit = INLINE_CHARACTERS[kind]
@@ -118,7 +120,7 @@ def kind_of(holder):
 
 @replaces(IamResponse, "put_user_permissions_boundary", "put_role_permissions_boundary")
 def put_boundary(self):
-    """The permissions boundary of a user or role: any managed policy of the account or of AWS."""
+    """Set a permissions boundary: any managed policy of the account or of AWS."""
     holder, arn = holder_of(self), self._get_param("PermissionsBoundary")
     if arn not in self.backend.managed_policies:
         raise exceptions.NoSuchEntity(f"Policy {arn} does not exist or is not attachable.")
@@ -133,7 +135,7 @@ def put_boundary(self):
 
 @replaces(IamResponse, "delete_user_permissions_boundary", "delete_role_permissions_boundary")
 def delete_boundary(self):
-    """A user or role without permissions boundary."""
+    """Delete the permissions boundary of a user or role."""
     holder = holder_of(self)
     if not getattr(holder, "permissions_boundary_arn", None):
         raise exceptions.NoSuchEntity(f"{holder.name} does not have a permission boundary")
@@ -141,6 +143,17 @@ def delete_boundary(self):
     if isinstance(holder, User):
         del holder.permissions_boundary
     return EmptyResult()
+
+
+def add_policy_of_aws(backend, name):
+    """Add one of AWS's own policies, which moto leaves out, if there is one of that name.
+
+    The sandbox knows no policy variables, so that what is for oneself is for all.
+    """
+    data = json.loads(aws_managed_policies_data.replace("${aws:username}", "*")).get(name)
+    if data:
+        policy = AWSManagedPolicy.from_data(name, backend.account_id, backend.region_name, data)
+        backend.managed_policies[policy.arn] = policy
 
 
 def holder_of(response):

@@ -1,4 +1,4 @@
-"""How IAM finds the user or role that a call names: without regard to case; and whom nobody may change.
+"""IAM ignores the case of names, lets callers leave out their own, and protects the roles of AWS.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html#reference_iam-quotas-names
 """

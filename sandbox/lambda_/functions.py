@@ -8,7 +8,6 @@ from moto.awslambda.exceptions import FunctionAlreadyExists, InvalidParameterVal
 from moto.awslambda.models import LambdaFunction, lambda_backends
 from moto.awslambda.policy import Policy
 from moto.awslambda.responses import LambdaResponse
-from moto.iam.models import iam_backends
 from moto.logs.models import logs_backends
 from moto.sqs.models import sqs_backends
 from moto.utilities.utils import get_partition
@@ -33,7 +32,7 @@ def add_statement(self, raw, qualifier=None):
 
 @replaces(LambdaFunction, "__init__")
 def create_function(self, account_id, spec, region, version=1):
-    """A function that keeps its dead-letter queue, which moto forgets."""
+    """Create a function that has its dead-letter queue, which moto forgets."""
     create_function.original(self, account_id, spec, region, version)
     self.dead_letter_config = spec.get("DeadLetterConfig") or {}
     check_dead_letters(self, account_id, region)
@@ -41,7 +40,7 @@ def create_function(self, account_id, spec, region, version=1):
 
 @replaces(LambdaFunction, "create_from_cloudformation_json")
 def create_from_stack(cls, resource_name, cloudformation_json, account_id, region_name, **more):
-    """A stack's function has its tags."""
+    """Create a stack's function with its tags."""
     function = create_from_stack.original(resource_name, cloudformation_json, account_id, region_name, **more)
     tags = cloudformation_json["Properties"].get("Tags", ())
     lambda_backends[account_id][region_name].tag_resource(
@@ -54,7 +53,7 @@ def create_from_stack(cls, resource_name, cloudformation_json, account_id, regio
 def update_from_stack(
     cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name
 ):
-    """A stack's function has the code that the template says now, which is text."""
+    """Update a stack's function, and its code, which is text in the template."""
     properties = cloudformation_json["Properties"]
     original_resource.update_configuration(properties)
     code = cls._create_zipfile_from_plaintext_code(properties["Code"]["ZipFile"])
@@ -70,10 +69,9 @@ def check_dead_letters(function, account, region):
     arn = function.dead_letter_config.get("TargetArn", "")
     if not arn.startswith("arn:") or ":sqs:" not in arn:
         return
-    partition, name = get_partition(region), function.role.split("/")[-1]
-    if name not in [role.name for role in iam_backends[account][partition].roles.values()]:
+    role = role_of(function, account, region)
+    if role.entity is None:
         return  # which moto refuses
-    role = Principal("AssumedRole", account, partition, "", name, "lambda")
     *_, region, owner, queue = arn.split(":")
     there = queue in sqs_backends[owner][region].queues
     if not (there and authorization.authorized(role, "sqs:SendMessage", arn, {})):
@@ -84,7 +82,7 @@ def check_dead_letters(function, account, region):
 
 @replaces(LambdaFunction)
 def update_configuration(self, config_updates):
-    """An update of a function, its dead-letter queue included."""
+    """Update a function, including its dead-letter queue."""
     if "DeadLetterConfig" in config_updates:
         self.dead_letter_config = config_updates["DeadLetterConfig"]
     return update_configuration.original(self, config_updates)
@@ -92,7 +90,7 @@ def update_configuration(self, config_updates):
 
 @replaces(LambdaFunction)
 def get_configuration(self, on_create=False):
-    """What GetFunction tells of a function, its dead-letter queue included."""
+    """What GetFunction says of a function, including its dead-letter queue."""
     configuration = get_configuration.original(self, on_create)
     if self.dead_letter_config:
         configuration["DeadLetterConfig"] = self.dead_letter_config
@@ -112,12 +110,18 @@ def get_function(self):
     return json.dumps(answer)
 
 
+def role_of(function, account, region):
+    """A function's role, as who calls."""
+    return Principal(
+        "AssumedRole", account, get_partition(region), "", function.role.split("/")[-1], "lambda"
+    )
+
+
 def may_log(function, account, region):
-    """Whether a function's role may write its log; Lambda drops the log where not, and says nothing."""
-    partition = get_partition(region)
-    role = Principal("AssumedRole", account, partition, "", function.role.split("/")[-1], "lambda")
+    """Whether a function's role may write its log; if not, Lambda drops the log and says nothing."""
+    role = role_of(function, account, region)
     group, groups = f"/aws/lambda/{function.function_name}", logs_backends[account][region].groups
-    arn = f"arn:{partition}:logs:{region}:{account}:log-group:{group}"
+    arn = f"arn:{role.partition}:logs:{region}:{account}:log-group:{group}"
 
     def may(action, resource):
         return authorization.authorized(role, f"logs:{action}", resource, {})

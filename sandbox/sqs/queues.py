@@ -26,7 +26,7 @@ REPLACEMENTS += [
 
 @replaces(Queue, "_set_attributes")
 def set_attributes(self, attributes, now=None):
-    """The attributes that are named change, and no other: a queue keeps its policy."""
+    """Change the attributes that the call names, and no others: a queue keeps its policy."""
     kept = getattr(self, "policy", None)
     attributes = dict(attributes)
     if attributes.get(ALLOW) is not None:
@@ -39,7 +39,7 @@ def set_attributes(self, attributes, now=None):
 
 
 def allow_policy(value):
-    """A RedriveAllowPolicy as a dict, checked; None where it is empty."""
+    """A RedriveAllowPolicy as a dict, checked; None if it is empty."""
     try:
         policy = json.loads(value or "{}") if isinstance(value, str) else value
         permission, sources = policy.get("redrivePermission"), policy.get("sourceQueueArns")
@@ -57,7 +57,7 @@ def allow_policy(value):
 
 @replaces(Queue, "_setup_dlq")
 def setup_dead_letter_queue(self, policy):
-    """A queue gets the dead-letter queue that its RedrivePolicy names, if that one allows it."""
+    """Set the dead-letter queue that a RedrivePolicy names, if that queue allows it."""
     before = getattr(self, "redrive_policy", None), self.dead_letter_queue
     setup_dead_letter_queue.original(self, policy)
     if self.dead_letter_queue is not None and not allows(self.dead_letter_queue, self):
@@ -89,7 +89,7 @@ def attributes(self):
 
 @replaces(SQSBackend)
 def receive_message(self, queue_name, *args, **kwargs):
-    """A message that was received too often moves on only while the dead-letter queue allows it."""
+    """Receive messages. One that was received too often moves on if the dead-letter queue allows it."""
     queue = self.get_queue(queue_name)
     kept = queue.dead_letter_queue
     if kept is not None and not allows(kept, queue):
@@ -104,7 +104,7 @@ def receive_message(self, queue_name, *args, **kwargs):
 def update_from_cloudformation_json(
     cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name
 ):
-    """A stack's queue takes on what the template says now; moto looks at two attributes alone."""
+    """Update all attributes of a stack's queue; moto updates two."""
     properties = {
         k: v for k, v in cloudformation_json["Properties"].items() if k not in ("QueueName", "Tags")
     }

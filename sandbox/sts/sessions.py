@@ -20,7 +20,7 @@ from sandbox.replacements import replaces
 
 
 def begin(role_arn, name, region, key=None, policy=None, **how):
-    """A session of a role.
+    """Begin a session of a role.
 
     :param key: the access key id, if STS has given one already
     :param how: further fields of :class:`~sandbox.access.principals.Principal`
@@ -57,13 +57,13 @@ def new_key():
 
 @replaces(TokenResponse)
 def get_session_token(self):
-    """A session of the calling user."""
+    """Begin a session of the calling user."""
     return _session_of(self, "IAMUser", "session", None)
 
 
 @replaces(TokenResponse)
 def get_federation_token(self):
-    """A federated session that the calling user vouches for, narrowed by the policy they pass."""
+    """Begin a federated session of the calling user, narrowed by the policy they pass."""
     return _session_of(self, "FederatedUser", self._get_param("Name"), self._get_param("Policy"))
 
 
@@ -99,7 +99,7 @@ def get_caller_identity(self):
 
 @replaces(TokenResponse)
 def assume_role(self):
-    """A session of a role, with the source identity that it was given, or that its own caller had."""
+    """Begin a session of a role, with the source identity of the call or of its caller."""
     answer = assume_role.original(self)
     caller = principal_of(self.get_access_key(), self.region)
     source = caller.context.get("sourceIdentity") or self._get_param("SourceIdentity")
@@ -116,7 +116,7 @@ def assume_role(self):
 
 @replaces(TokenResponse)
 def assume_role_with_web_identity(self):
-    """A session of a role for somebody of an OpenID Connect provider."""
+    """Begin a session of a role for somebody of an OpenID Connect provider."""
     answer = assume_role_with_web_identity.original(self)
     claims = claims_of(self._get_param("WebIdentityToken"))
     provider = provider_of(self._get_param("RoleArn"), claims)
@@ -133,7 +133,7 @@ def _note(response, answer, context, **how):
 
 @replaces(STSBackend)
 def assume_role_with_saml(self, **kwargs):
-    """A session of a role for somebody of a SAML provider."""
+    """Begin a session of a role for somebody of a SAML provider."""
     role = assume_role_with_saml.original(self, **kwargs)
     begin(role.role_arn, role.session_name, role.region_name, role.access_key_id)
     return role

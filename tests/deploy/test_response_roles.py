@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from moto.iam.models import iam_backends
 from rights import DEPLOYER, GUARD, READER, RESPONSE, TELL, template
 
-from sandbox.access import authorization
+from sandbox.access import policies
 from sandbox.server import DEPLOY
 
 ACCOUNT = "161616161618"
@@ -120,7 +120,7 @@ def ci(access):
     def may(role, subject, audience="sts.amazonaws.com", by=None):
         trust = trust_of(name, role)
         claims = {f"{CLAIM}:{k}": v for k, v in (("sub", subject), ("aud", audience))}
-        return authorization.trusts(
+        return policies.trusts(
             trust, {"Federated": {by or provider(name)}}, "sts:AssumeRoleWithWebIdentity", claims
         )
 

@@ -160,7 +160,7 @@ def test_an_account_of_an_unknown_partition_is_refused_in_words(tmp_path, monkey
     """Nobody knows where the guard would run there: the account is named, and is not taken for one of another."""
     monkeypatch.setattr(replay, "Sandbox", None)
     (tmp_path / "log.json").write_text(json.dumps(record(user("bob", partition="aws-new"))))
-    assert replay.run([str(tmp_path)]) == 1
+    assert main(["replay", str(tmp_path)]) == 1
     assert (
         "the sandbox does not know which region of its partition gets IAM's events" in capsys.readouterr().err
     )
