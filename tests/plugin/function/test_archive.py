@@ -195,7 +195,7 @@ def test_the_archive_is_small(sandbox, compiled):
 
 
 def test_a_function_for_another_python_has_no_bytecode(sandbox, tmp_path):
-    """Custodian says in one line which versions differ and how to mend it, and the function works."""
+    """Custodian says in one line which versions differ and how to fix it, and the function works."""
     prepare(sandbox, OTHER_ACCOUNT)
     said = custodian(sandbox, OTHER_ACCOUNT, policy_file(tmp_path, OTHER), tmp_path)
     assert not [name for name in uploaded(sandbox, OTHER_ACCOUNT).namelist() if name.endswith(".pyc")]
