@@ -20,7 +20,8 @@ def test_facts_of_anything_are_texts_of_bounded_length():
 
 def test_a_decision_is_one_line_of_json():
     """A line holds what was given and the event's facts, and leaves out what is unknown."""
-    text = log_line("revoked", BOB, user="bob\nx", how=None)
+    bob = case("revoked-create-user")  # of now
+    text = log_line("revoked", bob, user="bob\nx", how=None)
     assert "\n" not in text
     found = json.loads(text)
     assert 0 <= found.pop("delay") < 900
@@ -29,7 +30,7 @@ def test_a_decision_is_one_line_of_json():
         "user": "bob\nx",
         "eventID": "00000000-0000-4000-8000-000000000001",
         "eventName": "CreateUser",
-        "eventTime": BOB["detail"]["eventTime"],
+        "eventTime": bob["detail"]["eventTime"],
     }
 
 

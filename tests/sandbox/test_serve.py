@@ -160,8 +160,8 @@ def test_nothing_listens_on_another_address_than_the_loopback_one(guarded):
 
 SWALLOWED = """
 import os, signal
-from sandbox import serve
-from sandbox import serve
+import sandbox
+from sandbox.commands import serve
 def work(sandbox):
     try:
         os.kill(os.getpid(), signal.SIGINT)

@@ -1,6 +1,5 @@
 """How a function is deployed, and how it runs the actions of its policy. In this process."""
 
-import logging
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -121,7 +120,7 @@ def test_a_failing_action_keeps_the_next_ones_from_nothing(mode, gone):
     ("state", "targets", "problem"),
     [("DISABLED", [1], "is disabled"), ("ENABLED", [], "has no target"), ("ENABLED", [1], "")],
 )
-def test_a_deployment_warns_of_a_dead_rule(mode, monkeypatch, caplog, state, targets, problem):
+def test_a_deployment_warns_of_a_dead_rule(mode, monkeypatch, state, targets, problem):
     """Nobody was judged for some time, and somebody has to know."""
     events = SimpleNamespace(
         describe_rule=lambda Name: {"State": state},
@@ -129,9 +128,8 @@ def test_a_deployment_warns_of_a_dead_rule(mode, monkeypatch, caplog, state, tar
         exceptions=SimpleNamespace(ResourceNotFoundException=KeyError),
     )
     monkeypatch.setitem(client._kept, "events", events)
-    with caplog.at_level(logging.WARNING, "c7n_iamguard"):
-        mode().warn_of_a_dead_rule()
-    assert caplog.text.count(f"the rule iam-guard-{REVOKE} {problem}") == bool(problem)
+    warnings = mode().dead_rule()
+    assert [f"its rule {problem}, so" in warning for warning in warnings] == [True] * bool(problem)
 
 
 REFUSALS = {
