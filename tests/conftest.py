@@ -43,7 +43,9 @@ def pytest_sessionstart():
     import c7n.resources.iam  # noqa: F401
 
     # How long an example takes to make says how busy the machine is.
-    settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile(
+        "untimed", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+    )
     settings.load_profile("untimed")
 
 

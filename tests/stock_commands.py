@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-#: What the process that the others are forked from loads. The plugin reads settings of the environment when it is loaded, so
+#: What the process that the others are forked from loads. The plugin reads the environment when it is loaded, so
 #: each command loads it by itself.
 PRELOADED = ["c7n.cli", "c7n.commands", "c7n.policy", "c7n.resources.aws", "c7n_org.cli"]
 
