@@ -218,7 +218,7 @@ def test_nobody_but_the_rule_and_who_gives_iam_back_writes_to_the_queues(world):
 
 
 def test_nobody_else_of_the_organization_writes_the_scp(world):
-    """The delegation is for the security account, and for this one SCP."""
+    """The delegation is for the security account, there for the function's role alone, and for this one SCP."""
     (full,) = [one for one in world.backend.policies if one.name == "FullAWSAccess"]
     world.sandbox.create_role("root-like", account=FIRST)
     world.sandbox.create_role("root-like", account=CENTRAL)
@@ -228,6 +228,9 @@ def test_nobody_else_of_the_organization_writes_the_scp(world):
         for call, more in (("describe_policy", {}), ("update_policy", {"Content": "{}"})):
             with pytest.raises(ClientError, match="AccessDenied"):
                 getattr(client, call)(PolicyId=policy.id, **more)
+    assert client.describe_policy(PolicyId=world.policy.id)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.update_policy(PolicyId=world.policy.id, Content=world.policy.content)
 
 
 def test_an_account_that_does_not_let_us_look_is_told(world, ada):
