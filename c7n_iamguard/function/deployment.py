@@ -17,6 +17,7 @@ from c7n_iamguard.function.defaults import fill_in, function_name, own_modules
 from c7n_iamguard.iam.client import client_of, error_code
 from c7n_iamguard.iam.deciding_action import observes
 from c7n_iamguard.iam.principals import ROLE, kind_of
+from c7n_iamguard.settings import setting
 
 log = logging.getLogger("c7n_iamguard")
 
@@ -154,11 +155,16 @@ class GuardedFunction:
         return answer.get("Tags", {}), json.loads(variables.get(settings.PINS, "null"))
 
     def judged_since(self, mark):
-        """The new value of the tag that says since when a catch-up judges calls; ``mark`` is the present one."""
+        """The new value of the tag that says since when a catch-up judges calls; ``mark`` is the present one.
+
+        Observing people alone counts as observing: so when that ends, the catch-up also leaves out what other roles
+        called before.
+        """
         now = time_text()
         if mark and mark.removesuffix(OBSERVED) > now:
             mark = None  # somebody has set a time in the future
-        if observes(self.policy.resource_manager):
+        manager = self.policy.resource_manager
+        if observes(manager) or any(setting(one, "observe-people", False) for one in manager.actions):
             return (mark or now).removesuffix(OBSERVED) + OBSERVED
         return now if mark is None or mark.endswith(OBSERVED) else mark
 

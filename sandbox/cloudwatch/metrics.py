@@ -1,11 +1,20 @@
 """The metrics that AWS's services and metric filters put into CloudWatch, as far as the guard's alarms look."""
 
+import time
 from collections import defaultdict
 from datetime import datetime, timezone
 
 from moto.sqs.models import sqs_backends
 
 from sandbox.cloudwatch import log_filters
+
+#: The metrics of a queue. Its past is unknown: it counts as having been so all the time.
+OF_QUEUE = {
+    "ApproximateNumberOfMessagesVisible": lambda queue: queue.approximate_number_of_messages,
+    "ApproximateAgeOfOldestMessage": lambda queue: (
+        time.time() - min([one.sent_timestamp for one in queue._messages], default=1000 * time.time()) / 1000
+    ),
+}
 
 
 class Metrics:
@@ -37,15 +46,10 @@ class Metrics:
     def values(self, account, region, namespace, name, dimensions, start, end):
         """The values of a metric from a moment on, until before another one."""
         if namespace == "AWS/SQS":
-            return [self.visible(account, region, dimensions)]
+            queue = sqs_backends[account][region].queues.get(dimensions["QueueName"])
+            return [OF_QUEUE[name](queue) if queue else 0]
         key = (account, region, namespace, name, frozenset(dimensions.items()))
         return [value for at, value in self.points.get(key, ()) if start <= at < end]
-
-    @staticmethod
-    def visible(account, region, dimensions):
-        """How many messages a queue holds. Its past is unknown: it counts as having been so all the time."""
-        queue = sqs_backends[account][region].queues.get(dimensions["QueueName"])
-        return queue.approximate_number_of_messages if queue else 0
 
     def total(self, namespace, name, account=None, **dimensions):
         """The sum of all data points of a metric, for tests; of the dimensions that are named."""

@@ -6,6 +6,9 @@ https://docs.aws.amazon.com/organizations/latest/userguide/orgs_delegate_policie
 https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_evaluation.html
 """
 
+import json
+
+from moto.core.exceptions import JsonRESTError
 from moto.organizations.exceptions import InvalidInputException
 from moto.organizations.models import OrganizationsBackend, organizations_backends
 
@@ -23,9 +26,14 @@ DELEGATED = ("DescribePolicy", "ListTargetsForPolicy", "UpdatePolicy")
 
 @replaces(OrganizationsBackend, "update_policy")
 def update_policy(self, **parameters):
-    """A change of a policy, which has a largest size."""
-    if len(parameters.get("Content") or "") > SIZE:
+    """A change of a policy, which has a largest size and no Sid twice."""
+    content = parameters.get("Content") or "{}"
+    if len(content) > SIZE:
         raise InvalidInputException("You have exceeded the maximum policy size limit.")
+    sids = [statement["Sid"] for statement in json.loads(content).get("Statement", ()) if "Sid" in statement]
+    if len(set(sids)) < len(sids):
+        problem = "The provided policy document does not meet the requirements of the specified policy type."
+        raise JsonRESTError("MalformedPolicyDocumentException", problem)
     return update_policy.original(self, **parameters)
 
 

@@ -5,8 +5,10 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQue
 
 import json
 
+from moto.core.responses import ActionResult
 from moto.sqs.exceptions import SQSException
 from moto.sqs.models import Queue, SQSBackend
+from moto.sqs.responses import SQSResponse
 
 from sandbox.replacements import REPLACEMENTS, replaces
 
@@ -98,6 +100,18 @@ def receive_message(self, queue_name, *args, **kwargs):
         return receive_message.original(self, queue_name, *args, **kwargs)
     finally:
         queue.dead_letter_queue = kept
+
+
+@replaces(SQSResponse)
+def start_message_move_task(self):
+    """Move the messages of a dead-letter queue back to where they come from, as new ones."""
+    source = self.sqs_backend.get_queue(self._get_param("SourceArn").rpartition(":")[2])
+    (target,) = [one for one in self.sqs_backend.queues.values() if one.dead_letter_queue is source]
+    while source._messages:
+        message = source._messages.pop(0)
+        message.approximate_receive_count = message.visible_at = 0
+        target.add_message(message)
+    return ActionResult({"TaskHandle": source.name})
 
 
 @replaces(Queue)

@@ -16,6 +16,7 @@ from c7n_iamguard.errors import Refusal
 from c7n_iamguard.function.archive import CompiledPolicyLambda
 from c7n_iamguard.history.lookup_events import IncompleteHistory
 from c7n_iamguard.iam.policy_documents import deny_document
+from sandbox.access import authorization
 from sandbox.organizations import organization
 from sandbox.server import DEPLOY
 
@@ -270,10 +271,11 @@ def test_the_reader_cannot_deploy(sandbox, account, run, undeployed):
             Role=f"arn:aws:iam::{ACCOUNT}:role/iam-guard-deployer",
         ),
         lambda iam, functions: functions.delete_function(FunctionName="payroll"),
+        lambda iam, functions: functions.update_function_code(FunctionName="iam-guard-people", ZipFile=b"x"),
         lambda iam, functions: iam.detach_user_policy(UserName="bob", PolicyArn=DENY),
         lambda iam, functions: iam.attach_user_policy(UserName="bob", PolicyArn=DENY),
     ],
-    ids=["pass-another-role", "delete-another-function", "restore", "revoke"],
+    ids=["pass-another-role", "delete-another-function", "write-any-scp", "restore", "revoke"],
 )  # fmt: skip
 def test_the_deployer_may_do_nothing_else(sandbox, account, attempt):
     """Other roles, functions and users are out of the deployer's reach."""
@@ -281,6 +283,17 @@ def test_the_deployer_may_do_nothing_else(sandbox, account, attempt):
     iam, functions = (sandbox.client(service, keys, ACCOUNT) for service in ("iam", "lambda"))
     with pytest.raises(ClientError, match="AccessDenied"):
         attempt(iam, functions)
+
+
+@pytest.mark.parametrize("rule", ["rule/iam-guard-people", "rule/iam-guard-central/iam-guard-people"])
+def test_the_deployer_stops_the_denial_of_people_and_changes_nothing_of_it(rule):
+    """Who could have another function or other events go there could have any SCP written."""
+    policy, arn = inline(ACCESS["Deployer"]), f"arn:aws:events:us-east-1:{ACCOUNT}:{rule}"
+    policy = json.loads(json.dumps(policy).replace("!Sub ", "").replace("${AWS::Partition}", "aws"))
+    policy = json.loads(json.dumps(policy).replace("${AWS::AccountId}", ACCOUNT))
+    for action in ("PutRule", "PutTargets", "DeleteRule", "RemoveTargets"):
+        assert authorization.allows([policy], f"events:{action}", arn, {}) is None  # by a deny
+    assert authorization.allows([policy], "events:DisableRule", arn, {}) is True
 
 
 # Giving IAM back

@@ -46,6 +46,9 @@ ELSEWHERE = {
     "aws organizations attach-policy": "test_people.py",
     "aws lambda invoke": "test_people.py",
     "aws sqs send-message": "test_people.py",
+    "aws sqs start-message-move-task": "test_people_setup.py",
+    "aws events disable-rule --region us-east-1 --event-bus-name iam-guard-central": "test_people_setup.py",
+    "aws organizations detach-policy": "test_people_setup.py",
 }
 MAPPING = "a1b2c3d4-5678-90ab-cdef-11111EXAMPLE"
 

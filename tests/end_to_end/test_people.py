@@ -12,6 +12,7 @@ import yaml
 from botocore.exceptions import ClientError
 from helpers import POLICIES, ROOT, ok, settings_file, stock
 from moto.iam.models import iam_backends
+from moto.sqs.models import sqs_backends
 from people_world import CENTRAL, EMPTY, FIRST, FUNCTION, MANAGEMENT, QUEUE, ROLE, SECOND, index
 from rights import READER
 from told import EVENT
@@ -119,13 +120,16 @@ def test_two_accounts_at_the_same_moment_lose_no_entry(world, ada):
     world.poll()
     assert world.denied == {FIRST: [ada.id], SECOND: [other.id]}
     calls = [call.action for call in world.sandbox.calls if call.service == "organizations"]
-    assert calls == ["DescribePolicy", "UpdatePolicy", "DescribePolicy"] * 2
+    assert calls == ["DescribePolicy", "DescribePolicy", "UpdatePolicy", "DescribePolicy"] * 2
 
 
 def test_a_full_account_leaves_the_others_alone(world):
     """The sixteenth person of an account is not denied, which is told and sounds the alarm; others still are."""
     crowd = [world.person(f"person{number}") for number in range(16)]
-    *_, last = world.forward(*crowd)
+    world.forward(*crowd[:15])
+    world.sandbox.calls.clear()
+    (last,) = world.forward(crowd[15])
+    assert "AssumeRole" not in {call.action for call in world.sandbox.calls if FUNCTION in call.caller}
     assert (last.decisions[0]["decision"], last.attempts[0].outcome) == ("cannot-revoke", "succeeded")
     assert "15 people of account" in last.decisions[0]["reason"]
     assert world.mails()[-1].startswith('"IAM access cannot be revoked: person15, ')
@@ -214,7 +218,7 @@ def test_nobody_but_the_rule_and_who_gives_iam_back_writes_to_the_queues(world):
 
 
 def test_nobody_else_of_the_organization_writes_the_scp(world):
-    """The delegation is for the security account, and for this one SCP."""
+    """The delegation is for the security account, there for the function's role alone, and for this one SCP."""
     (full,) = [one for one in world.backend.policies if one.name == "FullAWSAccess"]
     world.sandbox.create_role("root-like", account=FIRST)
     world.sandbox.create_role("root-like", account=CENTRAL)
@@ -224,6 +228,9 @@ def test_nobody_else_of_the_organization_writes_the_scp(world):
         for call, more in (("describe_policy", {}), ("update_policy", {"Content": "{}"})):
             with pytest.raises(ClientError, match="AccessDenied"):
                 getattr(client, call)(PolicyId=policy.id, **more)
+    assert client.describe_policy(PolicyId=world.policy.id)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.update_policy(PolicyId=world.policy.id, Content=world.policy.content)
 
 
 def test_an_account_that_does_not_let_us_look_is_told(world, ada):
@@ -233,6 +240,15 @@ def test_an_account_that_does_not_let_us_look_is_told(world, ada):
     (done,) = world.forward(ada)
     role.assume_role_policy_document = trust
     assert "the role iam-guard-people-read of account" in done.decisions[0]["reason"]
+    assert (world.denied, world.alarms()) == ({}, ["refused"])
+
+
+def test_nobody_of_the_management_account_is_said_to_be_denied(world, ada):
+    """No SCP acts there, so nothing is written, and somebody hears of it."""
+    world.sandbox.create_role("iam-guard-forward", account=MANAGEMENT)
+    world.put(world.event(ada), MANAGEMENT)
+    (done,) = world.poll()
+    assert done.decisions[0]["reason"] == "no SCP acts in the management account"
     assert (world.denied, world.alarms()) == ({}, ["refused"])
 
 
@@ -256,7 +272,7 @@ def test_organizations_that_throttles_loses_nobody(world, ada, action, code):
 
 
 def test_what_fails_three_times_is_kept_and_told(world, ada, bob):
-    """The message ends in the dead-letter queue, the alarm goes off, and the next person is denied."""
+    """The message ends in the dead-letter queue, its alarm goes off, and the next person is denied."""
     fault = Fault("organizations:UpdatePolicy", "ConcurrentModificationException", caller=WRITER)
     world.sandbox.faults.append(fault)
     world.put(world.event(ada))
@@ -265,8 +281,20 @@ def test_what_fails_three_times_is_kept_and_told(world, ada, bob):
         world.later()
     world.sandbox.faults.clear()
     world.forward(bob)
-    assert world.alarms() == ["failed"]
+    assert world.alarms() == ["letters"]
+    world.attach(False)
+    world.look()
+    assert world.alarms() == ["letters", "failed"], "an alarm of its own, though the other one stays"
     assert world.denied == {FIRST: [bob.id]}
+
+
+def test_a_queue_that_nobody_reads_is_told(world, ada):
+    """If a message has waited for five minutes, an alarm goes off."""
+    world.put(world.event(ada))
+    assert world.alarms() == []
+    (message,) = sqs_backends[CENTRAL]["us-east-1"].queues["iam-guard-people.fifo"]._messages
+    message.sent_timestamp -= 300_000
+    assert world.alarms() == ["waiting"]
 
 
 def test_a_decision_that_could_not_be_told_is_told_later(world, ada):

@@ -31,8 +31,11 @@ def judge(denied, account, person, action="iam:CreateUser"):
 
 @given(denied)
 def test_what_is_written_is_read_again(people):
-    """The document holds who is denied in which account, and since which day."""
-    assert INDEX.read(INDEX.document(people, "iam:*")) == people
+    """The document holds who is denied in which account, and since which day; no Sid is in it twice."""
+    written = INDEX.document(people, "iam:*")
+    assert INDEX.read(written) == people
+    sids = [statement["Sid"] for statement in json.loads(written)["Statement"]]
+    assert len(set(sids)) == len(sids)
 
 
 @given(denied, accounts, people)
@@ -132,6 +135,14 @@ def test_other_deny_actions_are_taken_on_at_the_next_change():
     INDEX.add(denied, ACCOUNT, "AROAEXAMPLE1234567890:bob", DAY, "iam:*")
     (statement,) = json.loads(INDEX.document(denied, "iam:*"))["Statement"]
     assert statement["Action"] == "iam:*"
+
+
+def test_sids_of_an_earlier_release_are_read():
+    """Days alone, without the number that tells statements apart, are days all the same."""
+    two = {account: {"AROAEXAMPLE1234567890:ada": DAY} for account in (ACCOUNT, "300000000504")}
+    written = json.loads(INDEX.document(two, "iam:*"))
+    written["Statement"][1]["Sid"] = DAY
+    assert INDEX.read(json.dumps(written)) == two
 
 
 def test_an_entry_whose_day_was_lost_by_hand_stays():

@@ -99,6 +99,15 @@ def test_a_catch_up_judges_since_it_acts(mode, observing, age, was_observing, st
     assert stays or event_time(timedelta(minutes=5)) <= found[:20] <= event_time()
 
 
+def test_a_catch_up_forgets_what_people_called_while_they_were_observed(mode):
+    """When observe_people ends, calls from before do not count, as after observe_roles."""
+    name, mark = f"{CATCH_UP}-of-roles", event_time(HOUR)
+    observed = mode(name, observe_roles=False, observe_people=True).judged_since(mark)
+    assert observed == f"{mark} observed"
+    acts = mode(name, observe_roles=False, observe_people=False)
+    assert event_time(timedelta(minutes=5)) <= acts.judged_since(observed) <= event_time()
+
+
 @pytest.mark.parametrize("gone", [False, True])
 def test_a_failing_action_keeps_the_next_ones_from_nothing(mode, gone):
     """put-event tells of it, and then the run fails; of somebody who has vanished there is nothing to tell."""
