@@ -24,9 +24,8 @@ def populate(sandbox):
 
     :returns: the people's access keys, by name
     """
-    iam, backend = sandbox.client("iam"), iam_backends[sandbox.account]["aws"]
-    for name in POLICIES_OF_AWS:
-        add_policy_of_aws(backend, name)
+    iam = sandbox.client("iam")
+    add_policies_of_aws(sandbox.account)
     for group in ("admins", "developers", "data"):
         iam.create_group(GroupName=group)
     keys = {
@@ -60,6 +59,7 @@ def populate_member(sandbox, account):
     :returns: the people's access keys, by name
     """
     iam = sandbox.client("iam", account=account)
+    add_policies_of_aws(account)
     for group in ("admins", "ops"):
         iam.create_group(GroupName=group)
     keys = {
@@ -68,3 +68,9 @@ def populate_member(sandbox, account):
     }
     sandbox.client("iam", keys["bob"], account).list_account_aliases()
     return keys
+
+
+def add_policies_of_aws(account):
+    """Let an account know those of AWS's own policies that are attached here."""
+    for name in POLICIES_OF_AWS:
+        add_policy_of_aws(iam_backends[account]["aws"], name)
