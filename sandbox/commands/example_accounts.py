@@ -33,7 +33,8 @@ def populate(sandbox):
         "bob": sandbox.create_user("bob", groups=["developers", "data"]),
         "carol": sandbox.create_user("carol", groups=["developers"]),
     }
-    sandbox.create_role("platform")
+    for role in ("platform", "on-call"):
+        sandbox.create_role(role)
     pipeline = sandbox.create_role("pipeline")["Arn"]
     sso = {"Service": "sso.amazonaws.com"}
     administrators = sandbox.create_role(SSO_ROLE, trust=sso, path="/aws-reserved/sso.amazonaws.com/")["Arn"]
