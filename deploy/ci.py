@@ -239,6 +239,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=kind)
     parser.add_argument("what", choices=list(DOES))
     parser.add_argument("files", nargs="+", metavar="FILE", help="policy files")
+    parser.add_argument("-c", "--config", default=ACCOUNTS, help="c7n-org's accounts file")
     parser.add_argument("-a", "--accounts", action="append", help="only these, by name or id, as for c7n-org")
     parser.add_argument("-t", "--tags", action="append", help="only those with these tags, as for c7n-org")
     parser.add_argument("--this-account", action="store_true", help="use the credentials that there are")
@@ -246,7 +247,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         policies = [policy for file in options.files for policy in functions_in(file)]
-        listed = (ACCOUNTS, options.role, options.accounts, options.tags)
+        listed = (options.config, options.role, options.accounts, options.tags)
         accounts = [this_account()] if options.this_account else accounts_in(*listed)
     except (Problem, BotoCoreError, ClientError) as problem:
         print(problem, file=sys.stderr)

@@ -131,7 +131,7 @@ def refused(tmp_path, monkeypatch, capsys):
 
 def test_an_accounts_file_that_is_not_there_is_an_error(refused):
     """Nothing is deployed to the account of the credentials instead."""
-    assert refused("deploy", "main.yml") == "accounts.yml: No such file or directory"
+    assert refused("deploy", "-c", "acounts.yml", "main.yml") == "acounts.yml: No such file or directory"
 
 
 def test_a_stage_is_some_of_the_accounts(refused):
