@@ -1,11 +1,11 @@
-"""``python -m c7n_iamguard init FOLDER``: copies all that an operator edits or deploys, and overwrites nothing."""
+"""``python -m c7n_iamguard init FOLDER``: copies what an operator edits, deploys and reads; overwrites nothing."""
 
 import shutil
 import sys
 from pathlib import Path
 
-#: The settings, the policies, and what an account and an organization need.
-PACK = ("iam-guard.yml", "policies", "deploy")
+#: The settings, the policies, what an account and an organization need, and the pages that all of these name.
+PACK = ("iam-guard.yml", "policies", "deploy", "docs")
 
 
 def init(folder):

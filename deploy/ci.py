@@ -5,9 +5,10 @@
     python deploy/ci.py deploy FILE ...     deploy, except to accounts whose guard somebody has stopped
     python deploy/ci.py status FILE ...     which functions run, since when, and what is missing
 
-FILE is a policy file. The accounts are those of accounts.yml, which deploy/accounts.py writes, or with
---this-account the one whose credentials there are, with the settings of iam-guard.yml. The tables go to the
-page of a GitHub job, too. The exit status is 1 if anything is wrong in any account, and 2 if nothing was started.
+FILE is a policy file. The accounts are those of accounts.yml, which deploy/accounts.py writes: all, or with -a or
+-t some of them. With --this-account it is the one whose credentials there are, with the settings of iam-guard.yml.
+The tables go to the page of a GitHub job, too. The exit status is 1 if anything is wrong in any account, and 2 if
+nothing was started.
 
 c7n-org deploys as well. But its exit status is 0 if an account's settings make a policy invalid, its output does
 not say which account a line is about, and it deploys to stopped accounts.
@@ -34,6 +35,7 @@ from c7n_org import cli
 
 ACCOUNTS, SETTINGS, LIST = "accounts.yml", "iam-guard.yml", "policies/list-iam-guard-functions.yml"
 PREFIX = "iam-guard-"
+NO_STACK = "the stack iam-guard is not there: deploy deploy/account.yml"
 SHOWN = 20  # names in a cell
 #: The columns of a command's table, beside the account.
 COLUMNS = {
@@ -65,8 +67,12 @@ def functions_in(path):
     return policies
 
 
-def accounts_in(path, role=None):
-    """The accounts of c7n-org's accounts file; ``role`` is the name of another role to take than the file names."""
+def accounts_in(path, role=None, names=None, tags=None):
+    """The accounts of c7n-org's accounts file.
+
+    :param role: the name of another role to take than the file names
+    :param names: take only accounts of these names or ids; ``tags``: only those that have all of these tags
+    """
     found = read(path)
     try:
         jsonschema.validate(found, cli.CONFIG_SCHEMA)
@@ -74,7 +80,9 @@ def accounts_in(path, role=None):
         raise Problem(": ".join([path, *map(str, error.absolute_path), error.message])) from None
     if found.get("vars") != read(SETTINGS):
         raise Problem(f"{path} has other settings than {SETTINGS}: run python deploy/accounts.py again")
-    accounts = list(cli.accounts_iterator(found))
+    cli.filter_accounts(found, cli.comma_expand(tags), names)
+    if not (accounts := list(cli.accounts_iterator(found))):
+        raise Problem(f"{path} has no such account")
     for account in accounts:
         if not isinstance(account.get("role"), str) or len(account.get("regions") or ()) != 1:
             raise Problem(f"{path}: {account['name']} does not have one role and one region")
@@ -126,7 +134,7 @@ def work(what, account, policies):
                     notes.said.append(str(error) or repr(error))
     except (BotoCoreError, ClientError) as error:
         return [], [unreachable(account, error)], True
-    bad |= what == "deploy" and bool(stop)
+    bad |= stop == NO_STACK or (what == "deploy" and bool(stop))
     bad |= what == "status" and any(row[-1] != "none" for row in rows)
     return rows, list(dict.fromkeys([stop, *notes.said] if stop else notes.said)), bad
 
@@ -146,7 +154,7 @@ def stopped(session):
     try:
         iam.get_role(RoleName="iam-guard")
     except iam.exceptions.NoSuchEntityException:
-        return "the stack iam-guard is not there: deploy deploy/account.yml"
+        return NO_STACK
     pages = session.client("events").get_paginator("list_rules").paginate(NamePrefix=PREFIX)
     names = [rule["Name"] for page in pages for rule in page["Rules"] if rule["State"] == "DISABLED"]
     return (
@@ -232,12 +240,15 @@ def main(arguments=None):
     parser.add_argument("what", choices=list(DOES))
     parser.add_argument("files", nargs="+", metavar="FILE", help="policy files")
     parser.add_argument("-c", "--config", default=ACCOUNTS, help="c7n-org's accounts file")
+    parser.add_argument("-a", "--accounts", action="append", help="only these, by name or id, as for c7n-org")
+    parser.add_argument("-t", "--tags", action="append", help="only those with these tags, as for c7n-org")
     parser.add_argument("--this-account", action="store_true", help="use the credentials that there are")
     parser.add_argument("--role", help="take this role in each account, not the one in the accounts file")
     options = parser.parse_args(arguments)
     try:
         policies = [policy for file in options.files for policy in functions_in(file)]
-        accounts = [this_account()] if options.this_account else accounts_in(options.config, options.role)
+        listed = (options.config, options.role, options.accounts, options.tags)
+        accounts = [this_account()] if options.this_account else accounts_in(*listed)
     except (Problem, BotoCoreError, ClientError) as problem:
         print(problem, file=sys.stderr)
         return 2

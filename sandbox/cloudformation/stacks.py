@@ -6,7 +6,10 @@ is then as CloudFormation leaves it.
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeletePolicy.html
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cfn-console-delete-stack.html
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html
 """
+
+import re
 
 from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
@@ -108,6 +111,7 @@ def apply(self):
     """Make or change a stack as its change set says."""
     (created if self.change_set_type == "CREATE" else updated)(self.stack, lambda: apply.original(self))
     self.stack.parameters = {**self.stack.parameters, **self.parameters}
+    self.stack.output_map = parsing.OutputMap(self.stack.resource_map, self.template_dict, self.stack_id)
 
 
 def created(stack, work):
@@ -148,6 +152,7 @@ def update_stack(self, name, *args, **kwargs):
 def create_change_set(self, stack_name, parameters, **kwargs):
     """A change set for a stack that can be changed. It may name a parameter's value before, which can be a list."""
     check_state(self, stack_name)
+    check_patterns(kwargs["template"], texts(parameters))
     return create_change_set.original(self, stack_name, parameters=texts(parameters), **kwargs)
 
 
@@ -189,6 +194,15 @@ def check_state(backend, name):
             raise ValidationError(
                 message=f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated."
             )
+
+
+def check_patterns(template, parameters):
+    """Refuse a parameter, or an item of one that is a list, that does not have the template's pattern."""
+    for name, slot in Stack.parse_template(template).get("Parameters", {}).items():
+        value, pattern = parameters.get(name, ""), slot.get("AllowedPattern")
+        items = value.split(",") if slot["Type"] == "CommaDelimitedList" else [value]
+        if name in parameters and pattern and not all(re.fullmatch(pattern, item) for item in items):
+            raise ValidationError(message=f"Parameter {name} must match pattern {pattern}")
 
 
 @replaces(parsing.ResourceMap, "__init__")

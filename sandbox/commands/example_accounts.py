@@ -24,9 +24,8 @@ def populate(sandbox):
 
     :returns: the people's access keys, by name
     """
-    iam, backend = sandbox.client("iam"), iam_backends[sandbox.account]["aws"]
-    for name in POLICIES_OF_AWS:
-        add_policy_of_aws(backend, name)
+    iam = sandbox.client("iam")
+    add_policies_of_aws(sandbox.account)
     for group in ("admins", "developers", "data"):
         iam.create_group(GroupName=group)
     keys = {
@@ -34,7 +33,8 @@ def populate(sandbox):
         "bob": sandbox.create_user("bob", groups=["developers", "data"]),
         "carol": sandbox.create_user("carol", groups=["developers"]),
     }
-    sandbox.create_role("platform")
+    for role in ("platform", "on-call"):
+        sandbox.create_role(role)
     pipeline = sandbox.create_role("pipeline")["Arn"]
     sso = {"Service": "sso.amazonaws.com"}
     administrators = sandbox.create_role(SSO_ROLE, trust=sso, path="/aws-reserved/sso.amazonaws.com/")["Arn"]
@@ -60,6 +60,7 @@ def populate_member(sandbox, account):
     :returns: the people's access keys, by name
     """
     iam = sandbox.client("iam", account=account)
+    add_policies_of_aws(account)
     for group in ("admins", "ops"):
         iam.create_group(GroupName=group)
     keys = {
@@ -68,3 +69,9 @@ def populate_member(sandbox, account):
     }
     sandbox.client("iam", keys["bob"], account).list_account_aliases()
     return keys
+
+
+def add_policies_of_aws(account):
+    """Let an account know those of AWS's own policies that are attached here."""
+    for name in POLICIES_OF_AWS:
+        add_policy_of_aws(iam_backends[account]["aws"], name)

@@ -37,8 +37,8 @@ MEMBERS = [
     ("333344445555", "staging", True),
     ("444455556666", "sandbox", True),
 ]
-#: The roles that the profiles of their names take, as platform.
-TAKEN = ("iam-guard-deployer", "iam-guard-reader")
+#: The roles that are profiles, each with the guard's roles that it may take, which are profiles, too.
+TAKEN = {"platform": ("iam-guard-deployer", "iam-guard-reader"), "on-call": ("iam-guard-response",)}
 
 
 def run(port=0):
@@ -100,7 +100,8 @@ def welcome(sandbox, others, keys):
         "  bob       in the groups developers and data, with the rights of an administrator",
         "  carol     in the group developers, with the same rights",
         f"  roles     pipeline, which everybody here may assume, and {example_accounts.SSO_ROLE};",
-        "            platform, which is a profile, too, and with it iam-guard-deployer and iam-guard-reader",
+        "            platform, which is a profile, too, and with it iam-guard-deployer and iam-guard-reader;",
+        "            on-call, with iam-guard-response",
         "  trail     management-events",
         "",
         "Paste the lines from unset to carol() into a second shell, in the project's folder. Close that shell",
@@ -175,10 +176,11 @@ def profiles(sandbox):
     """Begin the AWS CLI's settings: with the two accounts that deploy, and with the roles that do."""
     add_profile(sandbox, "management", {"AccessKeyId": principals.operator_key(organization.MANAGEMENT)})
     add_profile(sandbox, "central", {"AccessKeyId": principals.operator_key(ACCOUNT)})
-    add_profile(sandbox, "platform", sandbox.session(f"arn:aws:iam::{ACCOUNT}:role/platform", "operator"))
-    for role in TAKEN:
-        taken = {"role_arn": f"arn:aws:iam::{ACCOUNT}:role/{role}", "source_profile": "platform"}
-        add_profile(sandbox, role, {}, **taken)
+    for name, roles in TAKEN.items():
+        add_profile(sandbox, name, sandbox.session(f"arn:aws:iam::{ACCOUNT}:role/{name}", "operator"))
+        for role in roles:
+            taken = {"role_arn": f"arn:aws:iam::{ACCOUNT}:role/{role}", "source_profile": name}
+            add_profile(sandbox, role, {}, **taken)
 
 
 def add_profile(sandbox, name, keys, **more):

@@ -240,9 +240,9 @@ def test_a_guard_that_observes_is_told_apart(sandbox, smoke_test, events, tmp_pa
     assert "told: would-revoke" in out
     assert "only observes" in out
     assert (
-        "Nobody in this account is mailed: no subscription of the topic iam-guard-notices is confirmed."
-        in out
-    )
+        "Nobody in this account is mailed: no subscription of the topic iam-guard-notices is confirmed. "
+        "With CentralBus, the security account is told."
+    ) in out
     assert left(OBSERVED) == []
 
 

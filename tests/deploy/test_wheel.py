@@ -51,10 +51,10 @@ def test_stock_c7n_org_knows_the_pack_right_after_pip_install(environment, tmp_p
 def test_the_wheel_brings_all_that_an_operator_deploys_and_overwrites_nothing_of_theirs(
     environment, tmp_path
 ):
-    """``python -m c7n_iamguard init`` copies the settings, policies and templates, and keeps what is there."""
+    """``python -m c7n_iamguard init`` copies settings, policies, templates and pages, and keeps what is there."""
     init = (environment / "python", "-m", "c7n_iamguard", "init", tmp_path / "guard")
     run(*init, cwd=tmp_path)
-    for part in ("iam-guard.yml", "policies", "deploy"):
+    for part in ("iam-guard.yml", "policies", "deploy", "docs"):
         files = [file for file in (ROOT / part, *(ROOT / part).rglob("*")) if file.is_file()]
         for file in (file for file in files if "__pycache__" not in file.parts):
             copied = tmp_path / "guard" / file.relative_to(ROOT)

@@ -134,6 +134,17 @@ def test_an_accounts_file_that_is_not_there_is_an_error(refused):
     assert refused("deploy", "-c", "acounts.yml", "main.yml") == "acounts.yml: No such file or directory"
 
 
+def test_a_stage_is_some_of_the_accounts(refused):
+    """Those of a name or id, or those of a tag such as a unit's path; a stage without an account is refused."""
+    staging = PRODUCTION | {"name": "staging", "account_id": "333344445555", "tags": ["path:/workloads"]}
+    Path("accounts.yml").write_text(yaml.safe_dump({"vars": SETTINGS, "accounts": [PRODUCTION, staging]}))
+    names = [(["production"], None), (["222233334444,333344445555"], None), (None, ["path:/workloads"])]
+    found = [[one["name"] for one in ci.accounts_in("accounts.yml", None, *stage)] for stage in names]
+    assert found == [["production"], ["production", "staging"], ["staging"]]
+    assert refused("deploy", "-a", "stagin", "main.yml") == "accounts.yml has no such account"
+    assert refused("deploy", "-t", "path:/labs", "main.yml") == "accounts.yml has no such account"
+
+
 def test_this_account_needs_a_region(refused):
     """Without a region, one sentence names the variable."""
     said = "AWS_REGION is not set: name the region that gets IAM's events, such as us-east-1"

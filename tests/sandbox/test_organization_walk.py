@@ -23,6 +23,7 @@ LIST, SETTINGS, DEPLOY, STATUS = (
         "python deploy/ci.py st",
     )
 )
+DEPENDED_ON = re.search(r"`(aws cloudformation describe-stack-set [^`]+)`", CHAPTER)[1]
 NEW = (
     "aws organizations create-account --account-name research --email r@example.com",
     "aws organizations move-account --account-id {} --source-parent-id r-abcd"
@@ -54,6 +55,9 @@ def walk(tmp_path_factory):
         account.wait(f"{FUNCTION} -> bob: revoked (managed)")
         account.wait("mail to security@example.com")
         ok(run(NEW[0], "management"))
+        smoke = account.run("staging_ada deploy/smoke-test --yes")
+        response = run("aws sts get-caller-identity", "iam-guard-response")
+        stack_set = run(DEPENDED_ON, "management")
         new = account.wait("the account research ").split()[4]
         ok(run(NEW[1].format(new), "management"))
         joined = [run(command) for command in (LIST, SETTINGS, STATUS, DEPLOY)]
@@ -82,6 +86,17 @@ def test_an_account_that_joins_is_seen_and_then_deployed(walk):
     assert all(row.endswith("| not deployed |") for row in functions(before.stdout, walk.new))
     assert deployed.returncode == 0, deployed.stdout
     assert not [row for row in functions(walk.stopped.stdout, walk.new) if "not deployed" in row]
+
+
+def test_the_smoke_test_works_in_a_member(walk):
+    """Its throw-away users are denied and taken out of the admin group."""
+    assert walk.smoke.returncode == 0, walk.smoke.stdout
+
+
+def test_what_the_page_refers_to_is_there(walk):
+    """The response role can be taken as on-call, and the stack set's ARN is shown for ``DependsOn``."""
+    assert ":assumed-role/iam-guard-response/" in ok(walk.response)
+    assert ok(walk.stack_set).startswith('"arn:aws:cloudformation:us-east-1:999999999999:stackset/iam-guard:')
 
 
 def test_one_command_stops_all(walk):

@@ -133,6 +133,29 @@ def test_a_stack_of_which_something_could_not_be_deleted_can_only_be_deleted(acc
     assert account.status() is None
 
 
+def test_a_stack_has_the_outputs_whose_conditions_hold(account):
+    """They follow the stack's changes, whichever way it is changed."""
+
+    def outputs():
+        (stack,) = account.stacks.describe_stacks()["Stacks"]
+        return {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", ())}
+
+    account.deploy(DEPLOY / "access.yml", AdminGroups="admins")
+    assert outputs() == {}
+    account.deploy(DEPLOY / "access.yml", AdminGroups="admins", CentralAccount=account.id)
+    role = f"arn:aws:iam::{account.id}:role/iam-guard"
+    assert outputs() == {"DeployerRole": f"{role}-deployer", "ReaderRole": f"{role}-reader"}
+
+
+def test_a_change_set_is_refused_if_a_parameter_does_not_have_its_pattern(sandbox):
+    """The refusal names the parameter, and there is no stack. Each item of a list has to have the pattern."""
+    account = Account(sandbox, "change set")
+    with pytest.raises(ClientError, match="Parameter AdminGroups must match pattern"):
+        account.deploy(AdminGroups="admins,not one")
+    assert account.status() is None
+    account.deploy(AdminGroups="admins,ops")
+
+
 def test_a_change_set_without_a_change_has_failed(sandbox):
     """A change set with the parameters and template that the stack has is made, in state FAILED, and says why."""
     account = Account(sandbox, "change set")
