@@ -18,7 +18,7 @@ from sandbox.organizations.organization import ID
 from sandbox.server import DEPLOY, Fault
 
 PAGE = (ROOT / "docs/people.md").read_text()
-PAGES_SCP = "arn:aws:organizations::999988887777:policy/o-exampleorgid/service_control_policy/p-examplepolicy"
+PAGES_SCP = "arn:aws:organizations::999999999999:policy/o-exampleorgid/service_control_policy/p-examplepolicy"
 
 
 # Giving back
@@ -105,7 +105,7 @@ def test_the_pages_commands_set_it_up(world, shell):
     client.create_organization(FeatureSet="ALL")
     (root,) = client.list_roots()["Roots"]
     world.sandbox.deploy(DEPLOY / "central.yml", "central", security, OrganizationId=ID)
-    known = {"111122223333": security, "ou-exam-12345678": root["Id"]}
+    known = {"111122223333": security, "ou-abcd-12345678": root["Id"]}
     (first, second), (attach,) = commands("aws cloudformation deploy"), commands("aws organizations attach")
     for account, command in ((management, first), (security, second), (management, attach)):
         for shown, real in known.items():
