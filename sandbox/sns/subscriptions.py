@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-email-notifications.html
 import json
 from dataclasses import dataclass
 
+from moto.cloudwatch.models import cloudwatch_backends
 from moto.sns.models import Subscription
 from moto.utilities.utils import get_partition
 
@@ -36,6 +37,10 @@ def publish(self, message, message_id, subject=None, **more):
             texts = json.loads(message)
             message = texts.get("email", texts["default"])
         running.sandbox.sent.append(Mail(self.endpoint, subject or SUBJECT, message, self.topic_arn))
+        *_, region, account, topic = self.topic_arn.split(":")
+        dimension = {"Name": "TopicName", "Value": topic}
+        datum = {"MetricName": "NumberOfNotificationsDelivered", "Value": 1, "Dimensions": [dimension]}
+        cloudwatch_backends[account][region].put_metric_data("AWS/SNS", [datum])
     elif self.protocol != "sqs" or allowed(self):
         publish.original(self, message, message_id, subject=subject, **more)
 

@@ -131,7 +131,7 @@ def test_it_says_how_long_denial_message_and_containment_took(smoke_test, events
     out = finished(process)
     assert process.returncode == 0, out
     assert f"Account {ACCOUNT}, as arn:aws:iam::{ACCOUNT}:user/ada" in out
-    steps = ("it called IAM", "denied: DenyIAMAccess", "told: revoked", "contained: ")
+    steps = ("it called IAM", "denied: DenyIAMAccess", "told: revoked", "mailed: the topic", "contained: ")
     for step in (*steps, "admin group: out of the group admins"):
         assert re.search(rf"^ *\d+\.\d s  {step}", out, re.M), out
     assert "Nobody in this account is mailed" not in out
