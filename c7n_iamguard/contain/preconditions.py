@@ -26,7 +26,7 @@ PASSWORD_SECONDS = 60
 #: The ARNs of Identity Center's own SAML providers hold this.
 IDENTITY_CENTER_PROVIDER = ":saml-provider/AWSSSO_"
 
-OWN = "the guard's own roles and those of StackSets have such names, and the guard spares them"
+OWN = "the guard's own roles and those of StackSets have such names, and the guard leaves them alone"
 DENIES = "the policy denies something, and the guard lifts no denial"
 
 
