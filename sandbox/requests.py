@@ -159,7 +159,7 @@ def call_action(self):
         time.sleep(fault.delay)
     try:
         response = error_response(request, fault) if fault and fault.code else call_action.original(self)
-    except NotImplementedError:
+    except NotImplementedError:  # moto's word for an operation that it does not know
         response = unknown.answer(request, f"{request.service}:{request.action}")
     error = records.error_in(int(response[0]), response[2])
     sandbox.record(request, caller, identity, error, response[2])

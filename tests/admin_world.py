@@ -17,7 +17,7 @@ class World:
         self.users = {f"AIDA{name.upper()}": name for name in USER_NAMES[:4]}
         self.groups = {ADMINS: "admins", OTHER: "other"}
         self.members = {(ADMINS, f"AIDA{name.upper()}") for name in admins}
-        #: Who really is an admin, and who was one or not right before each call that they made: (id, second).
+        #: The ids of the real admins; and who called when, as (id, second), by whether they were admins before it.
         self.admins, self.callers = {user for _, user in self.members}, {True: set(), False: set()}
         self.ids, self.records, self.calls, self.second = set(self.users), [], [], 0
 

@@ -1,7 +1,7 @@
 """The judge: was a caller meant to make a call to IAM? Pure.
 
 The judge knows users and roles by id: a path or a name makes nobody an admin. It reads neither IAM nor CloudTrail.
-Whoever asks also says who is in an admin group: by IAM for now, by the event history for a past call.
+The caller of the judge says who is in an admin group: IAM's answer about now, the event history's about the past.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ SETTLED_SECONDS = 20
 class UnintendedAdminGroupMember(MeantFilter):
     """Users whom a caller who is no admin made members of an admin group, by an AddUserToGroup event.
 
-    Users and caller may be the same. Whoever is meant to use IAM may add users, unless this call itself made the
-    caller an admin. An admin's addition is judged once more after 20 seconds, because the event that made the
+    Users and caller may be the same. A caller who is meant to use IAM may add users, unless this call itself made
+    them an admin. An admin's addition is judged once more after 20 seconds, because the event that made the
     caller an admin may come later.
 
     A rename of the users or groups makes no difference. If nobody can tell who was added to which group, or whether

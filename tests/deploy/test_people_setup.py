@@ -14,6 +14,7 @@ from told import of_role
 
 from c7n_iamguard.event import time_text
 from c7n_iamguard.history.catch_up import PERIOD_SECONDS, SETTLED_SECONDS
+from sandbox.access import authorization
 from sandbox.organizations.organization import ID
 from sandbox.server import DEPLOY, Fault
 
@@ -214,3 +215,14 @@ def test_a_role_that_calls_iam_is_not_told_as_root(world):
     event |= {"source": "aws.iam", "region": "us-east-1", "detail-type": "AWS API Call via CloudTrail"}
     world.sandbox.eventbridge.run(event, FIRST, "us-east-1")
     assert len(world.mails()) == before
+
+
+@pytest.mark.parametrize("rule", ["rule/iam-guard-people", "rule/iam-guard-central/iam-guard-people"])
+def test_the_deployer_stops_the_denial_of_people_and_changes_nothing_of_it(rule):
+    """Who could have another function or other events go there could have any SCP written."""
+    policy, arn = inline(resources("access.yml")["Deployer"]), f"arn:aws:events:us-east-1:{CENTRAL}:{rule}"
+    policy = json.loads(json.dumps(policy).replace("!Sub ", "").replace("${AWS::Partition}", "aws"))
+    policy = json.loads(json.dumps(policy).replace("${AWS::AccountId}", CENTRAL))
+    for action in ("PutRule", "PutTargets", "DeleteRule", "RemoveTargets"):
+        assert authorization.allows([policy], f"events:{action}", arn, {}) is None  # by a deny
+    assert authorization.allows([policy], "events:DisableRule", arn, {}) is True
