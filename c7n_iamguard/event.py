@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-DETAIL_TYPE = "AWS API Call via CloudTrail"
 EVENT_SOURCE = "iam.amazonaws.com"
 
 #: Types of callers that are neither an IAM user nor a role of the account.
 OTHER_TYPES = {"Root", "FederatedUser", "AWSService", "AWSAccount", "Directory", "IdentityCenterUser"}
+#: Where a record says whether the caller had signed in with MFA.
+MFA = ("userIdentity", "sessionContext", "attributes", "mfaAuthenticated")
 #: How CloudTrail and the guard's tags write a time.
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 #: For how many seconds after a call its caller's name counts as still theirs.
@@ -120,8 +121,7 @@ def caller(record: Mapping[str, Any]) -> Caller:
         raise MalformedEvent(f"userIdentity.type is no name of a type but {_type(type_)}")
     if type_ == "IAMUser":
         return _principal(type_, "user", identity, identity, "userIdentity")
-    context = identity.get("sessionContext")
-    issuer = context.get("sessionIssuer") if isinstance(context, dict) else None
+    issuer = value_at(identity, "sessionContext", "sessionIssuer")
     where = "userIdentity.sessionContext.sessionIssuer"
     if type_ == "AssumedRole":
         if not issuer:
@@ -173,15 +173,15 @@ def _circumstances(identity: dict[str, Any], kind: str) -> dict[str, str | None]
     session = (str_or_none(identity, "principalId") or "").partition(":")[2]
     return {
         "session": session or None if kind == "role" else None,
-        "source_identity": str_or_none(identity.get("sessionContext"), "sourceIdentity"),
-        "on_behalf_of": str_or_none(identity.get("onBehalfOf"), "userId"),
+        "source_identity": str_or_none(identity, "sessionContext", "sourceIdentity"),
+        "on_behalf_of": str_or_none(identity, "onBehalfOf", "userId"),
         "invoked_by": str_or_none(identity, "invokedBy"),
     }
 
 
 def is_services_own(record: Mapping[str, Any], who: Caller) -> bool:
     """Whether an AWS service made its own service-linked role, with the rights of whoever uses the service."""
-    service = str_or_none(record.get("requestParameters"), "aWSServiceName")
+    service = str_or_none(record, "requestParameters", "aWSServiceName")
     makes_role = record.get("eventName") == "CreateServiceLinkedRole"
     return makes_role and bool(service) and service == who.invoked_by
 
@@ -204,9 +204,16 @@ def seconds_since(record: Any) -> float | None:
         return None
 
 
-def str_or_none(parent: Any, key: str) -> str | None:
-    """The text under a key; None if it is missing, is no text, or ``parent`` is no JSON object."""
-    value = parent.get(key) if isinstance(parent, dict) else None
+def value_at(parent: Any, *path: str) -> Any:
+    """The JSON value that a path of keys leads to; None if it is missing, or if the path leaves JSON objects."""
+    for key in path:
+        parent = parent.get(key) if isinstance(parent, dict) else None
+    return parent
+
+
+def str_or_none(parent: Any, *path: str) -> str | None:
+    """The text that a path of keys leads to; None if there is no text."""
+    value = value_at(parent, *path)
     return value if isinstance(value, str) else None
 
 

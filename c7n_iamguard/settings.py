@@ -4,7 +4,6 @@ The shipped policies hold placeholders such as ``{admin_groups}``. c7n fills the
 policy runs. ``custodian validate`` sees the placeholders themselves, so only a run refuses them.
 """
 
-import json
 import re
 
 from c7n.exceptions import PolicyValidationError
@@ -52,12 +51,6 @@ def setting(element, key, default=None):
 def is_placeholder(value):
     """Whether a value waits for a setting."""
     return isinstance(value, str) and bool(PLACEHOLDER.fullmatch(value))
-
-
-def pins_of(policy):
-    """Who is meant to use IAM, by id, as of the function's deployment; None outside a function."""
-    variables = policy.data.get("mode", {}).get("environment", {}).get("Variables", {})
-    return json.loads(variables[PINS]) if PINS in variables else None
 
 
 def refuse(policy, where, problem, fix):

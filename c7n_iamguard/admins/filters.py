@@ -2,7 +2,6 @@
 
 import logging
 import time
-from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 
@@ -15,7 +14,7 @@ from c7n_iamguard.admins import groups, roles
 from c7n_iamguard.admins.judge import Verdict, judge
 from c7n_iamguard.admins.options import OPTIONS, MeantOptions, check_meant
 from c7n_iamguard.decisions import log_line
-from c7n_iamguard.event import IAMEvent, seconds_of, str_or_none
+from c7n_iamguard.event import IAMEvent, seconds_of, seconds_since
 from c7n_iamguard.iam import authorization_details
 from c7n_iamguard.iam.client import iam, map_threaded
 from c7n_iamguard.iam.principals import kind_of
@@ -60,9 +59,9 @@ class MeantFilter(MeantOptions, Filter):
 
     def judge_call(self, event, who, meant, in_admin_group):
         """The judge's answer about an event's call by ``who``, or about any call of theirs now."""
-        record, moment = (None if event is None else event.record), time.time()
-        with suppress(ValueError):  # a call without a time counts as one of now
-            moment = seconds_of(str_or_none(record, "eventTime") or "")
+        record = None if event is None else event.record
+        # A call without a time counts as one of now.
+        moment = time.time() if seconds_since(record) is None else seconds_of(record["eventTime"])
         verdict = judge(record, who, moment, meant, in_admin_group)
         if verdict.meant and event is not None:
             event.meant = verdict.reason

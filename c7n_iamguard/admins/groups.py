@@ -127,8 +127,8 @@ def explains(record, name, groups):
 
 def joined_group(record, who):
     """The name of the group that a call put its own caller into; None if it did not, or failed."""
-    parameters = record.get("requestParameters")
     if record.get("eventName") != "AddUserToGroup" or record.get("errorCode") or who.kind != "user":
         return None
-    name = str_or_none(parameters, "userName")
-    return str_or_none(parameters, "groupName") if name and name.lower() == who.name.lower() else None
+    name = str_or_none(record, "requestParameters", "userName")
+    is_caller = name and name.lower() == who.name.lower()
+    return str_or_none(record, "requestParameters", "groupName") if is_caller else None

@@ -212,9 +212,8 @@ def _change(record: Mapping[str, Any]) -> Change | None:
         who = caller(record)
     except MalformedEvent:
         who = None
-    parameters, elements = record.get("requestParameters"), record.get("responseElements")
     keys = ("groupName", "newGroupName", "userName", "newUserName")
-    names = {key: name.lower() for key in keys if (name := str_or_none(parameters, key))}
-    created = elements.get("user") if isinstance(elements, dict) else None
+    names = {key: name.lower() for key in keys if (name := str_or_none(record, "requestParameters", key))}
+    created_id = str_or_none(record, "responseElements", "user", "userId")
     second = seconds_of(record["eventTime"])
-    return Change(second, record["eventName"], who, names, str_or_none(created, "userId"))
+    return Change(second, record["eventName"], who, names, created_id)

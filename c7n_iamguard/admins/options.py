@@ -1,5 +1,6 @@
 """The options that say who is meant to use IAM: what may stand there, and what they stand for in the account."""
 
+import json
 import re
 from datetime import date, datetime, timedelta, timezone
 from functools import cached_property
@@ -7,15 +8,7 @@ from functools import cached_property
 from c7n_iamguard.admins import groups, roles, self_service
 from c7n_iamguard.admins.judge import FOREVER, Meant
 from c7n_iamguard.iam.principals import ROLE, kind_of
-from c7n_iamguard.settings import (
-    is_placeholder,
-    is_template,
-    pins_of,
-    refuse,
-    refuse_account,
-    setting,
-    where_is,
-)
+from c7n_iamguard.settings import PINS, is_placeholder, is_template, refuse, refuse_account, setting, where_is
 
 GROUP_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
 ROLE_NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
@@ -28,6 +21,10 @@ GROUP_ID = re.compile(r"AGPA[A-Z0-9]{12,124}", re.ASCII)
 #: Single users, roles, and sessions of roles.
 EXEMPT_ID = re.compile(r"AIDA[A-Z0-9]{12,124}|AROA[A-Z0-9]{12,124}(:[\w+=,.@-]{2,64})?", re.ASCII)
 ANY_ID = re.compile(r"A[A-Z]{2}A[A-Z0-9]{12,124}", re.ASCII)
+
+
+#: The option ``groups`` of an action.
+GROUPS_SCHEMA = {"type": ["array", "string"]}
 
 
 class MeantOptions:
@@ -54,7 +51,8 @@ class MeantOptions:
     @cached_property
     def pins(self):
         """What the deployment has pinned; None outside a function."""
-        return pins_of(self.manager.ctx.policy)
+        environment = self.manager.ctx.policy.data.get("mode", {}).get("environment", {})
+        return json.loads(environment.get("Variables", {}).get(PINS, "null"))
 
     def who_is_meant(self, event):
         """Who is meant to use IAM, as :class:`.Meant`: as pinned in a function, or as of now outside one."""

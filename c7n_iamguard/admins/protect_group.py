@@ -50,7 +50,7 @@ class UnintendedAdminGroupMember(MeantFilter):
         record = {} if event is None else event.record
         if record.get("eventName") != "AddUserToGroup" or record.get("errorCode"):
             return []
-        group = str_or_none(record.get("requestParameters"), "groupName")
+        group = str_or_none(record, "requestParameters", "groupName")
         if group is None:
             raise MalformedEvent("requestParameters.groupName is missing")
         meant = self.who_is_meant(event)

@@ -9,10 +9,10 @@ from c7n.utils import type_schema
 
 from c7n_iamguard.admins import groups
 from c7n_iamguard.admins.judge import valid
-from c7n_iamguard.admins.options import MeantOptions, check_meant
+from c7n_iamguard.admins.options import GROUPS_SCHEMA, MeantOptions, check_meant
 from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.iam.client import iam, retry_conflicts
-from c7n_iamguard.iam.deciding_action import DecidingAction
+from c7n_iamguard.iam.deciding_action import OBSERVE_SCHEMA, DecidingAction
 
 #: How often to check whether a user is out of a group, and the seconds between two checks.
 CHECKS, PAUSE = 3, 1
@@ -43,10 +43,7 @@ class RemoveFromAdminGroup(MeantOptions, DecidingAction):
     """
 
     schema = type_schema(
-        "remove-from-admin-group",
-        groups={"type": ["array", "string"]},
-        observe={"type": ["boolean", "string"]},
-        required=["groups"],
+        "remove-from-admin-group", groups=GROUPS_SCHEMA, observe=OBSERVE_SCHEMA, required=["groups"]
     )
     permissions = ("iam:RemoveUserFromGroup", "iam:ListGroupsForUser", "iam:GetGroup", "iam:ListGroups")
 

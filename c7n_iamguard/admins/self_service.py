@@ -57,12 +57,10 @@ def about_themselves(record: Mapping[str, Any], who: Caller, calls: Collection[s
     if target == NAMED:
         return False
     if parameters is None:  # denied, or CreateAccessKey without any parameter, whose response names the user
-        response = record.get("responseElements")
-        key = response.get("accessKey") if isinstance(response, dict) else None
-        return _is_name_of(who, str_or_none(key, "userName"))
+        return _is_name_of(who, str_or_none(record, "responseElements", "accessKey", "userName"))
     # IAM takes the caller from a key of theirs. With temporary credentials, some calls require a userName.
     # CloudTrail replaces parameters that are too large by "omitted", so that a userName would not be shown.
-    key_id = str_or_none(record.get("userIdentity"), "accessKeyId") or ""
+    key_id = str_or_none(record, "userIdentity", "accessKeyId") or ""
     return isinstance(parameters, dict) and "omitted" not in parameters and key_id.startswith("AKIA")
 
 

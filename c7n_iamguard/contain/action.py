@@ -7,7 +7,7 @@ from functools import partial
 from botocore.exceptions import BotoCoreError, ClientError
 from c7n.utils import get_partition, type_schema
 
-from c7n_iamguard.admins.options import MeantOptions, check_meant
+from c7n_iamguard.admins.options import GROUPS_SCHEMA, MeantOptions, check_meant
 from c7n_iamguard.contain import undoable
 from c7n_iamguard.contain.plan import ManualSteps, NoChange, Reversal
 from c7n_iamguard.contain.preconditions import AlreadyGone, Preconditions, Unsafe
@@ -16,7 +16,7 @@ from c7n_iamguard.decisions import facts
 from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.iam import principals
 from c7n_iamguard.iam.client import iam, retry_conflicts
-from c7n_iamguard.iam.deciding_action import DecidingAction
+from c7n_iamguard.iam.deciding_action import OBSERVE_SCHEMA, DecidingAction
 from c7n_iamguard.iam.managed_policies import Distrusted, ManagedPolicies
 from c7n_iamguard.notify import wording
 from c7n_iamguard.settings import refuse
@@ -54,28 +54,17 @@ class UndoIAMCall(MeantOptions, DecidingAction):
             mode:
               type: cloudtrail
               role: iam-guard-contain
-              events:
-                - {source: iam.amazonaws.com, event: "*", ids: userIdentity}
+              events: [{source: iam.amazonaws.com, event: "*", ids: userIdentity}]
             filters:
-              - type: value
-                key: Path
-                value: /contractors/
-              - not:
-                  - type: admin-group-member
-                    groups: [admins]
+              - {type: value, key: Path, value: /contractors/}
+              - not: [{type: admin-group-member, groups: [admins]}]
             actions:
-              - type: undo-iam-call
-                groups: [admins]
+              - {type: undo-iam-call, groups: [admins]}
 
     Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_Operations.html
     """
 
-    schema = type_schema(
-        "undo-iam-call",
-        groups={"type": ["array", "string"]},
-        observe={"type": ["boolean", "string", "array"]},
-        required=["groups"],
-    )
+    schema = type_schema("undo-iam-call", groups=GROUPS_SCHEMA, observe=OBSERVE_SCHEMA, required=["groups"])
     permissions = (
         "iam:AttachRolePolicy", "iam:AttachUserPolicy", "iam:DeleteGroupPolicy", "iam:DeleteLoginProfile",
         "iam:DeleteOpenIDConnectProvider", "iam:DeleteRolePolicy", "iam:DeleteSAMLProvider", "iam:DeleteUserPolicy",

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from botocore import xform_name  # type: ignore
 
-from c7n_iamguard.event import Caller, str_or_none
+from c7n_iamguard.event import Caller, str_or_none, value_at
 
 REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d", re.ASCII)
 
@@ -117,8 +117,7 @@ class Record:
 
     def parameter(self, name: str) -> Any:
         """A parameter of the call, of any JSON type; None if it was not sent."""
-        parameters = self.record.get("requestParameters")
-        return parameters.get(camel(name)) if isinstance(parameters, dict) else None
+        return value_at(self.record, "requestParameters", camel(name))
 
     def text(self, name: str) -> str:
         """A parameter of the call that has to be text."""
@@ -133,10 +132,9 @@ class Record:
 
     def answer(self, *path: str) -> str:
         """A text of IAM's answer."""
-        value, keys = self.record.get("responseElements"), [camel(key) for key in path]
-        for key in keys:
-            value = value.get(key) if isinstance(value, dict) else None
-        if not isinstance(value, str) or not value:
+        keys = [camel(key) for key in path]
+        value = str_or_none(self.record, "responseElements", *keys)
+        if not value:
             raise MissingField(f"responseElements.{'.'.join(keys)}")
         return value
 

@@ -13,14 +13,7 @@ from c7n.exceptions import PolicyExecutionError
 from c7n.policy import CloudTrailMode, execution
 
 from c7n_iamguard.decisions import log_line
-from c7n_iamguard.event import (
-    DETAIL_TYPE,
-    EVENT_SOURCE,
-    OTHER_TYPES,
-    IAMEvent,
-    MalformedEvent,
-    is_services_own,
-)
+from c7n_iamguard.event import EVENT_SOURCE, OTHER_TYPES, IAMEvent, MalformedEvent, is_services_own
 from c7n_iamguard.function import checks
 from c7n_iamguard.function.defaults import listens_to_any_call
 from c7n_iamguard.function.deployment import GuardedFunction
@@ -108,7 +101,7 @@ class GuardedCloudTrailMode(GuardedFunction, CloudTrailMode):
         who, record = event.who, event.record
         if record.get("eventSource") != EVENT_SOURCE:
             raise LetPass("not a call to IAM")
-        if event.get("source") != "aws.iam" or event.get("detail-type") != DETAIL_TYPE:
+        if (event.get("source"), event.get("detail-type")) != ("aws.iam", "AWS API Call via CloudTrail"):
             raise LetPass("not an event of CloudTrail for aws.iam")
         if "replay-name" in event:
             raise LetPass("replayed from an archive of EventBridge")

@@ -31,23 +31,22 @@ class GuardedPeriodicMode(GuardedFunction, PeriodicMode):
             check_admins_pass(self.policy)
 
     def run(self, event, lambda_context=None):
-        """Run the policy; if it is guarded, log an error before it is raised for Lambda's retry."""
+        """Run the policy over the account, and return those whom its filters left.
+
+        If the policy is guarded, an error is logged before it is raised for Lambda's retry.
+        """
         if not self.guarded:
             return super().run(event, lambda_context)
         try:
-            return self.run_all()
+            if not self.policy.is_runnable():
+                return []
+            with self.policy.ctx:
+                principals = self.policy.resource_manager.resources()
+                if principals:
+                    self.run_actions(principals)
+            return principals
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             account = self.policy.options.account_id
             log.error(log_line("failed", None, policy=self.policy.name, account=account, reason=reason))
             raise
-
-    def run_all(self):
-        """Run the policy over the account, and return those whom its filters left."""
-        if not self.policy.is_runnable():
-            return []
-        with self.policy.ctx:
-            principals = self.policy.resource_manager.resources()
-            if principals:
-                self.run_actions(principals)
-        return principals

@@ -105,10 +105,9 @@ class UnintendedIAMCalls(CatchUpFilter):
         after, doubts, counted = max(since, restored), [], []
         # With full quotas, somebody's own boundary may be all that denies them IAM, and nothing shows that.
         bound = "PermissionsBoundary" in principal and len(principal["AttachedManagedPolicies"]) >= FULL
+        # If no denial stops them, each call counts in one run alone.
         if observes(self.manager) or bound or past.kind.is_unmodifiable(principal):
-            after = max(
-                after, until - PERIOD_SECONDS
-            )  # no denial stops them: each call counts in one run alone
+            after = max(after, until - PERIOD_SECONDS)
         for record, who in calls if now.meant is not True else ():
             moment = seconds_of(record["eventTime"])
             if not after < moment <= until:
@@ -134,9 +133,7 @@ class UnintendedIAMCalls(CatchUpFilter):
             recent = since < seconds_of(record["eventTime"]) <= until
             exists = unique_id in self.manager.source.names
             if recent and not exists and past.judge(record, who).meant is not True:
-                reason = (
-                    f"{unique_id} called IAM and does not exist any more, so that there is nobody to deny"
-                )
+                reason = f"{unique_id} called IAM and does not exist any more, so that nobody can be denied"
                 self.report("failed", reason=reason, **{past.kind.name: who.name})
 
     def check_number(self, matched, kind):

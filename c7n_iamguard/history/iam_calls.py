@@ -9,7 +9,7 @@ from c7n.filters import Filter
 from c7n.utils import get_partition, type_schema
 
 from c7n_iamguard.aws_names import IAM_REGIONS
-from c7n_iamguard.event import OTHER_TYPES, MalformedEvent, caller, is_services_own, str_or_none
+from c7n_iamguard.event import MFA, OTHER_TYPES, MalformedEvent, caller, is_services_own, str_or_none
 from c7n_iamguard.history import lookup_events
 from c7n_iamguard.iam import principals
 from c7n_iamguard.iam.client import client_of
@@ -48,13 +48,10 @@ def target(record):
 
 def summary(record, who):
     """The facts of a call for a report or a message, without those that CloudTrail does not tell."""
-    identity = record["userIdentity"]
-    context = identity.get("sessionContext")
-    attributes = context.get("attributes") if isinstance(context, dict) else None
     facts = {key: record.get(key) for key in COPIED} | {
         "target": target(record),
-        "accessKeyId": str_or_none(identity, "accessKeyId") or None,
-        "mfaAuthenticated": str_or_none(attributes, "mfaAuthenticated"),
+        "accessKeyId": str_or_none(record, "userIdentity", "accessKeyId") or None,
+        "mfaAuthenticated": str_or_none(record, *MFA),
         "sessionName": who.session,
         "sourceIdentity": who.source_identity,
         "onBehalfOf": who.on_behalf_of,

@@ -84,10 +84,7 @@ class History:
         """The entries of the history, page by page."""
         attribute = {"AttributeKey": "EventSource", "AttributeValue": EVENT_SOURCE}
         request = {"LookupAttributes": [attribute], **self.span, "MaxResults": PAGE_SIZE}
-        while True:
-            page = self.answer(request)
-            if page is None:
-                return
+        while page := self.answer(request):
             yield page["Events"]
             if not page.get("NextToken"):
                 return

@@ -7,7 +7,7 @@ from c7n_iamguard import aws_names
 from c7n_iamguard.admins.judge import Verdict, judge
 from c7n_iamguard.admins.membership import CHANGES, Membership
 from c7n_iamguard.aws_names import RESTORED_TAG
-from c7n_iamguard.event import MalformedEvent, caller, seconds_of, str_or_none, time_text
+from c7n_iamguard.event import MalformedEvent, caller, seconds_of, str_or_none, time_text, value_at
 from c7n_iamguard.history.iam_calls import IAMCalls
 from c7n_iamguard.iam.client import iam
 from c7n_iamguard.iam.principals import KINDS, ROLE, kind_of
@@ -188,6 +188,6 @@ def sets_tag(record):
     """Whether a call set the tag ``iam-guard-restored``."""
     if record["eventName"] not in TAGGING:
         return False
-    tags = (record.get("requestParameters") or {}).get("tags")
+    tags = value_at(record, "requestParameters", "tags")
     keys = [str_or_none(tag, "key") or "" for tag in tags] if isinstance(tags, list) else []
     return RESTORED_TAG in [key.lower() for key in keys]

@@ -12,6 +12,9 @@ from c7n_iamguard.settings import PolicyOption, check_boolean, check_execution_m
 
 log = logging.getLogger("c7n_iamguard")
 
+#: The option ``observe``: several settings may fill it in.
+OBSERVE_SCHEMA = {"type": ["boolean", "string", "array"]}
+
 
 def observes(manager):
     """Whether an action of a policy decides and changes nothing."""

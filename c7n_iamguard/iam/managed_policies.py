@@ -49,7 +49,7 @@ class ManagedPolicies:
         """Forget the policy that an event's call has changed, so that it is read again."""
         if event is None or event.record.get("errorCode"):
             return
-        changed = str_or_none(event.record.get("requestParameters"), "policyArn")
+        changed = str_or_none(event.record, "requestParameters", "policyArn")
         self.problems = {key: known for key, known in self.problems.items() if key[0] != changed}
 
     def carries_denial(self, client, arn):

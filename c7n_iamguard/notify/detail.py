@@ -15,15 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from c7n_iamguard import __version__
 from c7n_iamguard.decisions import ANNOTATION
-from c7n_iamguard.event import Caller, IAMEvent, seconds_since, str_or_none
-from c7n_iamguard.notify.wording import (
-    contain_command,
-    contain_target_command,
-    reader_arn,
-    repair_command,
-    restore_command,
-    sentences,
-)
+from c7n_iamguard.event import MFA, Caller, IAMEvent, seconds_since, str_or_none
+from c7n_iamguard.notify import wording
 
 if TYPE_CHECKING:
     from c7n_iamguard.iam.principals import Kind
@@ -91,8 +84,9 @@ def title(principal: dict[str, Any], late: bool = False) -> str | None:
 
 def describe(principal: dict[str, Any], kind: Kind, event: IAMEvent | None, teller: Teller) -> dict[str, Any]:
     """The detail of a decision, as a JSON object; ``event`` is None outside an event mode."""
-    noted, record = principal[ANNOTATION], record_of(principal, event)
-    who = None if event is None else event.who
+    noted: dict[str, Any] = principal[ANNOTATION]
+    calls: list[dict[str, Any]] = principal.get(CALLS) or [{}]
+    record, who = (calls[0], None) if event is None else (event.record, event.who)
     about = named(kind.name, principal[kind.name_key], principal.get(kind.id_key), principal.get("Arn"))
     age = seconds_since(record)
     runbook = teller.runbook if isinstance(teller.runbook, str) else ""
@@ -109,13 +103,17 @@ def describe(principal: dict[str, Any], kind: Kind, event: IAMEvent | None, tell
         "late": teller.late,
         "delay": None if age is None else round(age),
         "call": call(record, who),
-        "containment": containment(noted),
+        "containment": {
+            "result": noted.get("containment") or "",
+            "target": noted.get("target") or "",
+            **{key: noted.get(key) or [] for key in ("did", "reverse", "commands", "carriers")},
+        },
         "policy": {"name": teller.policy, "version": __version__},
         "runbook": runbook if runbook.startswith("https://") else RUNBOOK,
     }
     path = (who and who.path) or principal.get("Path") or "/"
     detail["commands"] = commands(detail, noted, record, path, teller)
-    detail["text"] = sentences(detail, noted)
+    detail["text"] = wording.sentences(detail, noted)
     return detail
 
 
@@ -134,50 +132,34 @@ def caller(about: dict[str, str], who: Caller | None) -> dict[str, str]:
 def commands(
     detail: dict[str, Any], noted: dict[str, Any], record: dict[str, Any], path: str, teller: Teller
 ) -> dict[str, str]:
-    """What a person can do about a decision; ``path`` is the caller's."""
+    """What a person can do about a decision, as commands that may be empty; ``path`` is the caller's."""
     called, session, directory = detail["caller"], detail["call"]["sessionName"], directory_account(record)
-    reader = reader_arn(teller.partition, teller.account)
+    reader, left = wording.reader_arn(teller.partition, teller.account), noted.get("commands") or ()
     return {
-        "restore": restore_command(detail["principal"], noted, teller.region),
-        "repair": repair_command(noted),
-        "containTarget": contain_target_command(noted),
-        "contain": contain_command(called, path, session, teller.region, reader, directory),
+        "restore": wording.restore_command(detail["principal"], noted, teller.region),
+        "repair": wording.plain(left) if noted["decision"] == "left" else "",
+        "containTarget": next((command for command in left if command.startswith("aws ssm ")), ""),
+        "contain": wording.contain_command(called, path, session, teller.region, reader, directory),
     }
-
-
-def containment(noted: dict[str, Any]) -> dict[str, Any]:
-    """How the guard undid the call, and what a person can do about the rest."""
-    texts = {key: noted.get(key) or "" for key in ("containment", "target")}
-    lists = {key: noted.get(key) or [] for key in ("did", "reverse", "commands", "carriers")}
-    return {"result": texts["containment"], "target": texts["target"], **lists}
 
 
 def directory_account(record: dict[str, Any]) -> str | None:
     """The id of the account that the Identity Center of a call's person is in; None if the record has none."""
-    identity = record.get("userIdentity")
-    person = identity.get("onBehalfOf") if isinstance(identity, dict) else None
-    parts = IDENTITY_STORE.match(str_or_none(person, "identityStoreArn") or "")
+    arn = str_or_none(record, "userIdentity", "onBehalfOf", "identityStoreArn")
+    parts = IDENTITY_STORE.match(arn or "")
     return parts and parts["account"]
-
-
-def record_of(principal: dict[str, Any], event: IAMEvent | None) -> dict[str, Any]:
-    """CloudTrail's record of the event's call, or the newest call that the event history told of."""
-    if event is not None:
-        return event.record
-    return next(iter(principal.get(CALLS) or ()), {})
 
 
 def call(record: dict[str, Any], who: Caller | None) -> dict[str, Any]:
     """The call, from CloudTrail's record, or from the event history's flat one, which has no ``who``."""
-    identity = record.get("userIdentity")
-    context = identity.get("sessionContext") if isinstance(identity, dict) else None
-    attributes = context.get("attributes") if isinstance(context, dict) else None
-    mfa, parameters = str_or_none(attributes or record, "mfaAuthenticated"), record.get("requestParameters")
+    mfa = str_or_none(record, *MFA) or str_or_none(record, "mfaAuthenticated")
+    key_id = str_or_none(record, "userIdentity", "accessKeyId") or str_or_none(record, "accessKeyId")
+    parameters = record.get("requestParameters")
     sent = "" if parameters is None else json.dumps(parameters, ensure_ascii=False)
     return {
         **{key: mailed(record, key) for key in MAILED},
         "userAgent": cut(str_or_none(record, "userAgent"), LONG_TEXT_BYTES),
-        "accessKeyId": cut(str_or_none(identity, "accessKeyId") or str_or_none(record, "accessKeyId")),
+        "accessKeyId": cut(key_id),
         "mfaAuthenticated": {"true": True, "false": False}.get(mfa or ""),
         "invokedBy": cut(who.invoked_by if who else str_or_none(record, "invokedBy")),
         "sessionName": cut(who.session if who else str_or_none(record, "sessionName")),

@@ -57,17 +57,11 @@ class PutEvent(EventAction):
             resource: aws.iam-user
             max-resources: 20
             filters:
-              - type: value
-                key: Path
-                value: /contractors/
-              - not:
-                  - type: admin-group-member
-                    groups: [admins]
+              - {type: value, key: Path, value: /contractors/}
+              - not: [{type: admin-group-member, groups: [admins]}]
             actions:
-              - type: revoke-iam-access
-                bulk: true
-              - type: put-event
-                bus: iam-guard
+              - {type: revoke-iam-access, bulk: true}
+              - {type: put-event, bus: iam-guard}
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
     """

@@ -57,7 +57,7 @@ class Repeats:
             return False
         if record.get("eventName") not in [name.format(self.kind.noun) for name in REMOVALS]:
             return True
-        about = str_or_none(record.get("requestParameters"), f"{self.kind.name}Name")
+        about = str_or_none(record, "requestParameters", f"{self.kind.name}Name")
         return about is not None and about.lower() != principal[self.kind.name_key].lower()
 
 

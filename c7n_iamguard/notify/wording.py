@@ -38,17 +38,6 @@ def restore_command(about: dict[str, str], noted: dict[str, Any], region: str) -
     )
 
 
-def repair_command(noted: dict[str, Any]) -> str:
-    """The command that repairs what the guard left to a person; empty if it left nothing."""
-    return plain(noted.get("commands")) if noted["decision"] == "left" else ""
-
-
-def contain_target_command(noted: dict[str, Any]) -> str:
-    """The command of AWS's runbook for the user or role that a call was about, which the guard left to a person."""
-    commands: Sequence[str] = noted.get("commands") or ()
-    return next((command for command in commands if command.startswith("aws ssm ")), "")
-
-
 def plain(commands: Sequence[str] | None) -> str:
     """The first of some commands, if a mail may hold it; empty if not, and if there is none."""
     first = next(iter(commands or ()), "")

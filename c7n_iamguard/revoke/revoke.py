@@ -12,7 +12,7 @@ from c7n_iamguard.decisions import facts
 from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.iam import principals
 from c7n_iamguard.iam.client import iam
-from c7n_iamguard.iam.deciding_action import DecidingAction
+from c7n_iamguard.iam.deciding_action import OBSERVE_SCHEMA, DecidingAction
 from c7n_iamguard.iam.managed_policies import Distrusted
 from c7n_iamguard.iam.policy_documents import DENIED_ACTIONS
 from c7n_iamguard.revoke.ladder import Ladder, Unmodifiable
@@ -71,7 +71,7 @@ class RevokeIAMAccess(DecidingAction):
         policy={"type": "string"},
         deny={"type": "array", "items": {"type": "string"}, "minItems": 1},
         bulk={"type": "boolean"},
-        observe={"type": ["boolean", "string", "array"]},
+        observe=OBSERVE_SCHEMA,
         **{"observe-people": {"type": ["boolean", "string"]}},
     )
 
