@@ -16,12 +16,10 @@ def init(folder):
     beside = Path(__file__).resolve().parents[1]
     # The wheel brings the pack in a folder of its own. A clone has it beside the package.
     source = beside / "c7n_iamguard_pack" if (beside / "c7n_iamguard_pack").is_dir() else beside
-    files = [file for part in PACK for file in [source / part, *(source / part).rglob("*")] if file.is_file()]
-    for file in sorted(files):
-        name = file.relative_to(source)
-        if "__pycache__" in name.parts:
+    for file in sorted(file for part in PACK for file in [source / part, *(source / part).rglob("*")]):
+        if not file.is_file() or file.parent.name == "__pycache__":
             continue
-        target = Path(folder) / name
+        target = Path(folder) / file.relative_to(source)
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, target)

@@ -3,7 +3,7 @@
 import json
 from contextlib import suppress
 
-from c7n_iamguard.event import MalformedEvent, caller, seconds_since, str_or_none
+from c7n_iamguard.event import MalformedEvent, caller, seconds_since, str_or_none, value_at
 
 #: The annotation of a resource with the decision about it, for the actions that follow and Custodian's output.
 ANNOTATION = "c7n:IAMGuard"
@@ -11,7 +11,7 @@ ANNOTATION = "c7n:IAMGuard"
 
 def facts(event):
     """The id, name, time and error of an event's call, each only if it is there and a text."""
-    record = _record(event)
+    record = value_at(event, "detail")
     texts = {key: str_or_none(record, key) for key in ("eventID", "eventName", "eventTime", "errorCode")}
     return {key: text[:256] for key, text in texts.items() if text is not None}
 
@@ -22,7 +22,7 @@ def log_line(verdict, event, **fields):
     :param verdict: ``revoked``, ``let-pass``, ``failed`` or another of the decisions in the reference
     :param event: any JSON value; None outside an event mode. ``delay`` is the seconds from its call to now
     """
-    record = _record(event)
+    record = value_at(event, "detail")
     age = seconds_since(record)
     fields = {"decision": verdict, **fields, **facts(event), "delay": None if age is None else round(age)}
     with suppress(MalformedEvent):
@@ -30,9 +30,3 @@ def log_line(verdict, event, **fields):
         fields |= {"session": who.session, "sourceIdentity": who.source_identity}
         fields |= {"onBehalfOf": who.on_behalf_of, "invokedBy": who.invoked_by}
     return json.dumps({key: value for key, value in fields.items() if value is not None})
-
-
-def _record(event):
-    """CloudTrail's record in an event; an empty one if there is none."""
-    record = event.get("detail") if isinstance(event, dict) else None
-    return record if isinstance(record, dict) else {}

@@ -110,12 +110,12 @@ class IAMEvent(dict[str, Any]):
         return {value for value in named.values() if value}
 
 
-def caller(record: Mapping[str, Any]) -> Caller:
+def caller(record: Any) -> Caller:
     """Who made a call.
 
     :raises MalformedEvent: if the record names no caller, or contradicts itself about them
     """
-    identity = _object(record.get("userIdentity"), "userIdentity")
+    identity = _object(value_at(record, "userIdentity"), "userIdentity")
     type_ = identity.get("type")
     if not isinstance(type_, str) or not type_:
         raise MalformedEvent(f"userIdentity.type is no name of a type but {_type(type_)}")

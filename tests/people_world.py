@@ -112,7 +112,7 @@ class World:
         event = of_role(ROLE, person.name, PATH, person.account, role["RoleId"])
         event["detail"]["eventID"] = f"call-{next(self.numbers)}"
         principal, kind = by_event(event, "cannot-revoke", reason="only AWS can change this role")
-        teller = detail.Teller("a-policy", person.account, "us-east-1", "aws")
+        teller = detail.Teller("a-policy", person.account, "us-east-1")
         return detail.describe(principal, kind, IAMEvent(event), teller) | changes
 
     def put(self, detail, account=FIRST, role="iam-guard-forward", title="IAM access cannot be revoked"):

@@ -13,7 +13,7 @@ from c7n_iamguard.notify import detail
 SCHEMA = json.loads((ROOT / "deploy" / "iam-guard-event.schema.json").read_text())
 EVENT = Draft202012Validator(SCHEMA)
 DETAIL = Draft202012Validator({"$defs": SCHEMA["$defs"], "$ref": "#/$defs/detail"})
-TELLER = detail.Teller("a-policy", "111122223333", "us-east-1", "aws", "sandbox")
+TELLER = detail.Teller("a-policy", "111122223333", "us-east-1", "sandbox")
 
 
 ROLE_ID = "AROADEPLOYERXXXXXXXXX"

@@ -3,7 +3,7 @@
 from c7n_iamguard.admins.judge import Verdict
 from c7n_iamguard.event import seconds_of, str_or_none
 from c7n_iamguard.iam.authorization_details import Group
-from c7n_iamguard.iam.client import iam
+from c7n_iamguard.iam.client import answer_or_none, iam
 from c7n_iamguard.settings import refuse_account
 
 
@@ -33,25 +33,16 @@ def find(element, name):
 
 def by_name(client, name):
     """The :class:`.Group` of a name; None if there is none."""
-    answer = described(client, name)
-    if answer is None:
+    found = answer_or_none(client.get_group, GroupName=name)
+    if found is None:
         return None
-    empty = not answer["Users"] and not answer.get("IsTruncated")
-    return Group(answer["Group"]["GroupName"], answer["Group"]["GroupId"], empty)
-
-
-def described(client, name):
-    """GetGroup's answer about a name; None if there is no such group."""
-    try:
-        return client.get_group(GroupName=name)
-    except client.exceptions.NoSuchEntityException:
-        return None
+    empty = not found["Users"] and not found.get("IsTruncated")
+    return Group(found["Group"]["GroupName"], found["Group"]["GroupId"], empty)
 
 
 def search(client, wanted):
     """The first :class:`.Group` that ``wanted`` says yes to; None if there is none."""
-    pages = client.get_paginator("list_groups").paginate()
-    every = (group for page in pages for group in page["Groups"])
+    every = client.get_paginator("list_groups").paginate().search("Groups[]")
     name = next((group["GroupName"] for group in every if wanted(group)), None)
     return name and by_name(client, name)
 
@@ -60,7 +51,7 @@ def of_user(client, user_name):
     """All groups that a user is in, as ListGroupsForUser describes them; None if there is no such user."""
     pages = client.get_paginator("list_groups_for_user").paginate(UserName=user_name)
     try:
-        return [group for page in pages for group in page["Groups"]]
+        return list(pages.search("Groups[]"))
     except client.exceptions.NoSuchEntityException:
         return None
 
@@ -75,23 +66,22 @@ class AdminGroups:
 
     def check(self):
         """Refuse to go on if a group is gone, or all are empty: nobody would know whom to leave alone."""
-        client, problem = iam(self.element.manager), None
-        groups = {group_id: self.find(client, group_id) for group_id in self.names}
-        gone = [group_id for group_id, group in groups.items() if group is None]
-        if gone:
-            problem = f"the admin group {self.names[gone[0]]!r} ({gone[0]}) is gone"
-        elif groups and all(group.empty for group in groups.values()):
-            problem = "the admin groups have no members any more"
-        if problem:
-            fix = (
-                "nobody is denied IAM while it is unknown who the admins are; put the group right and deploy "
-                "the policy again, then redrive the dead letters"
-            )
-            refuse_account(self.element, problem, fix)
+        fix = (
+            "nobody is denied IAM while it is unknown who the admins are; put the group right and deploy "
+            "the policy again, then redrive the dead letters"
+        )
+        groups = {group_id: self.find(group_id) for group_id in self.names}
+        for group_id, group in groups.items():
+            if group is None:
+                problem = f"the admin group {self.names[group_id]!r} ({group_id}) is gone"
+                refuse_account(self.element, problem, fix)
+        if groups and all(group.empty for group in groups.values()):
+            refuse_account(self.element, "the admin groups have no members any more", fix)
         self.names = {group_id: group.name for group_id, group in groups.items()}
 
-    def find(self, client, group_id):
+    def find(self, group_id):
         """The group of an id, under whatever name it has now; None if it is gone."""
+        client = iam(self.element.manager)
         group = by_name(client, self.names[group_id])
         if group is None or group.id != group_id:
             group = search(client, lambda g: g["GroupId"] == group_id)

@@ -9,7 +9,7 @@ from c7n_iamguard.admins import groups
 from c7n_iamguard.admins.filters import MeantFilter, meant_schema
 from c7n_iamguard.admins.judge import Verdict
 from c7n_iamguard.event import IAMEvent, MalformedEvent, str_or_none
-from c7n_iamguard.iam.client import iam
+from c7n_iamguard.iam.client import answer_or_none, iam
 from c7n_iamguard.iam.principals import USER
 
 #: How many seconds to wait before an addition by an admin counts as lawful. Events come in any order, and by then
@@ -78,8 +78,8 @@ class UnintendedAdminGroupMember(MeantFilter):
         if of_user is not None and not any(each["GroupId"] in self.groups.names for each in of_user):
             return
         if of_user is None:
-            answer = groups.described(client, group)
-            named = [answer["Group"]] if answer else []
+            found = answer_or_none(client.get_group, GroupName=group)
+            named = [found["Group"]] if found else []
             if groups.explains(event.record, group, named) and named[0]["GroupId"] not in self.groups.names:
                 return
         # A member of an admin group was added to some group. Names may have been swapped, so an admin may do this.

@@ -15,7 +15,7 @@ from c7n_iamguard.contain.quarantine import Quarantine
 from c7n_iamguard.decisions import facts
 from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.iam import principals
-from c7n_iamguard.iam.client import iam, retry_conflicts
+from c7n_iamguard.iam.client import answer_or_none, iam, retry_conflicts
 from c7n_iamguard.iam.deciding_action import OBSERVE_SCHEMA, DecidingAction
 from c7n_iamguard.iam.managed_policies import Distrusted, ManagedPolicies
 from c7n_iamguard.notify import wording
@@ -168,8 +168,7 @@ class UndoIAMCall(MeantOptions, DecidingAction):
             return "contained", {**fields, "containment": reason}
         if target and target.kind != "group":
             config, about = self.manager.config, {"type": target.kind, "name": target.name}
-            reader = wording.reader_arn(get_partition(config.region), config.account_id)
-            runbook = wording.contain_command(about, "/", "", config.region, reader)
+            runbook = wording.contain_command(about, "/", "", config.region, config.account_id)
             commands += [runbook] if runbook else []
         if steps.policy:
             fields["carriers"] = carriers(client, steps.policy)
@@ -178,10 +177,9 @@ class UndoIAMCall(MeantOptions, DecidingAction):
 
 def carriers(client, arn):
     """The first hundred users, groups and roles that carry a managed policy, with "…" for further ones."""
-    try:
-        answer = client.list_entities_for_policy(PolicyArn=arn, MaxItems=100)
-    except client.exceptions.NoSuchEntityException:
+    entities = answer_or_none(client.list_entities_for_policy, PolicyArn=arn, MaxItems=100)
+    if entities is None:
         return []
     nouns = ("User", "Group", "Role")
-    names = [f"{n.lower()} {entity[n + 'Name']}" for n in nouns for entity in answer[f"Policy{n}s"]]
-    return names + ["…"] * answer["IsTruncated"]
+    names = [f"{n.lower()} {entity[n + 'Name']}" for n in nouns for entity in entities[f"Policy{n}s"]]
+    return names + ["…"] * entities["IsTruncated"]

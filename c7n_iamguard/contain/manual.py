@@ -5,6 +5,7 @@ The guard leaves a call to a person if it cannot know what was there before, or 
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from c7n_iamguard.contain.plan import Call, ManualSteps, MissingField, Record, Target
 
@@ -82,22 +83,23 @@ def plan(call: Record) -> ManualSteps:
 def anything(call: Record, reason: str | None = None) -> ManualSteps:
     """A call of any name; the command shows its whole record."""
     why = reason or (TAKEN if call.operation.startswith(TAKING) else OTHER)
-    return ManualSteps(why, (call.lookup_command,), target_of(call))
+    return ManualSteps(why, (call.lookup_command,), target_of(call.parameter))
 
 
 def incomplete(call: Record, field: str) -> ManualSteps:
     """A call whose record lacks a field. CloudTrail leaves out all parameters if they take more than 100 KB."""
     overviews = (f"aws iam {show}" for noun, show in OVERVIEWS.items() if noun in call.operation)
     commands = (*list(overviews)[:1], call.lookup_command)
-    return ManualSteps(f"the event does not have detail.{field}", commands, target_of(call))
+    return ManualSteps(f"the event does not have detail.{field}", commands, target_of(call.parameter))
 
 
 def opposite(
     call: Record, operation: str, names: list[str], reason: str = OTHER, more: dict[str, str] | None = None
 ) -> ManualSteps:
     """A call that another call reverses, with some of its parameters, and with more that a person fills in."""
-    command = Call(operation, {**call.texts(*names), **(more or {})}).command
-    return ManualSteps(reason, (command,), target_of(call))
+    given = call.texts(*names)
+    command = Call(operation, {**given, **(more or {})}).command
+    return ManualSteps(reason, (command,), target_of(given.get))
 
 
 def answered(call: Record, operation: str, parameter: str, path: list[str]) -> ManualSteps:
@@ -105,10 +107,10 @@ def answered(call: Record, operation: str, parameter: str, path: list[str]) -> M
     return ManualSteps(OTHER, (Call(operation, {parameter: call.answer(*path)}).command,))
 
 
-def target_of(call: Record) -> Target | None:
-    """The user or role that a call is about; None if it is about neither."""
-    for kind, parameter in (("user", "UserName"), ("role", "RoleName")):
-        name = call.parameter(parameter)
+def target_of(parameter: Callable[[str], Any]) -> Target | None:
+    """The user or role that a call with these parameters is about; None if it is about neither."""
+    for kind, key in (("user", "UserName"), ("role", "RoleName")):
+        name = parameter(key)
         if isinstance(name, str) and name:
             return Target(kind, name)
     return None
@@ -121,7 +123,7 @@ def untag(call: Record, noun: str, name: str) -> ManualSteps:
     if not keys or not all(isinstance(key, str) and key for key in keys):
         raise MissingField("requestParameters.tags")
     steps = Call(f"Untag{noun}", {**call.texts(name), "TagKeys": keys})
-    return ManualSteps(UNKNOWN, (steps.command,), target_of(call))
+    return ManualSteps(UNKNOWN, (steps.command,), target_of(call.parameter))
 
 
 def new_policy(call: Record) -> ManualSteps:
@@ -148,12 +150,6 @@ def default_version(call: Record) -> ManualSteps:
     return ManualSteps(UNKNOWN, (default.command, versions.command), policy=arn)
 
 
-def mfa_off(call: Record) -> ManualSteps:
-    """A user who has lost an MFA device. Only they can enable it again."""
-    devices = Call("ListMFADevices", call.texts("UserName"))
-    return ManualSteps(TAKEN, (devices.command,), Target("user", call.user()))
-
-
 def renamed(call: Record) -> ManualSteps:
     """A user of another name or path."""
     if call.parameter("NewUserName") is None:
@@ -175,7 +171,8 @@ ROWS: dict[str, Callable[[Record], ManualSteps]] = {
     "CreatePolicy": new_policy,
     "CreatePolicyVersion": new_version,
     "SetDefaultPolicyVersion": default_version,
-    "DeactivateMFADevice": mfa_off,
+    # Only the user can enable the device again; the command lists those that are left.
+    "DeactivateMFADevice": partial(opposite, operation="ListMFADevices", names=["UserName"], reason=TAKEN),
     "UpdateUser": renamed,
     "SendDelegationToken": partial(anything, reason=FINAL),
 }  # fmt: skip

@@ -9,11 +9,10 @@ from contextlib import suppress
 
 from botocore.exceptions import ClientError
 
-from c7n_iamguard.admins import groups
 from c7n_iamguard.aws_names import STACK_SETS_ROLES
 from c7n_iamguard.contain.plan import Call
 from c7n_iamguard.event import seconds_of, seconds_since
-from c7n_iamguard.iam.client import error_code, retry_conflicts
+from c7n_iamguard.iam.client import answer_or_none, error_code, retry_conflicts
 from c7n_iamguard.iam.policy_documents import carries_denial, parsed
 from c7n_iamguard.iam.principals import ROLE, USER
 
@@ -84,7 +83,7 @@ class Preconditions:
             if target.kind == "user":
                 holder = USER.by_name(self.client, target.name)
             else:
-                holder = (groups.described(self.client, target.name) or {}).get("Group")
+                holder = (answer_or_none(self.client.get_group, GroupName=target.name) or {}).get("Group")
             if holder is None or holder["CreateDate"].timestamp() >= self.time:
                 raise Unsafe(f"the {target.kind} {target.name} has been deleted, renamed or replaced since")
         raise AlreadyGone("what the call gave is gone already")
@@ -169,7 +168,7 @@ class Preconditions:
         name = plan.call.parameters["GroupName"]
         pages = self.client.get_paginator("get_account_authorization_details")
         pages = pages.paginate(Filter=["Group"], PaginationConfig={"PageSize": 1000})
-        every = [group for page in pages for group in page["GroupDetailList"]]
+        every = pages.search("GroupDetailList[]")
         group = next((group for group in every if group["GroupName"].lower() == name.lower()), None)
         if group is None or int(group["CreateDate"].timestamp()) > self.time:
             raise Unsafe(f"the group {name} has been deleted, renamed or replaced since")

@@ -20,7 +20,6 @@ import sys
 from contextlib import suppress
 from functools import cache
 from importlib import metadata
-from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -82,7 +81,7 @@ def leave_out_strangers(code):
     package = Path(__file__).parents[1]
     sources = {path for path in package.rglob("*.py") if not path.is_symlink()}
     names = {path.relative_to(package.parent).as_posix() for path in sources}
-    with suppress(PackageNotFoundError):
+    with suppress(metadata.PackageNotFoundError):
         listed = {file.as_posix() for file in metadata.files("c7n-iamguard") or ()}
         names = names & listed or names  # an editable install lists none
     for path in (code / package.name).rglob("*"):

@@ -51,13 +51,10 @@ def fill_in(policy):
 
 
 def merged(defaults, own):
-    """Two JSON objects as one, key by key; where both have a value, ``own`` wins."""
-    both = {
-        key: merged(defaults[key], own[key])
-        for key in defaults.keys() & own.keys()
-        if isinstance(defaults[key], dict) and isinstance(own[key], dict)
-    }
-    return {**defaults, **own, **both}
+    """Two JSON objects as one, key by key. Of what is no object in both, ``own`` wins."""
+    if not (isinstance(defaults, dict) and isinstance(own, dict)):
+        return own
+    return defaults | {key: merged(defaults.get(key), value) for key, value in own.items()}
 
 
 def function_name(policy):

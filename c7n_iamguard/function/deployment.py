@@ -14,7 +14,7 @@ from c7n_iamguard.errors import Refusal, logged_once
 from c7n_iamguard.event import time_text
 from c7n_iamguard.function import changes
 from c7n_iamguard.function.defaults import fill_in, function_name, own_modules
-from c7n_iamguard.iam.client import client_of, error_code
+from c7n_iamguard.iam.client import THROTTLES, answer_or_none, client_of, error_code
 from c7n_iamguard.iam.deciding_action import observes
 from c7n_iamguard.iam.principals import ROLE, kind_of
 from c7n_iamguard.settings import setting
@@ -141,18 +141,17 @@ class GuardedFunction:
     def deployed_function(self):
         """The tags and the pins of the function that is deployed now; no tags and None if there is none."""
         client = client_of(self.policy.resource_manager, "lambda")
-        try:
-            answer = client.get_function(FunctionName=function_name(self.policy))
-        except client.exceptions.ResourceNotFoundException:
+        deployed = answer_or_none(client.get_function, FunctionName=function_name(self.policy))
+        if deployed is None:
             return {}, None
-        environment = answer["Configuration"].get("Environment", {})
-        errors = {"kms:Decrypt": environment.get("Error"), "lambda:ListTags": answer.get("TagsError")}
+        environment = deployed["Configuration"].get("Environment", {})
+        errors = {"kms:Decrypt": environment.get("Error"), "lambda:ListTags": deployed.get("TagsError")}
         for right, error in errors.items():
             if error:  # the deployment would forget what the function knows
                 problem = f"Lambda does not show all of the deployed function: {error.get('Message', error)}"
                 raise Refusal(f"policy:{self.policy.name}: {problem}; whoever deploys needs {right}")
         variables = environment.get("Variables", {})
-        return answer.get("Tags", {}), json.loads(variables.get(settings.PINS, "null"))
+        return deployed.get("Tags", {}), json.loads(variables.get(settings.PINS, "null"))
 
     def judged_since(self, mark):
         """The new value of the tag that says since when a catch-up judges calls; ``mark`` is the present one.
@@ -193,9 +192,7 @@ FIXES = {
     "Get that right, such as by deploy/access.yml, and run this again to complete what is there": (
         "AccessDenied", "AccessDeniedException", "UnauthorizedOperation",
     ),
-    "Run this again: it completes what is there": (
-        "Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded",
-    ),
+    "Run this again: it completes what is there": THROTTLES,
 }  # fmt: skip
 
 

@@ -3,12 +3,11 @@
 import json
 from datetime import datetime, timezone
 
-from botocore.exceptions import ClientError
 from c7n.filters import Filter
 from c7n.resources.awslambda import AWSLambda
 from c7n.utils import local_session, type_schema
 
-from c7n_iamguard.iam.client import error_code
+from c7n_iamguard.iam.client import answer_or_none
 
 
 @AWSLambda.filter_registry.register("iam-guard-health")
@@ -58,13 +57,14 @@ class GuardHealth(Filter):
 def health_of(function, events, lambda_, logs, organizations):
     """What AWS says about one function."""
     name, arn = function["FunctionName"], function["FunctionArn"]
-    rule = answer(events.describe_rule, Name=name)
-    targets = answer(events.list_targets_by_rule, Rule=name).get("Targets", ())
-    policy = json.loads(answer(lambda_.get_policy, FunctionName=name).get("Policy", '{"Statement": []}'))
-    conditions = [statement.get("Condition", {}).get("ArnLike", {}) for statement in policy["Statement"]]
+    rule = answer_or_none(events.describe_rule, Name=name) or {}
+    targets = (answer_or_none(events.list_targets_by_rule, Rule=name) or {}).get("Targets", ())
+    policy = answer_or_none(lambda_.get_policy, FunctionName=name) or {"Policy": '{"Statement": []}'}
+    statements = json.loads(policy["Policy"])["Statement"]
+    conditions = [statement.get("Condition", {}).get("ArnLike", {}) for statement in statements]
     concurrency = lambda_.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
     newest = {"orderBy": "LastEventTime", "descending": True, "limit": 1}
-    streams = answer(logs.describe_log_streams, logGroupName=f"/aws/lambda/{name}", **newest)
+    streams = answer_or_none(logs.describe_log_streams, logGroupName=f"/aws/lambda/{name}", **newest) or {}
     times = [s["lastEventTimestamp"] for s in streams.get("logStreams", ()) if "lastEventTimestamp" in s]
     health = {
         "rule": rule.get("State", "deleted"),
@@ -84,13 +84,3 @@ def health_of(function, events, lambda_, logs, organizations):
         "its SCP is attached to nothing": health.get("attached") == 0,
     }
     return {**health, "problem": "; ".join(text for text, holds in problems.items() if holds) or "none"}
-
-
-def answer(call, **parameters):
-    """AWS's answer to a call; an empty one if the call is about something that does not exist."""
-    try:
-        return call(**parameters)
-    except ClientError as error:
-        if error_code(error) != "ResourceNotFoundException":
-            raise
-        return {}

@@ -25,8 +25,6 @@ SECONDS_PER_REQUEST = 0.5
 PATIENCE = 300
 #: The longest pause between two tries, and between two lines of progress in the log, in seconds.
 LONGEST_PAUSE, PROGRESS = 20, 30
-#: The error codes by which AWS says that there were too many requests.
-THROTTLES = ("ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded")
 
 #: The reader tries again by itself: botocore would, too, and faster than AWS's limit allows.
 CONFIG = client.CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=30))
@@ -144,4 +142,4 @@ def may_pass(error):
     if not isinstance(error, ClientError):
         return isinstance(error, ConnectionError | HTTPClientError)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return status == 429 or status >= 500 or client.error_code(error) in THROTTLES
+    return status == 429 or status >= 500 or client.error_code(error) in client.THROTTLES

@@ -3,10 +3,9 @@
 import time
 from functools import cached_property
 
-from c7n_iamguard import aws_names
 from c7n_iamguard.admins.judge import Verdict, judge
 from c7n_iamguard.admins.membership import CHANGES, Membership
-from c7n_iamguard.aws_names import RESTORED_TAG
+from c7n_iamguard.aws_names import INLINE_POLICY, MANAGED_POLICY, RESTORED_TAG
 from c7n_iamguard.event import MalformedEvent, caller, seconds_of, str_or_none, time_text, value_at
 from c7n_iamguard.history.iam_calls import IAMCalls
 from c7n_iamguard.iam.client import iam
@@ -103,12 +102,10 @@ class Past:
     @cached_property
     def admins_now(self):
         """The ids of the admin groups' members, for a policy on roles."""
-        client, members = iam(self.manager), set()
-        for group_id in self.element.groups.names:
-            group = self.element.groups.find(client, group_id)
-            pages = client.get_paginator("get_group").paginate(GroupName=group.name) if group else ()
-            members |= {user["UserId"] for page in pages for user in page["Users"]}
-        return members
+        groups = map(self.element.groups.find, self.element.groups.names)
+        paginate = iam(self.manager).get_paginator("get_group").paginate
+        pages = [paginate(GroupName=group.name) for group in groups if group]
+        return {user_id for each in pages for user_id in each.search("Users[].UserId")}
 
     def is_lawful(self, record):
         """Whether the caller was meant to use IAM at the moment of a call; None if nobody can tell."""
@@ -151,14 +148,14 @@ class Past:
         parameters, call = record.get("requestParameters"), record["eventName"]
         policy = str_or_none(parameters, "policyArn") or ""
         named = policy.rpartition("/")[2] or str_or_none(parameters, "policyName")
-        ours = call.endswith("PermissionsBoundary") or named in (self.deny_name, aws_names.INLINE_POLICY)
+        ours = call.endswith("PermissionsBoundary") or named in (self.deny_name, INLINE_POLICY)
         return call in REMOVALS and ours
 
     @property
     def deny_name(self):
         """The name of the managed policy that the policy's revocation attaches."""
         named = (a.managed_policy for a in self.manager.actions if a.type == "revoke-iam-access")
-        return next(named, aws_names.MANAGED_POLICY).rpartition("/")[2]
+        return next(named, MANAGED_POLICY).rpartition("/")[2]
 
     def tagged_at(self, principal, about):
         """The time in a principal's tag ``iam-guard-restored``, and whether it counts; 0 if there is none."""

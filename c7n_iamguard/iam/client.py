@@ -24,6 +24,11 @@ BULK_CONFIG = CONFIG.merge(Config(retries=ADAPTIVE, read_timeout=60))
 #: IAM answers these if two calls change one principal at the same time; botocore does not retry them.
 retry_conflicts = get_retry(("ConcurrentModification", "EntityTemporarilyUnmodifiable"), max_attempts=3)
 
+#: AWS answers these if what a call is about does not exist.
+MISSING = ("NoSuchEntity", "ResourceNotFoundException")
+#: AWS answers these if there are too many requests.
+THROTTLES = ("ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded")
+
 #: The clients that serve every event, by service.
 _kept = {}
 
@@ -42,6 +47,11 @@ def client_of(manager, service, config=BULK_CONFIG, region=None):
 def iam(manager):
     """The IAM client for c7n's resource manager."""
     return client_of(manager, "iam")
+
+
+def answer_or_none(call, *names, **parameters):
+    """AWS's answer to a call; None if what the call is about does not exist."""
+    return retry_conflicts(call, *names, **parameters, ignore_err_codes=MISSING)
 
 
 def map_threaded(element, function, items):

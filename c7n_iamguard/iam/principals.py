@@ -4,6 +4,7 @@ from c7n.resources.iam import Role, User
 
 from c7n_iamguard.aws_names import RESERVED_PATHS
 from c7n_iamguard.event import Caller
+from c7n_iamguard.iam.client import answer_or_none
 
 
 class Kind:
@@ -32,7 +33,7 @@ class Kind:
     def everybody(self, client):
         """All users or roles of the account, 1,000 a call."""
         pages = client.get_paginator(f"list_{self.name}s").paginate(PaginationConfig={"PageSize": 1000})
-        return (principal for page in pages for principal in page[f"{self.noun}s"])
+        return pages.search(f"{self.noun}s[]")
 
     def attached_policies(self, client, name):
         """The managed policies that are attached to a principal, each with name and ARN."""
@@ -41,10 +42,8 @@ class Kind:
 
     def by_name(self, client, name):
         """The principal of a name, as GetUser or GetRole describes it; None if there is none."""
-        try:
-            return self.operation(client, "get_{}")(name)[self.noun]
-        except client.exceptions.NoSuchEntityException:
-            return None
+        found = answer_or_none(self.operation(client, "get_{}"), name)
+        return found and found[self.noun]
 
     def by_id(self, client, unique_id):
         """The user of a unique id, which survives renames; None if there is none.

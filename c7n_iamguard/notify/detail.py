@@ -64,7 +64,6 @@ class Teller:
     policy: str
     account: str
     region: str
-    partition: str
     alias: str = ""  #: the account's alias; empty if it has none, or IAM does not say
     runbook: object = None  #: what the policy's ``metadata`` says under ``runbook``
     observes: bool = False  #: whether one of the policy's actions only observes
@@ -134,12 +133,12 @@ def commands(
 ) -> dict[str, str]:
     """What a person can do about a decision, as commands that may be empty; ``path`` is the caller's."""
     called, session, directory = detail["caller"], detail["call"]["sessionName"], directory_account(record)
-    reader, left = wording.reader_arn(teller.partition, teller.account), noted.get("commands") or ()
+    region, left = teller.region, noted.get("commands") or ()
     return {
-        "restore": wording.restore_command(detail["principal"], noted, teller.region),
+        "restore": wording.restore_command(detail["principal"], noted, region),
         "repair": wording.plain(left) if noted["decision"] == "left" else "",
         "containTarget": next((command for command in left if command.startswith("aws ssm ")), ""),
-        "contain": wording.contain_command(called, path, session, teller.region, reader, directory),
+        "contain": wording.contain_command(called, path, session, region, teller.account, directory),
     }
 
 

@@ -9,12 +9,12 @@ from functools import cached_property
 from botocore.exceptions import BotoCoreError, ClientError
 from c7n.actions import EventAction
 from c7n.exceptions import PolicyExecutionError
-from c7n.utils import chunks, get_partition, type_schema
+from c7n.utils import chunks, type_schema
 
 from c7n_iamguard.aws_names import BUS, SOURCE
 from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.iam import principals
-from c7n_iamguard.iam.client import CONFIG, client_of, error_code, iam
+from c7n_iamguard.iam.client import CONFIG, answer_or_none, client_of, error_code, iam
 from c7n_iamguard.iam.deciding_action import observes
 from c7n_iamguard.notify.detail import Teller, describe, title
 from c7n_iamguard.notify.repeats import Repeats
@@ -107,9 +107,7 @@ class PutEvent(EventAction):
         self.problem = None
         # AWS accepts events for a bus that does not exist, and drops them without a word.
         with suppress(BotoCoreError, ClientError):
-            try:
-                self.client.describe_event_bus(Name=self.bus)
-            except self.client.exceptions.ResourceNotFoundException:
+            if answer_or_none(self.client.describe_event_bus, Name=self.bus) is None:
                 self.problem = f"there is no event bus {self.bus}"
         self.checked = time.monotonic()
 
@@ -170,7 +168,6 @@ class PutEvent(EventAction):
             policy=policy.name,
             account=config.account_id,
             region=config.region,
-            partition=get_partition(config.region),
             alias=self.alias,
             runbook=(policy.data.get("metadata") or {}).get("runbook"),
             observes=observes(self.manager),

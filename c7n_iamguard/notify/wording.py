@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from c7n.utils import get_partition  # type: ignore
+
 from c7n_iamguard.aws_names import IDENTITY_CENTER_PATH, SERVICE_LINKED_PATH
 
 #: The policy file that gives IAM back to users and roles.
@@ -49,18 +51,14 @@ def denied_before(noted: dict[str, Any]) -> bool:
     return str((noted.get("rungs") or {}).get("boundary", "")).startswith("kept ")
 
 
-def reader_arn(partition: str, account: str) -> str:
-    """The ARN of who may read what AWS's runbook saves before it acts."""
-    return f"arn:{partition}:iam::{account}:role/iam-guard-response"
-
-
 def contain_command(
-    called: dict[str, str], path: str, session: str, region: str, reader: str, directory: str | None = None
+    called: dict[str, str], path: str, session: str, region: str, account: str, directory: str | None = None
 ) -> str:
     """The command of AWS's runbook that stops a caller from doing anything at all; empty if the runbook cannot.
 
     Behind a role of Identity Center is a person, whose name is the session's. No caller chooses that name. The
-    command is for the account of Identity Center, which is ``directory`` if the call tells it.
+    command is for the account of Identity Center, which is ``directory`` if the call tells it. The role
+    ``iam-guard-response`` of ``account`` may read what the runbook saves before it acts.
     """
     kind, name, where = f"IAM {called['type']}", called["name"], ""
     if path.startswith(IDENTITY_CENTER_PATH):
@@ -71,7 +69,7 @@ def contain_command(
     return (
         f"aws ssm start-automation-execution --region {region} --document-name AWSSupport-ContainIAMPrincipal "
         f"--parameters 'PrincipalType={kind},PrincipalName={name},Action=Contain,DryRun=false,"
-        f"BackupS3BucketAccess={reader}'{where}"
+        f"BackupS3BucketAccess=arn:{get_partition(region)}:iam::{account}:role/iam-guard-response'{where}"
     )
 
 

@@ -7,7 +7,7 @@ from c7n_iamguard import aws_names
 from c7n_iamguard.event import IAMEvent
 from c7n_iamguard.iam import principals
 from c7n_iamguard.iam.authorization_details import has_details
-from c7n_iamguard.iam.client import iam, map_threaded, retry_conflicts
+from c7n_iamguard.iam.client import answer_or_none, iam, map_threaded
 from c7n_iamguard.iam.managed_policies import document_of
 from c7n_iamguard.iam.policy_documents import denies, is_own_document, withholds
 from c7n_iamguard.settings import PolicyOption
@@ -15,17 +15,15 @@ from c7n_iamguard.settings import PolicyOption
 
 def state_of(client, kind, name):
     """A principal and its policies, as ``authorization-details`` gives them; None if there is no such principal."""
-    principal = kind.by_name(client, name)
-    if principal is None:
-        return None
     try:
+        principal = kind.operation(client, "get_{}")(name)[kind.noun]
         attached = kind.attached_policies(client, name)
     except client.exceptions.NoSuchEntityException:
         return None
     inline = None
     if "inline" in kind.rungs:
-        call, ignored = kind.operation(client, "get_{}_policy"), ("NoSuchEntity",)
-        inline = retry_conflicts(call, name, PolicyName=aws_names.INLINE_POLICY, ignore_err_codes=ignored)
+        read = kind.operation(client, "get_{}_policy")
+        inline = answer_or_none(read, name, PolicyName=aws_names.INLINE_POLICY)
     return {**principal, "AttachedManagedPolicies": attached, kind.inline: [inline] if inline else []}
 
 

@@ -68,10 +68,8 @@ class Ladder:
 
     def put_inline(self, client, name):
         """Put the inline policy."""
-        policy = {
-            "PolicyName": aws_names.INLINE_POLICY,
-            "PolicyDocument": deny_document(self.action.denied_actions),
-        }
+        document = deny_document(self.action.denied_actions)
+        policy = {"PolicyName": aws_names.INLINE_POLICY, "PolicyDocument": document}
         self.call(client, "put_{}_policy", name, ("LimitExceeded",), **policy)
         return "put"
 

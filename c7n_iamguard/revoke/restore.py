@@ -5,11 +5,10 @@ from functools import partial
 from c7n.exceptions import PolicyExecutionError
 from c7n.utils import type_schema
 
-from c7n_iamguard import aws_names
-from c7n_iamguard.aws_names import REQUEST_TAG, RESTORED_TAG
+from c7n_iamguard.aws_names import INLINE_POLICY, REQUEST_TAG, RESTORED_TAG
 from c7n_iamguard.event import time_text
 from c7n_iamguard.iam import principals
-from c7n_iamguard.iam.client import iam, retry_conflicts
+from c7n_iamguard.iam.client import answer_or_none, iam
 from c7n_iamguard.iam.deciding_action import DecidingAction
 from c7n_iamguard.revoke.carried import forms_in, state_of
 from c7n_iamguard.settings import refuse
@@ -97,7 +96,7 @@ class RestoreIAMAccess(DecidingAction):
         calls = {
             "boundary": ("delete_{}_permissions_boundary", {}),
             "managed": ("detach_{}_policy", {"PolicyArn": self.policy_arn}),
-            "inline": ("delete_{}_policy", {"PolicyName": aws_names.INLINE_POLICY}),
+            "inline": ("delete_{}_policy", {"PolicyName": INLINE_POLICY}),
         }
         for form, (template, parameters) in calls.items():
             if form in forms:
@@ -105,7 +104,7 @@ class RestoreIAMAccess(DecidingAction):
                 restored.append(form)
         if "inline" not in forms and state[self.kind.inline]:
             raise PolicyExecutionError(
-                f"the inline policy {aws_names.INLINE_POLICY} of {name} is not the guard's, and still denies "
+                f"the inline policy {INLINE_POLICY} of {name} is not the guard's, and still denies "
                 "IAM: read it, and delete it by hand"
             )
         # Users' tag keys have no case.
@@ -115,5 +114,4 @@ class RestoreIAMAccess(DecidingAction):
 
     def change(self, client, template, name, **parameters):
         """Make a call that changes the principal. What is gone already is no failure."""
-        call = self.kind.operation(client, template)
-        retry_conflicts(call, name, **parameters, ignore_err_codes=("NoSuchEntity",))
+        answer_or_none(self.kind.operation(client, template), name, **parameters)

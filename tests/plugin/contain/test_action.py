@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from botocore.exceptions import ClientError
 from c7n.exceptions import PolicyValidationError
 from contained import ACCOUNT, ANYTHING, QUARANTINE
 from helpers import CONTAIN, policy, shipped
@@ -64,12 +65,11 @@ def test_a_hundred_carriers_are_named_and_further_ones_are_hinted_at(is_truncate
 
     def list_entities_for_policy(PolicyArn, MaxItems):
         assert MaxItems == 100
+        if PolicyArn != "a policy":
+            raise ClientError({"Error": {"Code": "NoSuchEntity"}}, "ListEntitiesForPolicy")
         entities = {f"Policy{n}s": [{f"{n}Name": n.lower()}] for n in ("User", "Group", "Role")}
-        return {"a policy": {**entities, "IsTruncated": is_truncated}}[PolicyArn]
+        return {**entities, "IsTruncated": is_truncated}
 
-    client = SimpleNamespace(
-        list_entities_for_policy=list_entities_for_policy,
-        exceptions=SimpleNamespace(NoSuchEntityException=KeyError),
-    )
+    client = SimpleNamespace(list_entities_for_policy=list_entities_for_policy)
     assert carriers(client, "a policy") == ["user user", "group group", "role role", *more]
     assert carriers(client, "no policy") == []

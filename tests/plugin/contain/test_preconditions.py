@@ -4,6 +4,7 @@ from calendar import timegm
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
+import jmespath
 import pytest
 from botocore.exceptions import ClientError
 from contained import DENIAL, document
@@ -83,7 +84,9 @@ class IAM:
 
     def get_paginator(self, operation):
         group = {"GroupName": "Devs", "AttachedManagedPolicies": [], "GroupPolicyList": [], **self.thing}
-        return SimpleNamespace(paginate=lambda **_: [{"GroupDetailList": [group], "Users": []}])
+        page = {"GroupDetailList": [group], "Users": []}
+        pages = SimpleNamespace(search=lambda path: jmespath.search(path, page))
+        return SimpleNamespace(paginate=lambda **_: pages)
 
 
 def refuses(check, client, operation, target=None, **parameters):

@@ -134,7 +134,7 @@ def test_a_mail_names_a_target_that_is_a_name_and_nothing_else(target, said):
 )
 def test_there_is_no_command_that_would_contain_somebody_else(path, session, name):
     """Without a principal that the runbook can contain under this name, there is no command."""
-    assert contain_command({"type": "role", "name": name}, path, session, "us-east-1", "arn:x") == ""
+    assert contain_command({"type": "role", "name": name}, path, session, "us-east-1", "111122223333") == ""
 
 
 @pytest.mark.parametrize(
