@@ -17,14 +17,11 @@ What it does not do: the seconds that IAM takes to make a change act everywhere,
 retries, and any service but those that a test of the guard calls.
 
 Importing the package makes the process forget its user's AWS settings, before c7n or moto see them: nothing
-that runs on the sandbox can reach a real account by accident. And it has all sessions of the process share what
-they read of AWS's descriptions of its services, because reading takes most of a session's time.
+that runs on the sandbox can reach a real account by accident. And it has all clients of the process share what
+botocore makes for each of them anew, which takes most of a client's time.
 """
 
-import functools
 import os
-
-import botocore.session
 
 for name in list(os.environ):
     # A proxy would see the calls to the loopback address.
@@ -32,7 +29,10 @@ for name in list(os.environ):
         del os.environ[name]
 for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
     os.environ[name] = os.devnull
-botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+
+from sandbox import shared
+
+shared.put_in_place()
 
 from sandbox.server import Sandbox
 

@@ -15,6 +15,7 @@ import helpers
 import kept
 import people_world
 import pytest
+import stock_commands
 import yaml
 from botocore.config import Config
 from helpers import (  # noqa: F401  some test modules import these from here
@@ -36,6 +37,12 @@ from sandbox.server import DEPLOY
 def pytest_xdist_auto_num_workers():
     """Two workers more than there are processors: many tests wait for functions that wait."""
     return (os.cpu_count() or 1) + 2
+
+
+def pytest_configure(config):
+    if not hasattr(config, "workerinput"):  # its workers use the commands of the run
+        server = stock_commands.start()
+        config.add_cleanup(lambda: server.communicate())
 
 
 def pytest_sessionstart():
@@ -270,7 +277,8 @@ def shell(sandbox, workplace):
 
     def run(command, environ=None, cwd=workplace):
         environ = dict(environ or sandbox.environ())
-        path = (str(workplace / "bin"), str(Path(sys.executable).parent), environ["PATH"])
+        commands, scripts = stock_commands.path("."), Path(sys.executable).parent
+        path = (str(workplace / "bin"), str(commands), str(scripts), environ["PATH"])
         environ["PATH"] = os.pathsep.join(path)
         return subprocess.run(["bash", "-c", command], cwd=cwd, env=environ, capture_output=True, text=True)
 

@@ -4,6 +4,7 @@ import copy
 import io
 import json
 import os
+import subprocess
 import zipfile
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -72,7 +73,8 @@ def stock(command, *arguments, environ, cwd=ROOT, settings=SETTINGS):
     """
     if command == "custodian" and arguments[0] in ("run", "report") and settings:
         arguments = (arguments[0], "--vars-file", settings, *arguments[1:])
-    return stock_commands.run(command, list(map(str, arguments)), environ, cwd)
+    words = [stock_commands.path(command), *map(str, arguments)]
+    return subprocess.run(words, env=environ, cwd=cwd, capture_output=True, text=True)
 
 
 def policy(data, environ, monkeypatch, **options):

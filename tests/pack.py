@@ -1,5 +1,7 @@
 """The pack as the tests take it: its policies, filled in by its settings."""
 
+import copy
+import functools
 import json
 from pathlib import Path
 
@@ -13,14 +15,19 @@ SETTINGS = ROOT / "iam-guard.yml"
 
 def policies_of(file):
     """The policies of a file, as they are written."""
-    return yaml.safe_load(file.read_text())["policies"]
+    return copy.deepcopy(read(file))["policies"]
+
+
+@functools.cache
+def read(file):
+    """What a YAML file of the pack holds."""
+    return yaml.safe_load(file.read_text())
 
 
 def shipped(name, **settings):
     """The pack's own policy of a name, filled in by ``iam-guard.yml`` and by other settings."""
-    policies = [policy for file in POLICIES.glob("*.yml") for policy in policies_of(file)]
-    values = yaml.safe_load(SETTINGS.read_text()) | settings
-    return filled(next(policy for policy in policies if policy["name"] == name), values)
+    policies = [policy for file in POLICIES.glob("*.yml") for policy in read(file)["policies"]]
+    return filled(next(policy for policy in policies if policy["name"] == name), read(SETTINGS) | settings)
 
 
 def filled(data, values):

@@ -1,5 +1,6 @@
 """What the templates' roles may do, which of it waits for its feature, and a role that lacks one right."""
 
+import functools
 import json
 from contextlib import contextmanager
 
@@ -61,6 +62,7 @@ def _short(loader, suffix, node):
 Template.add_multi_constructor("!", _short)
 
 
+@functools.cache
 def template(name):
     """One of the templates of ``deploy/``."""
     return yaml.load((DEPLOY / name).read_text(), Template)  # noqa: S506  a SafeLoader

@@ -1,57 +1,163 @@
-"""Stock ``custodian`` and ``c7n-org``, each in a process of its own that is forked from one that has loaded them.
+"""``custodian``, ``c7n-org`` and ``python``, each forked from a process that has loaded what they load.
 
-A command starts like the script that pip has installed, apart from loading c7n, which takes most of its time. The
-pages' tests and the wheel's run the scripts themselves.
+Loading c7n and moto takes most of a command's time. So a server loads both once for a test run. Executables of
+these names, to stand in front of PATH, send it their arguments, environment, folder and files. From there on a
+command runs as ever: it loads the plugin, and in its place the sandbox, by itself. The wheel's tests run the
+scripts that pip has installed.
 """
 
-import multiprocessing
+import gc
+import importlib
+import json
 import os
+import runpy
+import selectors
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-#: What the process that the others are forked from loads. The plugin reads the environment when it is loaded, so
-#: each command loads it by itself.
-PRELOADED = ["c7n.cli", "c7n.commands", "c7n.policy", "c7n.resources.aws", "c7n_org.cli"]
+import boto3
+
+#: Where the executables are, for each process of a test run.
+FOLDER = "IAM_GUARD_COMMANDS"
+COMMANDS = {"custodian": "c7n.cli:main", "c7n-org": "c7n_org.cli:cli", "python": None, "python3": None}
+SHARED = Path(__file__).parent.parent / "sandbox" / "shared.py"
+PRELOADED = [
+    *("c7n.cli", "c7n.commands", "c7n.policy", "c7n.resources.aws", "c7n_org.cli", "flask_cors", "waitress.server"),
+    *("moto.moto_server.werkzeug_app", "moto.cloudformation.models", "moto.cloudformation.responses"),
+    *(f"moto.{name}.{part}" for name in ("awslambda", "events", "iam", "organizations", "sns", "sqs", "sts", "logs")
+      for part in ("models", "responses")),
+]  # fmt: skip
+#: The services whose descriptions are read once.
+SERVICES = (
+    "iam",
+    "lambda",
+    "events",
+    "sts",
+    "cloudtrail",
+    "organizations",
+    "cloudformation",
+    "logs",
+    "sqs",
+    "s3",
+)
+CLIENT = """#!{python} -IS
+import json, os, signal, socket, sys
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect({path!r})
+    socket.send_fds(server, [b"x"], [0, 1, 2])
+    server.sendall(json.dumps([sys.argv, os.getcwd(), dict(os.environ)]).encode())
+    server.shutdown(socket.SHUT_WR)
+    process = int(server.recv(10))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: os.kill(process, number))
+    sys.exit(int(server.recv(4)))
+"""
 
 
-def run(command, arguments, environ, cwd):
-    """Run a command to its end.
-
-    :param command: ``custodian`` or ``c7n-org``
-    :returns: as :func:`subprocess.run` does, with the output as text
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    with tempfile.TemporaryDirectory() as folder:
-        files = [str(Path(folder, name)) for name in ("stdout", "stderr")]
-        process = context.Process(target=main, args=(command, arguments, environ, str(cwd), files))
-        process.start()
-        process.join()
-        printed = [Path(file).read_text() for file in files]
-    return subprocess.CompletedProcess([command, *arguments], process.exitcode, *printed)
+def path(command):
+    """The executable of a command."""
+    return Path(os.environ[FOLDER], command)
 
 
-def main(command, arguments, environ, cwd, files):
-    """What the installed script does, with the environment, folder and files of a new process."""
-    for descriptor, file in enumerate(files, 1):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), descriptor)
+def start():
+    """Begin to serve commands, until the answer's ``stdin`` is closed."""
+    folder = tempfile.TemporaryDirectory(prefix="commands-")
+    os.environ[FOLDER] = folder.name
+    for command in COMMANDS:
+        text = CLIENT.format(python=sys.executable, path=f"{folder.name}/socket")
+        path(command).write_text(text)
+        path(command).chmod(0o755)
+    environ = os.environ | {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    server = subprocess.Popen([sys.executable, __file__, folder.name], stdin=subprocess.PIPE, env=environ)
+    server.folder = folder
+    while not Path(folder.name, "socket").exists():
+        time.sleep(0.01)
+    return server
+
+
+def serve(folder):
+    """Fork a process for each command; returns in such a process alone, with the command's words."""
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(f"{folder}/socket")
+    listening.listen(100)
+    for name in PRELOADED:
+        importlib.import_module(name)
+    runpy.run_path(str(SHARED))["put_in_place"]()
+    for service in SERVICES:
+        boto3.client(service, "us-east-1", aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106
+    gc.freeze()
+    ended, wakes = socket.socketpair()
+    wakes.setblocking(False)
+    signal.set_wakeup_fd(wakes.fileno())
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    selector, waiting = selectors.DefaultSelector(), {}
+    for file in (sys.stdin, listening, ended):
+        selector.register(file, selectors.EVENT_READ)
+    while True:
+        for key, _ in selector.select():
+            if key.fileobj is sys.stdin:
+                sys.exit()
+            if key.fileobj is listening:
+                client, _ = listening.accept()
+                if not (process := os.fork()):
+                    signal.set_wakeup_fd(-1)
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    selector.close()
+                    return become(client)
+                client.sendall(b"%10d" % process)
+                waiting[process] = client
+            if key.fileobj is ended:
+                ended.recv(100)
+                while waiting:
+                    process, status = os.waitpid(-1, os.WNOHANG)
+                    if not process:
+                        break
+                    with waiting.pop(process) as client:
+                        client.sendall(b"%d" % (os.waitstatus_to_exitcode(status) % 256))
+
+
+def become(client):
+    """Take on what a client has sent: its files, folder and environment; returns its words."""
+    os.setsid()
+    with client:
+        _, files, _, _ = socket.recv_fds(client, 1, 3)
+        words, folder, environ = json.loads(b"".join(iter(lambda: client.recv(65536), b"")))
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
     os.environ.clear()
     os.environ.update(environ)
-    os.chdir(cwd)
-    sys.argv = [command, *arguments]
-    sys.path[0] = str(Path(sys.executable).parent)
-    sys.exit((stock_main if command == "custodian" else org_main)())
+    time.tzset()
+    os.chdir(folder)
+    return words
 
 
-def stock_main():
-    from c7n.cli import main
+def run(words):
+    """What the executable of a command does, or Python with a file, a module or a text."""
+    command, *rest = words
+    name, python, sys.executable = Path(command).name, sys.executable, str(Path(command).with_name("python"))
+    sys.argv = words
+    if any(variable.startswith("PYTHON") for variable in os.environ) or rest[0] in ("-c", "-S"):
+        script = [str(Path(python).with_name(name))] if COMMANDS[name] else []
+        os.execv(python, [python, *script, *rest])  # noqa: S606  what it was asked for
+    if entry := COMMANDS[name]:
+        module, function = entry.split(":")
+        sys.path[0] = str(Path(sys.executable).parent)
+        sys.exit(getattr(importlib.import_module(module), function)())
+    if rest[0] == "-m":
+        sys.path[0] = os.getcwd()
+        sys.argv = rest[1:]
+        runpy.run_module(rest[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.path[0] = str(Path(rest[0]).resolve().parent)
+        sys.argv = rest
+        runpy.run_path(rest[0], run_name="__main__")
 
-    return main()
 
-
-def org_main():
-    from c7n_org.cli import cli
-
-    return cli()
+if __name__ == "__main__":
+    run(serve(sys.argv[1]))

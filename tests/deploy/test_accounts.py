@@ -4,11 +4,11 @@ import datetime
 import json
 import shutil
 import subprocess
-import sys
 from types import SimpleNamespace
 
 import jsonschema
 import pytest
+import stock_commands
 import yaml
 from helpers import HARMLESS, ROOT, ok
 from test_scp import STRANGERS, lets
@@ -45,7 +45,7 @@ def write(folder):
         for name, accounts in lists.items():
             text = accounts if isinstance(accounts, str) else yaml.safe_dump({"accounts": accounts})
             (folder / name).write_text(text)
-        command = [sys.executable, "deploy/accounts.py", *lists]
+        command = [stock_commands.path("python"), "deploy/accounts.py", *lists]
         return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
     return run

@@ -4,12 +4,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import kept
 import pytest
+import stock_commands
 import yaml
 from helpers import FUNCTION, PROTECT_FUNCTION, ROOT, ok
 from test_workflow import JOBS, WORKFLOW
@@ -18,7 +17,7 @@ from c7n_iamguard import __version__
 from sandbox.server import DEPLOY, Fault
 
 CENTRAL, PRODUCTION, STAGING, ALONE = "262626262616", "262626262617", "262626262618", "262626262619"
-BIN, SWITCH = str(Path(sys.executable).parent), str(ROOT / "deploy" / "switch")
+BIN, SWITCH = str(stock_commands.path(".")), str(ROOT / "deploy" / "switch")
 CATCH_UP_FUNCTION = "iam-guard-catch-up-unintended-iam-access"
 #: What the workflow deploys.
 FUNCTIONS = sorted(
@@ -97,7 +96,13 @@ def repository(tmp_path_factory, shell, workplace):
         shutil.copytree(DEPLOY, folder / "deploy")
         if accounts is not None:
             (folder / "organization.yml").write_text(yaml.safe_dump({"accounts": accounts}))
-            ok(run([sys.executable, "deploy/accounts.py", "organization.yml"], {"PATH": ""}, folder))
+            ok(
+                run(
+                    [stock_commands.path("python"), "deploy/accounts.py", "organization.yml"],
+                    {"PATH": ""},
+                    folder,
+                )
+            )
         return folder
 
     return checkout

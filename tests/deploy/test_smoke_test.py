@@ -4,11 +4,11 @@ import json
 import re
 import signal
 import subprocess
-import sys
 import threading
 from importlib.machinery import SourceFileLoader
 
 import pytest
+import stock_commands
 from helpers import FUNCTION, HARMLESS, POLICIES, REVOKE, ROOT, policies_of, settings_file, stock
 from moto.events.models import events_backends
 from moto.iam.aws_managed_policies import aws_managed_policies_data
@@ -100,7 +100,7 @@ def smoke_test(sandbox, admin, events):
 
     def start(*words, key=admin, account=ACCOUNT):
         return subprocess.Popen(
-            [sys.executable, ROOT / "deploy" / "smoke-test", *words],
+            [stock_commands.path("python"), ROOT / "deploy" / "smoke-test", *words],
             env=sandbox.environ(key, account), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True,
         )  # fmt: skip

@@ -6,9 +6,9 @@ All of it runs the uploaded zip under AWS's runtime client, with faults injected
 import copy
 import json
 
-import cfnlint.decode
 import pytest
-from helpers import FUNCTION, GUARD, POLICIES, REVOKE, ROOT, case, environment, outcomes, policies_of, revoked
+from helpers import FUNCTION, GUARD, POLICIES, REVOKE, case, environment, outcomes, policies_of, revoked
+from rights import of_type
 
 from c7n_iamguard.aws_names import FUNCTION_PREFIX
 from sandbox.server import Fault
@@ -119,11 +119,8 @@ def test_another_queue_than_the_functions_own_feeds_it_nothing(fresh, queue):
 
 def test_the_stacks_make_the_queue_of_every_function():
     """The dead-letter queue of a policy has its function's name, and one of the stacks makes it."""
-    queues = set()
-    for name in ("account.yml", "contain.yml"):
-        template, _ = cfnlint.decode.decode(str(ROOT / "deploy" / name))
-        found = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::SQS::Queue"]
-        queues |= {queue["QueueName"] for queue in found}
+    templates = ("account.yml", "contain.yml")
+    queues = {queue["QueueName"] for name in templates for queue in of_type(name, "AWS::SQS::Queue")}
     policies = [policy for file in POLICIES.glob("*.yml") for policy in policies_of(file)]
     assert {f"{FUNCTION_PREFIX}{policy['name']}" for policy in policies if "mode" in policy} == queues
     assert f"iam-guard-{REVOKE}" in queues

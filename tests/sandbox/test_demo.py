@@ -2,9 +2,9 @@
 
 import os
 import subprocess
-import sys
 
 import pytest
+import stock_commands
 from helpers import POLICIES, REVOKE, ROOT
 from test_replay import FOREIGN, Elsewhere
 
@@ -24,7 +24,7 @@ TABLE = [
 
 def run(*arguments):
     """The demo at the command line of a user who has AWS settings of their own."""
-    command = [sys.executable, "-m", "sandbox", "demo", *map(str, arguments)]
+    command = [stock_commands.path("python"), "-m", "sandbox", "demo", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, env=os.environ | FOREIGN, capture_output=True, text=True)
 
 

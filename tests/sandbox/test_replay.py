@@ -4,9 +4,9 @@ import gzip
 import json
 import os
 import subprocess
-import sys
 
 import pytest
+import stock_commands
 import yaml
 from helpers import POLICIES, REVOKE, ROOT
 from records import (
@@ -133,7 +133,16 @@ def replayed(tmp_path_factory):
     """The logs of three accounts, replayed at the command line of a user who has settings of their own."""
     folder = tmp_path_factory.mktemp("logs")
     files = [written(folder / name, content) for name, content in LOGS.items()]
-    command = [sys.executable, "-m", "sandbox", "replay", "--json", *files, "--admin", "ALICE,zoe"]
+    command = [
+        stock_commands.path("python"),
+        "-m",
+        "sandbox",
+        "replay",
+        "--json",
+        *files,
+        "--admin",
+        "ALICE,zoe",
+    ]
     return subprocess.run(command, cwd=ROOT, env=os.environ | FOREIGN, capture_output=True, text=True)
 
 
@@ -232,7 +241,16 @@ def test_roles_are_judged_where_somebody_says_which_are_meant_to_use_iam(tmp_pat
         + lines([record(elsewhere(role("ci", unique_id="AROAOTHERCI")), account=OTHER)])
         + lines([record(masked(role("veiled")))]),
     )
-    command = [sys.executable, "-m", "sandbox", "replay", "--json", log, "--admin-role", "CI,gone"]
+    command = [
+        stock_commands.path("python"),
+        "-m",
+        "sandbox",
+        "replay",
+        "--json",
+        log,
+        "--admin-role",
+        "CI,gone",
+    ]
     command += ["AWSReservedSSO_Operators_*", f"arn:aws:iam::{ACCOUNT}:role/b/pipeline"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
@@ -260,7 +278,7 @@ def test_roles_whose_ids_are_masked_are_known_by_their_names(tmp_path):
     """If several roles have one id in the logs, the guard's own among them, each is judged, and one line warns."""
     names = ("iam-guard", "ci", "app")
     log = written(tmp_path / "log", lines(record(role(name, unique_id="AROAEXAMPLE")) for name in names))
-    command = [sys.executable, "-m", "sandbox", "replay", "--json", log, "--admin-role", "ci"]
+    command = [stock_commands.path("python"), "-m", "sandbox", "replay", "--json", log, "--admin-role", "ci"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     rows = {row["caller"]: row["decision"] for row in map(json.loads, done.stdout.splitlines())}
     assert rows == {"iam-guard/ci": "not-delivered", "ci/ci": "let-pass", "app/ci": "would-revoke"}, (
@@ -282,7 +300,7 @@ def replayed_with(tmp_path_factory):
 
     def run(*changes):
         tmp_path = tmp_path_factory.mktemp("policies")
-        command = [sys.executable, "-m", "sandbox", "replay", "--json"]
+        command = [stock_commands.path("python"), "-m", "sandbox", "replay", "--json"]
         command += [
             written(tmp_path / "log", lines(record(user("bob"), a) for a in ("CreateUser", "DeleteUser")))
         ]

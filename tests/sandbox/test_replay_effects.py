@@ -2,9 +2,9 @@
 
 import json
 import subprocess
-import sys
 
 import pytest
+import stock_commands
 from helpers import POLICIES, ROOT
 from records import ACCOUNT, record, role, user, written
 
@@ -60,7 +60,7 @@ def replayed(tmp_path_factory):
     ]
     log = written(tmp_path_factory.mktemp("logs") / "log", json.dumps(records))
     command = [
-        sys.executable,
+        stock_commands.path("python"),
         "-m",
         "sandbox",
         "replay",

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 import aws_cli
 import pytest
+import stock_commands
 from helpers import PREVIEW, REVOKE, ROOT, ok
 
 from sandbox.commands import serve
@@ -65,7 +66,8 @@ def serving(folder, copy=False):
 
     def run(command):
         environ = {"PATH": f"{folder / 'bin'}:/usr/bin:/bin", **BEFORE}
-        shell = ["bash", "-euo", "pipefail", "-c", f"{pasted}\n{command}"]
+        faster = f"export PATH={stock_commands.path('.')}:$PATH"
+        shell = ["bash", "-euo", "pipefail", "-c", f"{pasted}\n{faster}\n{command}"]
         return subprocess.run(shell, cwd=place, env=environ, capture_output=True, text=True)
 
     def wait(text):

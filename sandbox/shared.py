@@ -1,0 +1,26 @@
+"""What botocore makes for each client anew, and moto for each call, though all of a process may share it."""
+
+import functools
+
+import botocore.httpsession
+import botocore.regions
+import botocore.session
+import moto.backends
+
+
+def put_in_place():
+    """Let clients share descriptions of services, rules of endpoints and settings of TLS, and calls moto's modules."""
+    botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+    botocore.httpsession.create_urllib3_context = functools.cache(botocore.httpsession.create_urllib3_context)
+    make, made = botocore.regions.EndpointProvider, {}
+
+    def provider(**parts):
+        """The one for these parts: what the shared loader has read is always the same object."""
+        key = tuple(map(id, parts.values()))
+        if key not in made:
+            made[key] = make(**parts), parts
+        return made[key][0]
+
+    botocore.regions.EndpointProvider = provider
+    modules = set(moto.backends.list_of_moto_modules())
+    moto.backends.list_of_moto_modules = lambda: modules
