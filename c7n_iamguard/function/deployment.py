@@ -96,7 +96,7 @@ class GuardedFunction:
         pins, warnings = changes.pins_for(policy, before)
         summary = changes.summary(policy, function_name(policy), observing, tags, pins)
         changes.write(policy, pins)
-        self.leave_out_own_calls(pins["roles"].get(policy.data["mode"]["role"].rpartition("/")[2]))
+        self.leave_out_own_calls(pins["roles"])
         modules = sorted({type(self).__module__, *own_modules(policy)})
         policy.data.setdefault("metadata", {})["iam-guard"] = {"modules": modules}
         own = policy.data["mode"].setdefault("tags", {})
@@ -128,14 +128,15 @@ class GuardedFunction:
             problem = f"IAM's events do not reach {region}, so the function would see nothing"
             raise Refusal(f"{where} {problem}; deploy it with -r {right}")
 
-    def leave_out_own_calls(self, role_id):
-        """Leave the calls of the function itself out of a rule on roles, by the id of its role, if that is known."""
-        # If the rule left out a name, or a role that no function runs as, it would miss whoever takes that name.
-        if role_id and self.policy.execution_mode == "cloudtrail":
+    def leave_out_own_calls(self, roles):
+        """Leave the function's own calls out of a rule on roles; ``roles`` has the ids of roles by name."""
+        # By the id of its role: if the rule left out a name, it would miss whoever takes that name.
+        own = roles.get(self.policy.data["mode"]["role"].rpartition("/")[2])
+        if own and self.policy.execution_mode == "cloudtrail":
             place = self.policy.data["mode"]["pattern"]
             for key in ("detail", "userIdentity", "sessionContext", "sessionIssuer"):
                 place = place.setdefault(key, {})
-            place["principalId"] = [{"exists": False}, {"anything-but": [role_id]}]
+            place["principalId"] = [{"exists": False}, {"anything-but": [own]}]
 
     def deployed_function(self):
         """The tags and the pins of the function that is deployed now.
