@@ -78,9 +78,9 @@ class MeantFilter(MeantOptions, Filter):
             if event is not None and not unique_id:  # a listed event names its target
                 described = kind.by_name(iam(self.manager), name) or principal
             call, who = None, kind.as_caller(described)
-        return self.judge_call(call, who, meant, lambda ids: self.membership_now(principal, ids, call))
+        return self.judge_call(call, who, meant, lambda ids: self.is_member(principal, ids, call))
 
-    def membership_now(self, user, admin_ids, event):
+    def is_member(self, user, admin_ids, event):
         """Whether a user is in an admin group now. The event is None unless it is about a call of this user."""
         if authorization_details.has_details(self.manager, user):
             of_user = user[authorization_details.GROUPS]
