@@ -1,15 +1,11 @@
 """Cloud Custodian plugin that revokes unintended IAM access. Importing it loads nothing of c7n or boto3.
 
-An event's way. In between, the policy's YAML says which filters and actions run:
+The rooms; docs/how-it-works.md tells the way of an event through them:
 
-1. ``handler`` gets it from Lambda, and ``event`` reads who called
-2. ``function.event_mode`` checks its account and caller, and runs the policy on the caller
-3. ``admins.filters`` asks ``admins.groups`` who is a member now, and ``admins.judge`` decides
-4. ``revoke.revoke`` denies IAM by ``revoke.ladder``: if a quota is full, by the next rung
-5. ``iam.deciding_action`` logs the decision (``decisions`` has its form), and ``notify.put_event`` tells somebody
-
-The rest:
-
+- an event: ``handler`` gets it from Lambda, ``event`` reads who called, ``function.event_mode`` runs the policy
+- who is meant: ``admins.filters`` asks ``admins.groups`` who is a member now, and ``admins.judge`` decides
+- the denial: ``revoke.revoke`` by ``revoke.ladder``; the decision: ``iam.deciding_action``, ``decisions``
+- telling: ``notify.put_event``
 - hourly: ``history.catch_up`` by ``.past``, ``.lookup_events`` and ``admins.membership`` (who was an admin then)
 - settings: ``admins.options`` checks who is meant to use IAM; ``settings`` raises the errors
 - refusals: ``function.checks`` at validation, ``function.deployment`` and ``.changes`` at deployment

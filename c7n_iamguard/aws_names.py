@@ -20,6 +20,11 @@ STACK_SETS_ROLES = re.compile(r"stacksets-exec-\w{1,64}|AWSCloudFormationStackSe
 
 #: The prefix of the guard's functions.
 FUNCTION_PREFIX = "iam-guard-"
+#: The functions that know the admin groups in every account.
+MAIN_FUNCTIONS = (
+    "iam-guard-revoke-unintended-iam-access", "iam-guard-catch-up-unintended-iam-access",
+    "iam-guard-protect-admin-group", "iam-guard-catch-up-admin-group",
+)  # fmt: skip
 #: The event bus that gets the decisions, and the source of these events.
 BUS = SOURCE = "iam-guard"
 

@@ -1,16 +1,7 @@
 """All that makes a function's cold start short, but for bytecode, which saves most (:mod:`.function.archive`).
 
 The first event of a cold function waits for the start. A trick that saves less than a twentieth of it is not here.
-The table says how much processor time each saves until the handler is imported: medians of 24 starts with bytecode.
-
-=========================  =====  =======================================  ===========================
-what                       saves  the private part that it relies on       a change of it is noticed by
-=========================  =====  =======================================  ===========================
-no garbage collection      14%    none                                     ``make bench``
-no time zones              22%    dateutil's ``get_zonefile_instance``     tests/plugin/test_plugin.py
-services listed by folder  9%     botocore's ``data_loader``               tests/plugin/function/test_archive.py
-the policy's modules only  6%     none: ``metadata: {iam-guard: …}``       tests/plugin/test_handler.py
-=========================  =====  =======================================  ===========================
+What each saves, relies on and breaks with: docs/how-it-works.md, "What it relies on".
 """
 
 import gc

@@ -18,7 +18,7 @@ from typing import Any
 
 EVENT_SOURCE = "iam.amazonaws.com"
 
-#: Types of callers that are neither an IAM user nor a role of the account.
+#: Types of callers behind whom there may be nobody, that is no IAM user and no role of the account.
 OTHER_TYPES = {"Root", "FederatedUser", "AWSService", "AWSAccount", "Directory", "IdentityCenterUser"}
 #: Where a record says whether the caller had signed in with MFA.
 MFA = ("userIdentity", "sessionContext", "attributes", "mfaAuthenticated")
@@ -59,6 +59,11 @@ class Caller:
     source_identity: str | None = None  #: the source identity that a role's session carries
     on_behalf_of: str | None = None  #: the id of the Identity Center user that a session acts for
     invoked_by: str | None = None  #: the AWS service that made the call with the caller's rights
+
+    def is_principal(self, kind: str, name: str, unique_id: str | None) -> bool:
+        """Whether this is a user or role: by id, whatever the name is now, or by name if the id is not known."""
+        same_name = str(self.name).lower() == name.lower()
+        return self.kind == kind and (self.id == unique_id if unique_id else same_name)
 
 
 class IAMEvent(dict[str, Any]):
@@ -113,7 +118,7 @@ class IAMEvent(dict[str, Any]):
 def caller(record: Any) -> Caller:
     """Who made a call.
 
-    :raises MalformedEvent: if the record names no caller, or contradicts itself about them
+    :raises MalformedEvent: if the record names no caller, contradicts itself, or has a type that nobody knows
     """
     identity = _object(value_at(record, "userIdentity"), "userIdentity")
     type_ = identity.get("type")
@@ -129,6 +134,8 @@ def caller(record: Any) -> Caller:
         return _principal(type_, "role", issuer, identity, where)
     if type_ == "FederatedUser" and _object(issuer, where).get("type") == "IAMUser":
         return _principal(type_, "user", issuer, identity, where)
+    if type_ not in OTHER_TYPES:
+        raise MalformedEvent(f"nobody knows whose rights a caller of the type {type_} has")
     account, service = str_or_none(identity, "accountId"), str_or_none(identity, "invokedBy")
     return Caller(type_, account, invoked_by=service)
 

@@ -70,16 +70,17 @@ class MeantFilter(MeantOptions, Filter):
     def judge_principal(self, principal, event, meant):
         """The judge's answer about a user or role: about the event's call if they made it, else about any call."""
         kind = kind_of(self.manager)
-        if event is not None and is_caller(kind, principal, event.who):
+        name, unique_id = principal[kind.name_key], principal.get(kind.id_key)
+        if event is not None and event.who.is_principal(kind.name, name, unique_id):
             call, who = event, replace(event.who, path=principal.get("Path") or event.who.path)
         else:
             described = principal
-            if event is not None and not principal.get(kind.id_key):  # a listed event names its target
-                described = kind.by_name(iam(self.manager), principal[kind.name_key]) or principal
+            if event is not None and not unique_id:  # a listed event names its target
+                described = kind.by_name(iam(self.manager), name) or principal
             call, who = None, kind.as_caller(described)
-        return self.judge_call(call, who, meant, lambda ids: self.membership_now(principal, ids, call))
+        return self.judge_call(call, who, meant, lambda ids: self.is_member(principal, ids, call))
 
-    def membership_now(self, user, admin_ids, event):
+    def is_member(self, user, admin_ids, event):
         """Whether a user is in an admin group now. The event is None unless it is about a call of this user."""
         if authorization_details.has_details(self.manager, user):
             of_user = user[authorization_details.GROUPS]
@@ -95,15 +96,6 @@ class MeantFilter(MeantOptions, Filter):
         """Log what came of the run, or of one principal, beside the decisions."""
         policy, account = self.manager.ctx.policy.name, self.manager.config.account_id
         log.error(log_line(verdict, None, policy=policy, account=account, **fields))
-
-
-def is_caller(kind, principal, who):
-    """Whether a user or role made an event's call, whatever their name is now."""
-    if who.kind != kind.name:
-        return False
-    if principal.get(kind.id_key):
-        return principal[kind.id_key] == who.id
-    return principal[kind.name_key].lower() == who.name.lower()
 
 
 @User.filter_registry.register("admin-group-member")

@@ -117,8 +117,8 @@ def explains(record, name, groups):
 
 def joined_group(record, who):
     """The name of the group that a call put its own caller into; None if it did not, or failed."""
-    if record.get("eventName") != "AddUserToGroup" or record.get("errorCode") or who.kind != "user":
+    if record.get("eventName") != "AddUserToGroup" or record.get("errorCode"):
         return None
     name = str_or_none(record, "requestParameters", "userName")
-    is_caller = name and name.lower() == who.name.lower()
-    return str_or_none(record, "requestParameters", "groupName") if is_caller else None
+    joins = name and who.is_principal("user", name, None)
+    return str_or_none(record, "requestParameters", "groupName") if joins else None

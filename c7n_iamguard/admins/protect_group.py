@@ -111,14 +111,11 @@ class UnintendedAdminGroupMember(MeantFilter):
 
     def added_user(self, user, who):
         """The added user under the name that they have now."""
-        client = iam(self.manager)
-        current = USER.by_name(client, user["UserName"])
-        themself = user["UserName"].lower() == who.name.lower()
-        if themself and who.id and (current is None or current["UserId"] != who.id):
-            current = USER.by_id(client, who.id)  # another user has the name now
+        client, name = iam(self.manager), user["UserName"]
+        themself = who.id and who.is_principal("user", name, None)  # another user may have the name now
+        current = USER.now(client, name, who.id) if themself else USER.by_name(client, name)
         if current is None:
             raise PolicyExecutionError(
-                f"{user['UserName']}, who was added to the admin group, is gone or renamed: "
-                "review the admin group's members"
+                f"{name}, who was added to the admin group, is gone or renamed: review the admin group's members"
             )
         return current

@@ -62,14 +62,12 @@ class RemoveFromAdminGroup(MeantOptions, DecidingAction):
     def try_to_remove(self, user, event, admin_ids):
         """Remove one user from the admin groups, and log what came of it."""
         client, name = iam(self.manager), user["UserName"]
-        verdict, reason = "acted", None
+        verdict, reason = "would-revoke" if self.observes else "acted", None
         try:
             member_of = self.memberships(client, name, admin_ids)
-            if not member_of:  # as in a retry, after a first try that could not log its decision
-                reason = "no member of the admin group any more"
-            elif self.observes:
-                verdict = "would-revoke"
-            else:
+            if not member_of:
+                verdict, reason = "let-pass", "no member of the admin group any more"
+            elif not self.observes:
                 self.remove(client, name, member_of, admin_ids)
         except Exception as error:
             self.record_decision("failed", user, event, reason=str(error))

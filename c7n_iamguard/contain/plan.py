@@ -150,10 +150,6 @@ class Record:
             return self.who.name
         raise MissingField("requestParameters.userName")
 
-    def is_caller(self, user: str) -> bool:
-        """Whether a name is that of the user who made the call; IAM's names of users have no case."""
-        return self.who.kind == "user" and user.lower() == str(self.who.name).lower()
-
     @property
     def lookup_command(self) -> str:
         """The command that shows the whole record."""

@@ -133,7 +133,7 @@ def own_gain(
 ) -> Reversal | ManualSteps:
     """What somebody gave a user. The guard takes off only what callers give themselves."""
     parameters = call.texts(*names)
-    if not call.is_caller(parameters["UserName"]):
+    if not call.who.is_principal("user", parameters["UserName"], None):
         return manual.plan(call)
     target = Target("user", parameters["UserName"])
     return Reversal(containment, Call(undo, parameters), Call(call.operation, parameters), target, check)

@@ -151,7 +151,10 @@ def summary(policy, name, observes, tags, pins):
     does = "observes" if observes else "acts"
     does += f" ({', '.join(changed)})" if changed else ""
     client = iam(policy.resource_manager)
-    meant = [f"{count(members(client, id_), 'user')} of {name}" for name, id_ in pins["groups"].items()]
+    meant = [
+        f"{count(members(client, id_), 'user')} of {name}{'' if tags else f' ({id_})'}"
+        for name, id_ in pins["groups"].items()
+    ]
     listed = {role for element in elements_of(policy) for role in setting(element, "roles", [])}
     meant += [count(len(listed), "role")] if listed else []
     exempt = f"; exempt: {', '.join(sorted(pins['exempt']))}" if pins["exempt"] else ""

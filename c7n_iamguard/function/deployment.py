@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from c7n.actions import EventAction
 from c7n.utils import get_partition
 
-from c7n_iamguard import __version__, settings
+from c7n_iamguard import __version__, aws_names, settings
 from c7n_iamguard.aws_names import FUNCTION_ROLES, IAM_REGIONS, OBSERVED, OBSERVES_TAG, SINCE_TAG, VERSION_TAG
 from c7n_iamguard.errors import Refusal, logged_once
 from c7n_iamguard.event import time_text
@@ -129,20 +129,26 @@ class GuardedFunction:
             raise Refusal(f"{where} {problem}; deploy it with -r {right}")
 
     def leave_out_own_calls(self, roles):
-        """Leave the calls of the guard's own functions out of a rule on roles; ``roles`` has their ids by name."""
-        # By id: if the rule left out a name, it would miss whoever takes that name.
-        own = [roles[name] for name in FUNCTION_ROLES if name in roles]
+        """Leave the function's own calls out of a rule on roles; ``roles`` has the ids of roles by name."""
+        # By the id of its role: if the rule left out a name, it would miss whoever takes that name.
+        own = roles.get(self.policy.data["mode"]["role"].rpartition("/")[2])
         if own and self.policy.execution_mode == "cloudtrail":
             place = self.policy.data["mode"]["pattern"]
             for key in ("detail", "userIdentity", "sessionContext", "sessionIssuer"):
                 place = place.setdefault(key, {})
-            place["principalId"] = [{"exists": False}, {"anything-but": own}]
+            place["principalId"] = [{"exists": False}, {"anything-but": [own]}]
 
     def deployed_function(self):
-        """The tags and the pins of the function that is deployed now; no tags and None if there is none."""
-        client = client_of(self.policy.resource_manager, "lambda")
-        deployed = answer_or_none(client.get_function, FunctionName=function_name(self.policy))
-        if deployed is None:
+        """The tags and the pins of the function that is deployed now.
+
+        If there is none, the tags are empty, and the pins are the groups of another function of the guard: whoever
+        deleted this one may have given the group's name to another group.
+        """
+        client, own = client_of(self.policy.resource_manager, "lambda"), function_name(self.policy)
+        for name in (own, *aws_names.MAIN_FUNCTIONS):
+            if deployed := answer_or_none(client.get_function, FunctionName=name):
+                break
+        else:
             return {}, None
         environment = deployed["Configuration"].get("Environment", {})
         errors = {"kms:Decrypt": environment.get("Error"), "lambda:ListTags": deployed.get("TagsError")}
@@ -151,7 +157,10 @@ class GuardedFunction:
                 problem = f"Lambda does not show all of the deployed function: {error.get('Message', error)}"
                 raise Refusal(f"policy:{self.policy.name}: {problem}; whoever deploys needs {right}")
         variables = environment.get("Variables", {})
-        return deployed.get("Tags", {}), json.loads(variables.get(settings.PINS, "null"))
+        pins = json.loads(variables.get(settings.PINS, "null"))
+        if name != own:
+            return {}, {"groups": (pins or {}).get("groups", {})}
+        return deployed.get("Tags", {}), pins
 
     def judged_since(self, mark):
         """The new value of the tag that says since when a catch-up judges calls; ``mark`` is the present one.

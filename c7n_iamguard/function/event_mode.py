@@ -13,7 +13,7 @@ from c7n.exceptions import PolicyExecutionError
 from c7n.policy import CloudTrailMode, execution
 
 from c7n_iamguard.decisions import log_line
-from c7n_iamguard.event import EVENT_SOURCE, OTHER_TYPES, IAMEvent, MalformedEvent, is_services_own
+from c7n_iamguard.event import EVENT_SOURCE, IAMEvent, MalformedEvent, is_services_own
 from c7n_iamguard.function import checks
 from c7n_iamguard.function.defaults import listens_to_any_call
 from c7n_iamguard.function.deployment import GuardedFunction
@@ -105,8 +105,6 @@ class GuardedCloudTrailMode(GuardedFunction, CloudTrailMode):
             raise LetPass("not an event of CloudTrail for aws.iam")
         if "replay-name" in event:
             raise LetPass("replayed from an archive of EventBridge")
-        if who.kind is None and who.type not in OTHER_TYPES:
-            raise PolicyExecutionError(f"nobody knows whose rights a caller of the type {who.type} has")
         if who.kind != self.kind.name:
             raise LetPass(f"the caller is no IAM {self.kind.name} but {who.type}")
         account = self.policy.options.account_id
@@ -118,11 +116,7 @@ class GuardedCloudTrailMode(GuardedFunction, CloudTrailMode):
     def act_on_caller(self, event):
         """Run the policy on the caller of an event, under their new name if they were renamed since."""
         client, who = iam(self.policy.resource_manager), event.who
-        principal = self.kind.of_caller(who)
-        if not (event.is_fresh and who.arn):
-            principal = self.kind.by_name(client, who.name)
-            if principal and principal[self.kind.id_key] != who.id:
-                principal = None
+        principal = self.kind.of_caller(who) if event.is_fresh and who.arn else None
         for _ in range(RENAMES):
             event.forget()
             if principal:
@@ -133,7 +127,7 @@ class GuardedCloudTrailMode(GuardedFunction, CloudTrailMode):
                 raise PolicyExecutionError(
                     f"the event does not say by id which {self.kind.name} {who.name} was"
                 )
-            principal = self.kind.by_id(client, who.id)
+            principal = self.kind.now(client, who.name, who.id)
             if principal is None:
                 raise LetPass(f"the {self.kind.name} does not exist any more")
         raise RuntimeError(f"{self.kind.name} {who.id} was renamed {RENAMES} times while being looked for")

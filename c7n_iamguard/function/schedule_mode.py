@@ -10,6 +10,8 @@ from c7n.policy import PeriodicMode, execution
 from c7n_iamguard.decisions import log_line
 from c7n_iamguard.function.checks import FUNCTION, check_admins_pass, check_mode
 from c7n_iamguard.function.deployment import GuardedFunction
+from c7n_iamguard.iam.client import iam
+from c7n_iamguard.iam.principals import kind_of
 
 log = logging.getLogger("c7n_iamguard")
 
@@ -41,12 +43,29 @@ class GuardedPeriodicMode(GuardedFunction, PeriodicMode):
             if not self.policy.is_runnable():
                 return []
             with self.policy.ctx:
-                principals = self.policy.resource_manager.resources()
+                principals = self.as_of_now(self.policy.resource_manager.resources())
                 if principals:
                     self.run_actions(principals)
             return principals
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            account = self.policy.options.account_id
-            log.error(log_line("failed", None, policy=self.policy.name, account=account, reason=reason))
+            log.error(self.log_line("failed", reason=f"{type(error).__name__}: {error}"))
             raise
+
+    def as_of_now(self, principals):
+        """The principals, by their ids, under the names that they have now: the run may have taken minutes."""
+        manager, found = self.policy.resource_manager, []
+        if (kind := kind_of(manager)) is None:
+            return principals
+        for principal in principals:
+            name = principal[kind.name_key]
+            if now := kind.now(iam(manager), name, principal[kind.id_key]):
+                found.append(principal | now)
+            else:
+                reason = f"the {kind.name} does not exist any more"
+                log.info(self.log_line("let-pass", **{kind.name: name}, reason=reason))
+        return found
+
+    def log_line(self, verdict, **fields):
+        """A decision as one line of JSON."""
+        about = {"policy": self.policy.name, "account": self.policy.options.account_id}
+        return log_line(verdict, None, **about, **fields)

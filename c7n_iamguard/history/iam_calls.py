@@ -9,7 +9,7 @@ from c7n.filters import Filter
 from c7n.utils import get_partition, type_schema
 
 from c7n_iamguard.aws_names import IAM_REGIONS
-from c7n_iamguard.event import MFA, OTHER_TYPES, MalformedEvent, caller, is_services_own, str_or_none
+from c7n_iamguard.event import MFA, MalformedEvent, caller, is_services_own, str_or_none
 from c7n_iamguard.history import lookup_events
 from c7n_iamguard.iam import principals
 from c7n_iamguard.iam.client import client_of
@@ -85,8 +85,6 @@ class Calls:
         except MalformedEvent as problem:
             self.unreadable.append((record, problem))
             return
-        if who.kind is None and who.type not in OTHER_TYPES:
-            self.unreadable.append((record, f"nobody knows whose rights a caller of the type {who.type} has"))
         if who.kind != self.kind.name or who.account != self.account or is_services_own(record, who):
             return
         self.seen.add(record.get("eventID"))

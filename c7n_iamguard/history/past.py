@@ -169,7 +169,7 @@ class Past:
         except ValueError:
             problem = "no time"
         setters = [record for record in about if sets_tag(record)]
-        lawful = self.is_lawful(setters[0]) if setters else True  # the newest
+        lawful = self.is_lawful(setters[0]) if setters else None  # the newest
         if lawful is False:
             problem = "set by somebody who is no admin"
         elif not setters and self.complete and LAG_SECONDS < time.time() - moment < self.hours * 3600:

@@ -54,6 +54,12 @@ class Kind:
         users = self.everybody(client) if self is USER else ()
         return next((user for user in users if user["UserId"] == unique_id), None)
 
+    def now(self, client, name, unique_id):
+        """The principal of a unique id, which may have another name by now; None if it is gone."""
+        principal = self.by_name(client, name)
+        is_same = principal and principal[self.id_key] == unique_id
+        return principal if is_same else self.by_id(client, unique_id)
+
     def of_caller(self, who):
         """The resource that an event's :class:`~c7n_iamguard.event.Caller` is, made without a call to IAM."""
         principal = {self.name_key: who.name, "Arn": who.arn, "Path": who.path}

@@ -123,7 +123,7 @@ def named(type_: str | None, name: str | None, id_: str | None, arn: str | None)
 
 def caller(about: dict[str, str], who: Caller | None) -> dict[str, str]:
     """Who called: the principal, or somebody else if the decision is about a member whom they added."""
-    if who is None or (who.id or who.name) in (about["id"], about["name"]):
+    if who is None or who.is_principal(about["type"], about["name"], about["id"]):
         return about
     return named(who.kind, who.name, who.id, who.arn)
 

@@ -27,13 +27,17 @@ def state_of(client, kind, name):
     return {**principal, "AttachedManagedPolicies": attached, kind.inline: [inline] if inline else []}
 
 
-def forms_in(state, kind, policy_arn, boundary_arn):
-    """The forms of the guard's denial in a principal's ``state``, as :func:`state_of` returns it."""
+def forms_in(state, kind, policy_arn, boundary_arn, holds=bool):
+    """The forms of the guard's denial in a principal's ``state``, as :func:`state_of` returns it.
+
+    The inline policy is one only if ``holds`` says yes to its document.
+    """
     boundary = state.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
     inline = {policy["PolicyName"]: policy["PolicyDocument"] for policy in state[kind.inline]}
+    document = inline.get(aws_names.INLINE_POLICY)
     forms = {
         "managed": policy_arn in [policy["PolicyArn"] for policy in state["AttachedManagedPolicies"]],
-        "inline": "inline" in kind.rungs and is_own_document(inline.get(aws_names.INLINE_POLICY)),
+        "inline": "inline" in kind.rungs and is_own_document(document) and holds(document),
         "boundary": boundary == boundary_arn,
     }
     return [form for form, is_there in forms.items() if is_there]
@@ -85,7 +89,7 @@ class IAMAccessRevoked(PolicyOption, Filter):
         client, event = iam(self.manager), IAMEvent.of(event)
         carried = map_threaded(self, lambda principal: self.forms_on(client, principal), resources)
         documents = {"managed": (self.policy_arn, denies), "boundary": (self.boundary_arn, withholds)}
-        denying, revoked = {"inline"}, []  # is_own_document has read the inline policy
+        denying, revoked = {"inline"}, []  # forms_on has read the inline policy
         for form in documents.keys() & {form for forms in carried for form in forms or ()}:
             arn, holds = documents[form]
             if holds(document_of(client, arn)):
@@ -104,4 +108,4 @@ class IAMAccessRevoked(PolicyOption, Filter):
         kind = principals.kind_of(self.manager)
         details = has_details(self.manager, principal)
         state = principal if details else state_of(client, kind, principal[kind.name_key])
-        return state and forms_in(state, kind, self.policy_arn, self.boundary_arn)
+        return state and forms_in(state, kind, self.policy_arn, self.boundary_arn, denies)

@@ -168,6 +168,14 @@ def place(account):
     return f"{account['name']} ({account['account_id']})"
 
 
+def does_anew(sandbox, account):
+    """What the summary says of a new function."""
+    (group,) = account.get("vars", SETTINGS)["admin_groups"]
+    iam = sandbox.client("iam", account=account["account_id"])
+    group_id = iam.get_group(GroupName=group)["Group"]["GroupId"]
+    return f"acts (new); meant: 1 user of {group} ({group_id}), 1 role"
+
+
 @pytest.fixture(scope="module")
 def organization(sandbox, repository, job, workplace):
     """The life of a guard over an organization: a pull request, its merge, changes, a stop, and CI again."""
@@ -198,10 +206,9 @@ def test_a_pull_request_says_of_every_account_who_would_be_denied_and_what_each_
     """The summary names users and functions of each account, and nothing is deployed."""
     done = organization.first
     for account in SOUND:
-        (group,) = account.get("vars", SETTINGS)["admin_groups"]
+        does = does_anew(organization.sandbox, account)
         for function in FUNCTIONS:
             who = "bob" if function == FUNCTION else ""
-            does = f"acts (new); meant: 1 user of {group}, 1 role"
             assert row(done.summary, place(account), function) == f"{does} | {who}", done.said
         assert row(done.summary, place(account), "ok").startswith("iam-guard-")  # the warnings
     assert "ada" not in done.summary
@@ -213,8 +220,7 @@ def test_main_is_deployed_to_every_sound_account(organization):
     done = organization.merged
     assert organization.deployed == [FUNCTIONS] * len(SOUND) + [[]] * len(FAILING), done.said
     for account in SOUND:
-        (group,) = account.get("vars", SETTINGS)["admin_groups"]
-        does = f"acts (new); meant: 1 user of {group}, 1 role"
+        does = does_anew(organization.sandbox, account)
         assert [row(done.summary, place(account), function) for function in FUNCTIONS] == [does] * len(
             FUNCTIONS
         )

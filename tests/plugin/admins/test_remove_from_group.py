@@ -29,11 +29,12 @@ def test_a_member_is_out_of_the_admin_groups_alone(fresh, remove, logged, observ
     assert [(line["decision"], line["groups"]) for line in logged()] == [(decision, ["Admins"])]
 
 
-def test_a_member_who_is_out_already_is_said_to_be_out(fresh, remove, logged):
-    """The friend has left before, or a first try told nobody: said, with no group."""
-    assert remove("bob") == [{"UserName": "bob", "groups": []}]
+@pytest.mark.parametrize("observe", [False, True])
+def test_a_member_who_is_out_already_is_let_pass(fresh, remove, logged, observe):
+    """An admin was faster: nobody is told that the guard has removed, or would remove, anybody."""
+    remove("bob", observe=observe)
     (decision,) = logged()
-    assert (decision["decision"], decision["groups"]) == ("acted", [])
+    assert decision["decision"] == "let-pass"
     assert decision["reason"] == "no member of the admin group any more"
 
 

@@ -1,7 +1,6 @@
 """What takes back each call, without AWS: the table, from CloudTrail's own shapes to commands."""
 
 import re
-from types import SimpleNamespace
 
 import pytest
 from helpers import any_json
@@ -25,7 +24,7 @@ from plans import (
 
 from c7n_iamguard.contain import manual, undoable
 from c7n_iamguard.contain.plan import ManualSteps, NoChange, Reversal
-from c7n_iamguard.event import caller
+from c7n_iamguard.event import Caller, caller
 
 CERTIFICATE = "C" * 24
 COMPACT = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
@@ -197,7 +196,7 @@ def test_a_service_linked_role_alone_is_not_quarantined(path, verdict):
 def test_a_caller_is_a_user_of_the_name_in_any_case(kind, verdict):
     """Bob and bob are one user, so that the call is on himself; a role of this name is somebody else."""
     found = record("AttachUserPolicy", {"userName": "bob", "policyArn": ADMINISTRATOR})
-    assert isinstance(undoable.plan(found, SimpleNamespace(kind=kind, name="Bob"), QUARANTINE), verdict)
+    assert isinstance(undoable.plan(found, Caller("", None, kind, "Bob"), QUARANTINE), verdict)
 
 
 PROBES = ["requestParameters", "responseElements", "errorCode", "readOnly", "awsRegion", "eventID"]

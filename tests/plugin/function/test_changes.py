@@ -60,6 +60,20 @@ def test_a_group_that_took_the_name_of_the_deployed_one_is_refused(pins, fresh, 
     assert pins(before, admin_groups=[new])["groups"] == {new: new}
 
 
+def test_a_new_function_takes_no_group_that_took_the_name_of_the_one_that_others_know(
+    deployed, fresh, user, monkeypatch
+):
+    """Somebody deleted a function and swapped names: the deployment says the group's id, and refuses another."""
+    mode = policy(shipped(REVOKE) | {"name": "new"}, deployed.environ(), monkeypatch).get_execution_mode()
+    iam, old = fresh.client("iam"), moto_group(fresh, "Admins").id
+    assert f"new: acts (new); meant: 1 user of admins ({old})" in mode.preview()[0]
+    iam.update_group(GroupName="Admins", NewGroupName="x")
+    iam.create_group(GroupName="Admins")
+    user("mallory", groups=["Admins"])
+    with pytest.raises(Refusal, match=f"the deployed function knows it as {old}"):
+        mode.preview()
+
+
 def test_nobody_meant_at_all_is_refused(pins, ungrouped):
     """Without any group, role or exempt id, everybody would be denied."""
     with pytest.raises(Refusal, match="nobody would be meant to use IAM; name somebody under admin_groups"):

@@ -47,15 +47,15 @@ def test_a_function_is_deployed_where_iams_events_are(mode, region, problem):
     [
         (
             OF_ROLES,
-            {"iam-guard": "AROA1", "Terraform": "AROA2"},
+            {"iam-guard": "AROA1", "Terraform": "AROA2", "iam-guard-contain": "AROA3"},
             [{"exists": False}, {"anything-but": ["AROA1"]}],
         ),
         (OF_ROLES, {"Terraform": "AROA2"}, None),
         (f"{CATCH_UP}-of-roles", {"iam-guard": "AROA1"}, None),
     ],
 )
-def test_the_rule_leaves_out_the_guards_own_roles_and_no_session_without_issuer(mode, name, roles, rule):
-    """By id. A session whose event names no role's id is judged like any other caller."""
+def test_the_rule_leaves_out_the_functions_own_role_and_no_session_without_issuer(mode, name, roles, rule):
+    """By id. Anybody may have made a role of the guard's that no stack has made; sessions without id are judged."""
     found = mode(name)
     found.leave_out_own_calls(roles)
     identity = found.policy.data["mode"].get("pattern", {}).get("detail", {}).get("userIdentity", {})

@@ -1,8 +1,9 @@
 """The functions on a schedule: the catch-ups, in this process."""
 
 import pytest
-from helpers import policy, shipped
+from helpers import backend, moto_user, policy, shipped
 
+from c7n_iamguard.history import lookup_events
 from sandbox.server import Fault
 
 CATCH_UP = "catch-up-unintended-iam-access"
@@ -38,6 +39,31 @@ def test_a_run_that_fails_is_a_line_in_the_log_and_an_error(catch_up, fresh, few
     (line,) = logged()
     assert (line["decision"], line["policy"], line["account"]) == ("failed", CATCH_UP, fresh.account)
     assert line["reason"].startswith("ClientError: ")
+
+
+@pytest.mark.parametrize("fate", ["renamed", "deleted"])
+def test_a_name_that_changes_hands_while_the_history_is_read_betrays_nobody(
+    catch_up, fresh, user, monkeypatch, logged, fate
+):
+    """mallory's name is an admin's by the time of the actions: they get mallory by id, or nobody if she is gone."""
+    user("ada", groups=["Admins"])
+    iam, answer, told = fresh.client("iam"), lookup_events.History.answer, []
+
+    def swap(self, request):
+        if fate == "renamed":
+            iam.update_user(UserName="mallory", NewUserName="m2")
+        else:
+            del backend(fresh).users["mallory"]
+        iam.update_user(UserName="ada", NewUserName="mallory")
+        return answer(self, request)
+
+    monkeypatch.setattr(lookup_events.History, "answer", swap)
+    mode, mallory = catch_up(), moto_user(fresh, "mallory").id
+    monkeypatch.setattr(mode, "run_actions", told.extend)
+    found = [(each["UserName"], each["UserId"], len(each["c7n:IAMCalls"])) for each in mode.run({})]
+    assert found == ([("m2", mallory, 1)] if fate == "renamed" else [])
+    assert [each["UserName"] for each in told] == (["m2"] if fate == "renamed" else [])
+    assert [line["decision"] for line in logged()] == ([] if fate == "renamed" else ["let-pass"])
 
 
 def test_actions_run_only_if_somebody_was_found(catch_up, history, monkeypatch):

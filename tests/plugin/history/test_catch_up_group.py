@@ -50,6 +50,18 @@ def test_names_that_were_swapped_within_the_last_half_hour_frame_no_admin(histor
     assert list(caught(MEMBERS)) == ["eve"]
 
 
+def test_a_member_whom_a_caller_of_an_unknown_type_added_is_left_to_people(
+    history, caught, attacker, user, logged
+):
+    """Nobody knows whose rights such a caller had: the member stays, and it is reported."""
+    user("friend")
+    attacker.iam.add_user_to_group(GroupName="Admins", UserName="friend")
+    history.records[-1]["userIdentity"]["type"] = "SomethingNew"
+    history.pass_by()
+    assert list(caught(MEMBERS)) == []
+    assert [(line["decision"], line["user"]) for line in logged()] == [("failed", "friend")]
+
+
 def test_a_listed_role_may_make_admins(history, caught, user, fresh):
     """A role on the list adds somebody: lawful. A role that is not adds somebody: unlawful."""
     for name in ("Terraform", "pipeline"):

@@ -107,7 +107,7 @@ def test_a_restoration_is_not_inherited_with_a_name(history, caught, fresh, user
 
 @pytest.mark.parametrize("case", ["old", "recent", "before the span", "unread"])
 def test_a_tag_that_nobody_set_forgives_nothing(history, caught, fresh, attacker, logged, monkeypatch, case):
-    """A setter can be missing: in the last hour and a half, before the span, and where reading stopped."""
+    """A setter can be missing from the last hour and a half, from before the span and from what was not read."""
     hours, expected = {"recent": (1.3, []), "before the span": (7, ["mallory"])}.get(case, (3, []))
     if case == "unread":
         monkeypatch.setattr(lookup_events, "PATIENCE", 0)
@@ -119,7 +119,9 @@ def test_a_tag_that_nobody_set_forgives_nothing(history, caught, fresh, attacker
     tag(fresh, "mallory", event_time(timedelta(hours=hours)))
     history.records[-1]["eventName"] = "GetUser"
     assert list(caught(USERS)) == (["mallory"] if case == "old" else expected)
-    assert ("set by nobody" in "".join(line["reason"] for line in logged())) == (case == "old")
+    said = "".join(line["reason"] for line in logged())
+    assert ("set by nobody" in said) == (case == "old")
+    assert ("nobody can tell whether an admin gave them IAM back" in said) == (case in ("recent", "unread"))
 
 
 def test_a_flood_of_renames_ends_incomplete_and_what_was_read_counts(

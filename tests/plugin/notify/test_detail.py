@@ -155,17 +155,17 @@ def test_the_delay_is_the_time_from_the_call():
     assert told_of(edit(full(), "detail.eventTime", ...))["delay"] is None
 
 
-def test_who_adds_a_member_is_the_caller():
+@pytest.mark.parametrize("friend", ["friend", "the caller's id"])
+def test_who_adds_a_member_is_the_caller(friend):
     """In the admin group's policy, the principal is the removed member, and the caller who added them."""
     event = case("acted-user-adds-somebody", "protect-admin-group")
-    removed = decided(
-        {"UserName": "friend", "UserId": "AIDAFRIEND", "Arn": f"{BOB['Arn']}2"}, "acted", groups=["admins"]
-    )
+    friend = friend if friend == "friend" else event["detail"]["userIdentity"]["principalId"]
+    removed = decided({"UserName": friend}, "acted", groups=["admins"])
     told = detail.describe(removed, USER, IAMEvent(event), TELLER)
     DETAIL.validate(told)
-    assert (told["principal"]["name"], told["caller"]["name"]) == ("friend", "paul")
+    assert (told["principal"]["name"], told["caller"]["name"]) == (friend, "paul")
     assert "PrincipalName=paul," in told["commands"]["contain"]
-    assert "--user-name friend" in told["commands"]["restore"]
+    assert f"--user-name {friend}" in told["commands"]["restore"]
 
 
 def test_a_renamed_caller_has_their_new_name():

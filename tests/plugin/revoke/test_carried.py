@@ -26,11 +26,12 @@ def test_the_filter_finds_the_same_with_any_source(fresh, user, in_process, sour
         assert {u["UserName"]: u[REVOKED] for u in found} == expected
 
 
-def test_somebody_elses_policies_are_no_deny_of_the_guards(fresh, user, source):
-    """An inline policy of the guard's name with another document, and another boundary, do not count."""
+@pytest.mark.parametrize("document", [json.dumps(THEIR_OWN), deny_document(["honeycode:x"])])
+def test_somebody_elses_policies_are_no_deny_of_the_guards(fresh, user, source, document):
+    """Neither an inline policy of the guard's name that is not its own or denies no IAM, nor another boundary."""
     user("ora")
     iam = fresh.client("iam")
-    iam.put_user_policy(UserName="ora", PolicyName="DenyIAM", PolicyDocument=json.dumps(THEIR_OWN))
+    iam.put_user_policy(UserName="ora", PolicyName="DenyIAM", PolicyDocument=document)
     iam.put_user_policy(UserName="ora", PolicyName="another", PolicyDocument=policy_documents.deny_document())
     iam.put_user_permissions_boundary(UserName="ora", PermissionsBoundary=deny_arn(fresh))
     assert source(filters=[{"UserName": "ora"}, "iam-access-revoked"]).resource_manager.resources() == []
