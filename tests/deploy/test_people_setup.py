@@ -54,6 +54,19 @@ def test_the_event_has_the_command_that_gives_iam_back(world, shell, ada):
     assert world.denied == {}
 
 
+def test_two_who_get_iam_back_in_one_second_both_do(world, shell, ada, bob):
+    """Neither the page's command nor that of the event is taken for a repetition of another one."""
+    told = world.listen()
+    world.forward(ada, bob)
+    (shown,) = commands("aws sqs send-message")
+    shown = shown.replace("111122223333", CENTRAL).replace("222233334444", FIRST)
+    restore = [one["detail"]["commands"]["restore"] for one in told() if one["account"] == CENTRAL]
+    for command in (shown.replace("AROAEXAMPLEOFAPERMSET:ada@example.com", ada.id), restore[1]):
+        ok(shell(command.replace("$(date +%s)", "1795808815"), world.environ(RESPONSE)))
+    world.poll()
+    assert world.denied == {}
+
+
 def test_the_list_says_who_is_denied_and_since_when(world, shell, ada):
     """The page's command prints account, person and day, as the central account's response role."""
     world.forward(ada)
@@ -193,10 +206,15 @@ def test_the_function_needs_each_of_its_rights(world, ada, right):
 # Root
 
 
-def test_roots_calls_to_iam_are_told(world):
+@pytest.mark.parametrize("federated", [False, True], ids=["root", "a federated session of root's"])
+def test_roots_calls_to_iam_are_told(world, federated):
     """One mail in the account and one in the security account say which account, which call and from where."""
+    allow = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    sts = world.sandbox.client("sts", account=FIRST)
+    key = sts.get_federation_token(Name="joe", Policy=policy)["Credentials"] if federated else None
     world.sandbox.pending.clear()
-    world.sandbox.client("iam", account=FIRST).create_user(UserName="by-root")
+    world.sandbox.client("iam", key, FIRST).create_user(UserName="by-root")
     before = [len(world.mails("iam-guard-notices")), len(world.mails())]
     world.sandbox.deliver()
     mails = world.mails("iam-guard-notices"), world.mails()

@@ -94,7 +94,7 @@ def test_what_was_done_is_told(world, ada):
     first, call, scp, *_ = world.mails()[-1].splitlines()
     assert first == f'"IAM access revoked: ada@example.com, with the IAM role {ROLE} in account {FIRST}"'
     assert detail["call"]["eventName"] in call
-    assert ada.id in scp
+    assert f"{ada.id}: attached to {world.root}" in scp
 
 
 def test_twice_is_once(world, ada):
@@ -102,7 +102,7 @@ def test_twice_is_once(world, ada):
     world.forward(ada)
     before = world.policy.content
     (again,) = world.forward(ada)
-    assert again.decisions[0]["reason"] == "was denied before"
+    assert again.decisions[0]["reason"].endswith("; was denied before")
     assert world.policy.content == before
 
 
@@ -120,7 +120,8 @@ def test_two_accounts_at_the_same_moment_lose_no_entry(world, ada):
     world.poll()
     assert world.denied == {FIRST: [ada.id], SECOND: [other.id]}
     calls = [call.action for call in world.sandbox.calls if call.service == "organizations"]
-    assert calls == ["DescribePolicy", "DescribePolicy", "UpdatePolicy", "DescribePolicy"] * 2
+    change = ["DescribePolicy", "UpdatePolicy", "DescribePolicy"]
+    assert calls == ["ListTargetsForPolicy", "DescribePolicy", *change] * 2
 
 
 def test_a_full_account_leaves_the_others_alone(world):
@@ -250,6 +251,24 @@ def test_nobody_of_the_management_account_is_said_to_be_denied(world, ada):
     (done,) = world.poll()
     assert done.decisions[0]["reason"] == "no SCP acts in the management account"
     assert (world.denied, world.alarms()) == ({}, ["refused"])
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["to nothing", "to another account alone"])
+def test_nobody_is_said_to_be_denied_by_an_scp_that_does_not_act_on_them(world, ada, elsewhere):
+    """Attached to nothing, or to another account alone, the SCP denies nobody, and somebody hears of it."""
+    world.attach(False)
+    client = world.sandbox.client("organizations", account=MANAGEMENT)
+    if elsewhere:
+        client.attach_policy(PolicyId=world.policy.id, TargetId=SECOND)
+        carol = world.person("carol@example.com", SECOND)
+        world.forward(carol)
+        assert not carol.may_use_iam()
+        assert f"attached to {SECOND}" in world.mails()[-1]
+    world.forward(ada)
+    if elsewhere:
+        client.detach_policy(PolicyId=world.policy.id, TargetId=SECOND)
+    assert world.mails()[-1].startswith('"IAM access cannot be revoked: ada@example.com, ')
+    assert (FIRST in world.denied, world.alarms()) == (False, ["refused"])
 
 
 # Faults
