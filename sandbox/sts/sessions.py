@@ -70,7 +70,9 @@ def get_federation_token(self):
 def _session_of(response, kind, name, policy):
     caller, key = principal_of(response.get_access_key(), response.region), new_key()
     mfa, unique = bool(response._get_param("TokenCode")), caller.entity and caller.entity.id
-    session = Principal(kind, caller.account, caller.partition, key, caller.name, name, policy, unique, mfa=mfa)
+    session = Principal(
+        kind, caller.account, caller.partition, key, caller.name, name, policy, unique, mfa=mfa
+    )
     return ActionResult(
         {
             "Credentials": credentials_of(keep(session)),
