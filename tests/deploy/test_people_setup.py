@@ -5,11 +5,11 @@ import re
 
 import pytest
 from botocore.exceptions import ClientError
-from helpers import ROOT, ok
+from helpers import POLICIES, ROOT, ok, stock
 from moto.iam.models import iam_backends
 from moto.organizations.models import organizations_backends
 from people_world import CENTRAL, EMPTY, FIRST, FUNCTION, MANAGEMENT, index
-from rights import PEOPLE, RESPONSE, inline, resources, without
+from rights import PEOPLE, READER, RESPONSE, inline, resources, without
 from told import of_role
 
 from c7n_iamguard.event import time_text
@@ -201,6 +201,22 @@ def test_the_function_needs_each_of_its_rights(world, ada, right):
         except ClientError:
             missing = True
         assert missing or not world.look().succeeded or len(world.mails()) == before
+
+
+def test_the_health_report_says_that_the_scp_is_detached(world, tmp_path):
+    """The report has the function's line, with the problem as long as there is one."""
+
+    def problem():
+        file = POLICIES / "list-iam-guard-functions.yml"
+        environ = world.environ(READER)
+        ok(stock("custodian", "run", "-s", tmp_path, "--cache-period", "0", file, environ=environ))
+        (found,) = json.loads((tmp_path / file.stem / "resources.json").read_text())
+        assert found["FunctionName"] == FUNCTION
+        return found["c7n:IAMGuardHealth"]["problem"]
+
+    assert problem() == "none"
+    world.attach(False)
+    assert problem() == "its SCP is attached to nothing"
 
 
 # Root
