@@ -20,7 +20,8 @@ from botocore.session import Session
 
 #: The file that ``aws lambda invoke`` writes the function's answer to.
 STDOUT = "/dev/stdout"
-ANYWHERE = ("region", "output", "query")
+#: The stand-in prints the first page of an answer, however many items somebody asks for.
+ANYWHERE = ("region", "output", "query", "max-items")
 #: What the oldest botocore that is supported does not know yet.
 NEWER = ("DependsOn",)
 

@@ -162,14 +162,14 @@ class Contained:
                 self.sandbox.functions.attempt(name, {"detail": {}}, ACCOUNT)
         self.sandbox.calls.clear()
         (invocation,) = [i for event in events for i in self.sandbox.deliver(event) if CONTAIN in i.function]
-        (decision,) = invocation.decisions
+        assert len(invocation.decisions) == 1, invocation.decisions
         self.calls = [
             call.action
             for call in self.sandbox.calls
             if is_function(call) and call.service == "iam" and call.action != "ListAccountAliases"
         ]
         self.events()
-        return decision
+        return invocation.decisions[0]
 
     # What is so
 

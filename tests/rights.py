@@ -9,7 +9,7 @@ import yaml
 from sandbox.access import authorization
 from sandbox.server import DEPLOY
 
-DEPLOYER, READER, RESPONSE, GUARD, CONTAIN, FORWARD, TELL, CENTRAL, PEOPLE, PEOPLE_SEND = (
+DEPLOYER, READER, RESPONSE, GUARD, CONTAIN, FORWARD, TELL, CENTRAL, PEOPLE = (
     "iam-guard-deployer",
     "iam-guard-reader",
     "iam-guard-response",
@@ -19,7 +19,6 @@ DEPLOYER, READER, RESPONSE, GUARD, CONTAIN, FORWARD, TELL, CENTRAL, PEOPLE, PEOP
     "iam-guard-tell",
     "iam-guard-central",
     "iam-guard-people",
-    "iam-guard-people-send",
 )
 
 #: The guard's functions, whose rules, logs and queues have their names.

@@ -37,6 +37,8 @@ def _authorized(principal, action, resource, context, scps):
         return bool(on_resource)
     if principal.kind == "Service" or principal.kind in FEDERATED:
         return on_resource == "caller"
+    if principal.kind == "FederatedUser" and principal.name is None:  # root's
+        return bool(principal.policy) and allows([principal.policy], action, resource, context) is True
     if principal.entity is None:
         return False  # a session outlives its role or user, and may do nothing
     granted = allows(identity_policies(principal), action, resource, context)

@@ -1,6 +1,6 @@
 """Who is calling: what an access key stands for in the sandbox."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 import moto.iam.models
@@ -115,6 +115,9 @@ class Principal:
             "accountId": self.account,
             "userName": name,
         }
+        if name is None:
+            issuer = replace(self, kind="Root").identity()
+            del issuer["accessKeyId"]
         prefix = issuer["principalId"] if self.kind == "AssumedRole" else self.account
         context = {"sessionIssuer": issuer, **context}
         return {**base, "principalId": f"{prefix}:{self.session}", "sessionContext": context, **self.also}

@@ -57,21 +57,21 @@ def new_key():
 
 @replaces(TokenResponse)
 def get_session_token(self):
-    """Begin a session of the calling user."""
-    return _session_of(self, "IAMUser", "session", None)
+    """Begin a session of the calling user, or of root."""
+    return _session_of(self, principal_of(self.get_access_key(), self.region).kind, "session", None)
 
 
 @replaces(TokenResponse)
 def get_federation_token(self):
-    """Begin a federated session of the calling user, narrowed by the policy they pass."""
+    """Begin a federated session of the calling user, or of root, narrowed by the policy they pass."""
     return _session_of(self, "FederatedUser", self._get_param("Name"), self._get_param("Policy"))
 
 
 def _session_of(response, kind, name, policy):
     caller, key = principal_of(response.get_access_key(), response.region), new_key()
-    mfa = bool(response._get_param("TokenCode"))
+    mfa, unique = bool(response._get_param("TokenCode")), caller.entity and caller.entity.id
     session = Principal(
-        kind, caller.account, caller.partition, key, caller.name, name, policy, caller.entity.id, mfa=mfa
+        kind, caller.account, caller.partition, key, caller.name, name, policy, unique, mfa=mfa
     )
     return ActionResult(
         {

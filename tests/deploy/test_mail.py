@@ -66,17 +66,6 @@ def told():
     }
 
 
-def changed(told, path, value):
-    """The event with another value at a path."""
-    copy = json.loads(json.dumps(told))
-    *parents, last = path.split(".")
-    inner = copy
-    for parent in parents:
-        inner = inner[parent]
-    inner[last] = value
-    return copy
-
-
 # Who may write one
 
 
@@ -151,10 +140,9 @@ def test_a_key_of_ones_own_is_the_mails_roles_to_use(name):
 # What it says
 
 
-@MAILS
-def test_the_mail_says_who_did_what_and_where(sandbox, role, told):
+def test_the_mail_says_who_did_what_and_where(sandbox, told):
     """A mail begins with its title, and has what a person wants at once; AWS leaves each line in its quotes."""
-    first, *lines = mail(sandbox, role, told)
+    first, *lines = mail(sandbox, TELL, told)
     assert first == f'"IAM access revoked: IAM user bob in account {ACCOUNT}"'
     detail, call = told["detail"], told["detail"]["call"]
     for said in (
@@ -195,11 +183,6 @@ def test_the_mail_carries_no_text_that_the_caller_chose(sandbox, role, told):
     assert not [word for word in ("EVIL", OTHER, "aws iam", "custodian") if word in text]
 
 
-def test_all_accounts_have_the_same_mail(sandbox):
-    """The security account's mail is the one that an account has by itself."""
-    assert rule_of(sandbox, TELL)[1] == rule_of(sandbox, CENTRAL)[1]
-
-
 # Which events bring one
 
 
@@ -221,17 +204,19 @@ def test_an_accounts_own_rule_takes_no_event_of_another_account(sandbox, told):
 def test_the_central_mail_takes_every_title(sandbox):
     """Each title that an event can have is one of those that the central rule takes."""
     pattern = json.loads(rule_of(sandbox, CENTRAL)[0])
-    assert pattern["detail-type"] == SCHEMA["properties"]["detail-type"]["enum"]
+    assert set(pattern["detail-type"]) == set(SCHEMA["properties"]["detail-type"]["enum"])
 
 
 def test_a_forged_event_of_another_account_brings_no_sentence_and_no_link_into_a_mail(sandbox, told):
-    """The central rule takes no event that has a space, a slash or a new line in what it would mail."""
+    """The central mail has one of the guard's titles, and beside it what AWS writes into the envelope alone."""
     pattern, transformer = rule_of(sandbox, CENTRAL)
-    for address in ("AWS Internal", "2001:db8::1", "cloudformation.amazonaws.com", ""):
-        assert records.matches(pattern, changed(told, "detail.call.sourceIPAddress", address))
-    for path in {path.removeprefix("$.") for path in transformer["InputPathsMap"].values()} - {"account"}:
-        for forged in ("Call 1-900-EVIL", "https://evil.example.com", "bob\nevil"):
-            assert not records.matches(pattern, changed(told, path, forged)), path
+    paths = set(transformer["InputPathsMap"].values())
+    assert paths == {"$.detail-type", "$.account", "$.region", "$.time"}
+    assert not records.matches(pattern, {**told, "detail-type": "Call 1-900-EVIL"})
+    time = "2026-11-27T10:00:00Z"
+    first, *lines = mail(sandbox, CENTRAL, {**told, "region": "us-east-1", "time": time})
+    assert first == f'"IAM access revoked in account {ACCOUNT}, at {time}"'
+    assert lines[2:] == mail(sandbox, TELL, told)[3:]
 
 
 def test_nobody_of_the_security_account_puts_events_on_its_bus(sandbox):

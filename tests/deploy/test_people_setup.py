@@ -5,11 +5,11 @@ import re
 
 import pytest
 from botocore.exceptions import ClientError
-from helpers import ROOT, ok
+from helpers import POLICIES, ROOT, ok, stock
 from moto.iam.models import iam_backends
 from moto.organizations.models import organizations_backends
 from people_world import CENTRAL, EMPTY, FIRST, FUNCTION, MANAGEMENT, index
-from rights import PEOPLE, RESPONSE, inline, resources, without
+from rights import PEOPLE, READER, RESPONSE, inline, resources, without
 from told import of_role
 
 from c7n_iamguard.event import time_text
@@ -50,6 +50,19 @@ def test_the_event_has_the_command_that_gives_iam_back(world, shell, ada):
     (event,) = [one for one in told() if one["account"] == CENTRAL]
     command = event["detail"]["commands"]["restore"]
     ok(shell(command, world.environ(RESPONSE)))
+    world.poll()
+    assert world.denied == {}
+
+
+def test_two_who_get_iam_back_in_one_second_both_do(world, shell, ada, bob):
+    """Neither the page's command nor that of the event is taken for a repetition of another one."""
+    told = world.listen()
+    world.forward(ada, bob)
+    (shown,) = commands("aws sqs send-message")
+    shown = shown.replace("111122223333", CENTRAL).replace("222233334444", FIRST)
+    restore = [one["detail"]["commands"]["restore"] for one in told() if one["account"] == CENTRAL]
+    for command in (shown.replace("AROAEXAMPLEOFAPERMSET:ada@example.com", ada.id), restore[1]):
+        ok(shell(command.replace("$(date +%s)", "1795808815"), world.environ(RESPONSE)))
     world.poll()
     assert world.denied == {}
 
@@ -190,13 +203,34 @@ def test_the_function_needs_each_of_its_rights(world, ada, right):
         assert missing or not world.look().succeeded or len(world.mails()) == before
 
 
+def test_the_health_report_says_that_the_scp_is_detached(world, tmp_path):
+    """The report has the function's line, with the problem as long as there is one."""
+
+    def problem():
+        file = POLICIES / "list-iam-guard-functions.yml"
+        environ = world.environ(READER)
+        ok(stock("custodian", "run", "-s", tmp_path, "--cache-period", "0", file, environ=environ))
+        (found,) = json.loads((tmp_path / file.stem / "resources.json").read_text())
+        assert found["FunctionName"] == FUNCTION
+        return found["c7n:IAMGuardHealth"]["problem"]
+
+    assert problem() == "none"
+    world.attach(False)
+    assert problem() == "its SCP is attached to nothing"
+
+
 # Root
 
 
-def test_roots_calls_to_iam_are_told(world):
+@pytest.mark.parametrize("federated", [False, True], ids=["root", "a federated session of root's"])
+def test_roots_calls_to_iam_are_told(world, federated):
     """One mail in the account and one in the security account say which account, which call and from where."""
+    allow = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    sts = world.sandbox.client("sts", account=FIRST)
+    key = sts.get_federation_token(Name="joe", Policy=policy)["Credentials"] if federated else None
     world.sandbox.pending.clear()
-    world.sandbox.client("iam", account=FIRST).create_user(UserName="by-root")
+    world.sandbox.client("iam", key, FIRST).create_user(UserName="by-root")
     before = [len(world.mails("iam-guard-notices")), len(world.mails())]
     world.sandbox.deliver()
     mails = world.mails("iam-guard-notices"), world.mails()

@@ -18,7 +18,6 @@ from rights import (
     FUNCTIONS,
     GUARD,
     PEOPLE,
-    PEOPLE_SEND,
     RESPONSE,
     TELL,
     documents,
@@ -34,7 +33,7 @@ ACCOUNT = "161616161617"
 IAM = f"arn:aws:iam::{ACCOUNT}:"
 HERE = f"us-east-1:{ACCOUNT}:"
 STRANGERS = (f"{IAM}user/mallory", f"{IAM}role/admin", f"{IAM}role/iam-guard-reader")
-ROLES = (GUARD, CONTAIN, RESPONSE, DEPLOYER, FORWARD, TELL, CENTRAL, PEOPLE, PEOPLE_SEND)
+ROLES = (GUARD, CONTAIN, RESPONSE, DEPLOYER, FORWARD, TELL, CENTRAL, PEOPLE)
 PEOPLES_SCP = f"arn:aws:organizations::{ACCOUNT}:policy/{organization.ID}/service_control_policy/p-12345678"
 #: In place of the roles that a company exempts: nobody is in that account.
 MARK = "arn:*:iam::000000000000:role/EXEMPT"

@@ -14,9 +14,9 @@ from helpers import POLICIES, ROOT, ok, settings_file, stock
 from moto.iam.models import iam_backends
 from moto.sqs.models import sqs_backends
 from people_world import CENTRAL, EMPTY, FIRST, FUNCTION, MANAGEMENT, QUEUE, ROLE, SECOND, index
-from rights import READER
 from told import EVENT
 
+from sandbox.access import authorization, principals
 from sandbox.server import Fault
 
 ROLES_FUNCTION = "iam-guard-revoke-unintended-iam-access-of-roles"
@@ -94,7 +94,7 @@ def test_what_was_done_is_told(world, ada):
     first, call, scp, *_ = world.mails()[-1].splitlines()
     assert first == f'"IAM access revoked: ada@example.com, with the IAM role {ROLE} in account {FIRST}"'
     assert detail["call"]["eventName"] in call
-    assert ada.id in scp
+    assert f"{ada.id}: attached to {world.root}" in scp
 
 
 def test_twice_is_once(world, ada):
@@ -102,7 +102,7 @@ def test_twice_is_once(world, ada):
     world.forward(ada)
     before = world.policy.content
     (again,) = world.forward(ada)
-    assert again.decisions[0]["reason"] == "was denied before"
+    assert again.decisions[0]["reason"].endswith("; was denied before")
     assert world.policy.content == before
 
 
@@ -120,7 +120,8 @@ def test_two_accounts_at_the_same_moment_lose_no_entry(world, ada):
     world.poll()
     assert world.denied == {FIRST: [ada.id], SECOND: [other.id]}
     calls = [call.action for call in world.sandbox.calls if call.service == "organizations"]
-    assert calls == ["DescribePolicy", "DescribePolicy", "UpdatePolicy", "DescribePolicy"] * 2
+    change = ["DescribePolicy", "UpdatePolicy", "DescribePolicy"]
+    assert calls == ["ListTargetsForPolicy", "DescribePolicy", *change] * 2
 
 
 def test_a_full_account_leaves_the_others_alone(world):
@@ -207,7 +208,7 @@ def test_a_stranger_puts_no_event_on_the_bus(world, ada):
 
 
 def test_nobody_but_the_rule_and_who_gives_iam_back_writes_to_the_queues(world):
-    """A role of the central account with every right may not, not even to the dead-letter queue."""
+    """No other rule and no role of the central account with every right may, not even to the dead-letter queue."""
     world.sandbox.create_role("stranger", account=CENTRAL)
     session = world.sandbox.session(f"arn:aws:iam::{CENTRAL}:role/stranger")
     sqs = world.sandbox.client("sqs", session, CENTRAL)
@@ -215,6 +216,11 @@ def test_nobody_but_the_rule_and_who_gives_iam_back_writes_to_the_queues(world):
     for name in ("iam-guard-people.fifo", "iam-guard-people-failed.fifo"):
         with pytest.raises(ClientError, match="AccessDenied"):
             sqs.send_message(QueueUrl=QUEUE.replace("iam-guard-people.fifo", name), **message)
+        for rule, may in (("iam-guard-people", name == "iam-guard-people.fifo"), ("another", False)):
+            arn = f"arn:aws:events:us-east-1:{CENTRAL}:rule/iam-guard-central/{rule}"
+            caller = principals.service("events.amazonaws.com", CENTRAL, "aws", arn)
+            queue = f"arn:aws:sqs:us-east-1:{CENTRAL}:{name}"
+            assert authorization.authorized(caller, "sqs:SendMessage", queue, {}) == may
 
 
 def test_nobody_else_of_the_organization_writes_the_scp(world):
@@ -250,6 +256,24 @@ def test_nobody_of_the_management_account_is_said_to_be_denied(world, ada):
     (done,) = world.poll()
     assert done.decisions[0]["reason"] == "no SCP acts in the management account"
     assert (world.denied, world.alarms()) == ({}, ["refused"])
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["to nothing", "to another account alone"])
+def test_nobody_is_said_to_be_denied_by_an_scp_that_does_not_act_on_them(world, ada, elsewhere):
+    """Attached to nothing, or to another account alone, the SCP denies nobody, and somebody hears of it."""
+    world.attach(False)
+    client = world.sandbox.client("organizations", account=MANAGEMENT)
+    if elsewhere:
+        client.attach_policy(PolicyId=world.policy.id, TargetId=SECOND)
+        carol = world.person("carol@example.com", SECOND)
+        world.forward(carol)
+        assert not carol.may_use_iam()
+        assert f"attached to {SECOND}" in world.mails()[-1]
+    world.forward(ada)
+    if elsewhere:
+        client.detach_policy(PolicyId=world.policy.id, TargetId=SECOND)
+    assert world.mails()[-1].startswith('"IAM access cannot be revoked: ada@example.com, ')
+    assert (FIRST in world.denied, world.alarms()) == (False, ["refused"])
 
 
 # Faults
@@ -361,19 +385,3 @@ def test_a_detached_scp_is_noticed_within_an_hour(world, ada):
     done = world.look()
     assert "is attached to nothing" in done.log
     assert world.alarms() == ["failed"]
-
-
-def test_the_health_report_says_that_the_scp_is_detached(world, tmp_path):
-    """The report has the function's line, with the problem as long as there is one."""
-
-    def problem():
-        file = POLICIES / "list-iam-guard-functions.yml"
-        environ = world.environ(READER)
-        ok(stock("custodian", "run", "-s", tmp_path, "--cache-period", "0", file, environ=environ))
-        (found,) = json.loads((tmp_path / file.stem / "resources.json").read_text())
-        assert found["FunctionName"] == FUNCTION
-        return found["c7n:IAMGuardHealth"]["problem"]
-
-    assert problem() == "none"
-    world.attach(False)
-    assert problem() == "its SCP is attached to nothing"

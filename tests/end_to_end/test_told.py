@@ -14,6 +14,7 @@ from helpers import (
     event_time,
     guards_calls,
     made,
+    ok,
     outcomes,
     play,
     revoked,
@@ -218,23 +219,27 @@ def mailed(fresh, told):
     fresh.client("cloudformation", account=CENTRAL).delete_stack(StackName="central")
 
 
-def test_a_person_gets_a_mail_that_they_can_read_at_once(fresh, mailed):
-    """One mail here and one in the security account say who, which account, what, from where, and what to do."""
-    event = case("revoked-create-user")
+def test_a_person_gets_a_mail_that_they_can_read_at_once(fresh, mailed, shell, user):
+    """One mail here says who, what, from where, and what to do; one in the security account how to find it out."""
+    user("mallory").iam.create_user(UserName="backdoor")
+    (event,) = fresh.pending
     event["detail"] |= {
         "sourceIPAddress": "203.0.113.5",
         "userAgent": "EVIL",
         "requestParameters": {"x": "EVIL"},
     }
-    fresh.deliver(event)
-    here, central = mailed()
-    assert {here.to, central.to} == {"sue@example.com", "soc@example.com"}
-    assert here.text == central.text
+    fresh.deliver()
+    here, central = sorted(mailed(), key=lambda mail: mail.to, reverse=True)
+    assert (here.to, central.to) == ("sue@example.com", "soc@example.com")
+    first, _, look, *_ = central.text.splitlines()
+    assert first.startswith(f'"IAM access revoked in account {fresh.account}, at 20')
+    command = look.removesuffix('"').partition(": ")[2]
+    assert {"mallory", "CreateUser"} <= set(ok(shell(command)).split('"'))
     assert here.subject == central.subject == "AWS Notification Message"
     first, call, ids, *_ = here.text.splitlines()
-    assert first == f'"IAM access revoked: IAM user bob in account {fresh.account}"'
+    assert first == f'"IAM access revoked: IAM user mallory in account {fresh.account}"'
     when = event["detail"]["eventTime"]
-    assert call == f'"Call: CreateUser, by the IAM user bob, at {when} from 203.0.113.5"'
+    assert call == f'"Call: CreateUser, by the IAM user mallory, at {when} from 203.0.113.5"'
     assert event["detail"]["eventID"] in ids
     assert "EVIL" not in here.text
     assert "{" not in here.text

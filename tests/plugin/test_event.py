@@ -4,12 +4,12 @@ import copy
 from datetime import timedelta
 
 import pytest
-from helpers import PARTS, any_json, case, edit, event_time
+from helpers import PARTS, REVOKE, any_json, case, edit, event_time, shipped
 from hypothesis import given
 from hypothesis import strategies as st
 
 from c7n_iamguard.decisions import facts
-from c7n_iamguard.event import Caller, IAMEvent, MalformedEvent
+from c7n_iamguard.event import OTHER_TYPES, Caller, IAMEvent, MalformedEvent
 
 BOB = case("revoked-create-user")
 
@@ -148,3 +148,10 @@ def test_an_event_is_fresh_for_a_quarter_of_an_hour(time, fresh):
     """A time that is older, far in the future, missing or unreadable is not fresh."""
     time = event_time(time) if isinstance(time, timedelta) else time
     assert IAMEvent(changed("detail.eventTime", time)).is_fresh is fresh
+
+
+def test_the_users_policy_leaves_out_the_types_that_are_known_to_have_no_user():
+    """Its pattern names roles and all other known types, but federated sessions, which can be a user's."""
+    identity = shipped(REVOKE)["mode"]["pattern"]["detail"]["userIdentity"]
+    (named,) = (each["anything-but"] for each in identity["type"] if "anything-but" in each)
+    assert {*named, "FederatedUser"} == OTHER_TYPES | {"AssumedRole"}

@@ -278,9 +278,7 @@ def test_a_text_of_the_callers_is_one_line():
     assert detail.cut("a\r\nb\u2028c\x1bd\u202ee") == "a  b c d e"
 
 
-@pytest.mark.parametrize(
-    "decision", ["revoked", "would-revoke", "cannot-revoke", "acted", "contained", "left"]
-)
+@pytest.mark.parametrize("decision", detail.TITLES)
 @pytest.mark.parametrize("event", [full(), of_role(), of_person()], ids=["user", "role", "person"])
 def test_a_mail_holds_nothing_that_the_caller_wrote(event, decision):
     """Neither the sentences nor the commands nor what a mail shows of the call repeat a caller's text."""
