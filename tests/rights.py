@@ -96,6 +96,26 @@ def allowed(role, *documents):
 
 
 @contextmanager
+def rights_used(role):
+    """The actions that a role of this name needs, as long as the block lasts: it asks for them, and may do them."""
+    found, authorized = set(), authorization.authorized
+
+    def note(principal, action, *rest):
+        allowed = authorized(principal, action, *rest)
+        if (
+            allowed and principal.name == role and action != "sts:GetCallerIdentity"
+        ):  # which nobody is refused
+            found.add(action)
+        return allowed
+
+    authorization.authorized = note
+    try:
+        yield found
+    finally:
+        authorization.authorized = authorized
+
+
+@contextmanager
 def without(backend, role, action):
     """A role that lacks one action, as long as the block lasts."""
     holder = backend.get_role(role)

@@ -44,10 +44,9 @@ DEPLOY_ONE = (
 # Other partitions
 
 
-@pytest.mark.parametrize(("region", "partition"), [("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")])
-def test_other_partitions_work_the_same_way(sandbox, shell, region, partition):
-    """In China and in GovCloud, stack, deployment and revocation hold, with that partition's own ARNs."""
-    account = "123412341234"
+def test_another_partition_works_the_same_way(sandbox, shell):
+    """In China, stack, deployment and revocation hold, with that partition's own ARNs."""
+    account, region, partition = "123412341234", "cn-north-1", "aws-cn"
     environ = sandbox.environ(account=account, region=region)
     iam = sandbox.client("iam", account=account, region=region)
     iam.create_group(GroupName="admins")
