@@ -4,26 +4,18 @@ import datetime
 import json
 import shutil
 import subprocess
-from types import SimpleNamespace
 
 import jsonschema
 import pytest
 import stock_commands
 import yaml
-from helpers import HARMLESS, ROOT, ok
+from helpers import ROOT, ok
 from test_scp import STRANGERS, lets
 
 from sandbox.server import DEPLOY
 
 SETTINGS = yaml.safe_load((ROOT / "iam-guard.yml").read_text())
 PRODUCTION, STAGING, _ = yaml.safe_load((DEPLOY / "accounts.example.yml").read_text())["accounts"]
-MANAGEMENT = "262626262699"
-#: The commands of docs/organization.md that make the accounts file.
-LIST, WRITE, WITH_DIFFERENCES = [
-    line.removeprefix("$ ")
-    for line in (ROOT / "docs/organization.md").read_text().splitlines()
-    if line.startswith(("$ c7n-org aws-accounts", "$ python deploy/accounts.py"))
-]
 
 
 @pytest.fixture
@@ -105,13 +97,6 @@ def test_all_accounts_have_the_settings_with_their_types(write, vars_of):
     assert vars_of() == {"production": SETTINGS | {"exempt": exempt, "observe_users": True}}
 
 
-def test_an_accounts_own_vars_win(write, vars_of):
-    """They replace the settings of the same name there, and nothing elsewhere."""
-    own = {"admin_groups": ["platform-admins"], "observe_users": True}
-    ok(write({"organization.yml": [PRODUCTION, STAGING | {"vars": own}]}))
-    assert vars_of() == {"production": SETTINGS, "staging": SETTINGS | own}
-
-
 def test_a_later_list_changes_accounts_and_wins_over_their_tags(write, vars_of):
     """What was written by hand is an input of its own, so a list that AWS gives anew loses nothing of it."""
     differences = [
@@ -147,13 +132,11 @@ REFUSED = {
     ),
     "an unknown key": ({"var": {}}, ": there is no var, did you mean vars?"),
     "a key like no other": ({"zzz": {}}, ": there is no zzz"),
-    "vars that are none": ({"vars": None}, ": vars cannot be None"),
     "an id that is a number": ({"account_id": 333344445555}, ": account_id cannot be 333344445555"),
     "an id that is none": ({"account_id": "3333"}, ": account_id is not 12 digits in quotes"),
     "an account twice": ({"account_id": "222233334444"}, ": account_id 222233334444 is there twice"),
     "no role": ({"role": ""}, " has no role, nor has it one in a list before"),
     "no region": ({"regions": []}, NO_REGION),
-    "two regions": ({"regions": ["us-east-1", "us-west-2"]}, NO_REGION),
     "a region that is no text": ({"regions": [1]}, ": regions cannot be [1]"),
 }
 
@@ -178,13 +161,10 @@ def test_an_unknown_setting_is_refused_in_one_sentence(write, folder):
 
 TEXTS = {
     "vars": ("vars: {}\naccounts: []", " has settings of all accounts: write them into iam-guard.yml"),
-    "settings": ("exempt: []\naccounts: []", " has settings of all accounts: write them into iam-guard.yml"),
     "no accounts": ("accounts: []", " names no accounts"),
     "nothing": ("", " is no mapping of keys to values"),
     "an account that is none": ("accounts: [shop]", ": account 1 is no mapping of keys to values"),
-    "another key": ("account: []", ": there is no account, did you mean accounts?"),
     "a key twice": ("accounts: []\naccounts: []", " is not YAML: accounts is there twice in "),
-    "no YAML": ("accounts: [", " is not YAML: "),
 }
 
 
@@ -237,55 +217,3 @@ def test_the_scp_is_left_alone_without_other_names(write, folder, groups):
     printed = ok(write({"organization.yml": [PRODUCTION]}, admin_groups=groups))
     assert (folder / "deploy/scp.json").read_text() == before
     assert ("name AGPAEXAMPLEOFAGROUP00 there by hand" in printed) == (len(groups) == 2)
-
-
-# Over AWS Organizations, by c7n-org
-
-
-@pytest.fixture(scope="module")
-def organizations(sandbox):
-    """AWS Organizations of a management account: two accounts that c7n-org can take a role of; one has tags."""
-    client = sandbox.client("organizations", account=MANAGEMENT)
-    client.create_organization(FeatureSet="ALL")
-    ids = {}
-    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": MANAGEMENT}}
-    for name in ("shop", "blog"):
-        made = client.create_account(Email=f"{name}@example.com", AccountName=name)["CreateAccountStatus"]
-        ids[name] = made["AccountId"]
-        iam, role = sandbox.client("iam", account=ids[name]), "iam-guard-deployer"
-        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-        iam.create_role(RoleName=role, AssumeRolePolicyDocument=document)
-        iam.put_role_policy(RoleName=role, PolicyName="all", PolicyDocument=json.dumps(HARMLESS))
-    tags = {"admin_groups": "shop-admins", "observe_users": "true"}
-    client.tag_resource(ResourceId=ids["shop"], Tags=[{"Key": k, "Value": v} for k, v in tags.items()])
-    return SimpleNamespace(environ=sandbox.environ(account=MANAGEMENT), ids=ids)
-
-
-def test_c7n_org_runs_policies_with_the_settings_of_each_account(organizations, shell, folder):
-    """By the page's commands: a policy's placeholders become lists and booleans, and an account's own win."""
-    ok(shell(LIST, organizations.environ, folder))
-    ok(shell(WRITE, organizations.environ, folder))
-    blog = {"account_id": organizations.ids["blog"], "vars": {"observe_roles": False}}
-    (folder / "differences.yml").write_text(yaml.safe_dump({"accounts": [blog]}))
-    ok(shell(WITH_DIFFERENCES, organizations.environ, folder))
-    filled = {key: f"{{{key}}}" for key in SETTINGS}
-    policy = {"name": "settings", "resource": "aws.iam-user", "metadata": filled}
-    (folder / "policy.yml").write_text(yaml.safe_dump({"policies": [policy]}))
-    command = "c7n-org run -c accounts.yml -u policy.yml -s output --cache-period 0 -a shop -a blog"
-    ok(shell(command, organizations.environ, folder))
-    found = {
-        name: json.loads((folder / f"output/{name}/us-east-1/settings/metadata.json").read_text())
-        for name in ("shop", "blog")
-    }
-    assert found["shop"]["policy"]["metadata"] == SETTINGS | {"admin_groups": ["shop-admins"]}
-    assert found["blog"]["policy"]["metadata"] == SETTINGS | {"observe_roles": False}
-
-
-def test_the_list_of_accounts_has_the_roles_that_the_stacks_make(organizations, shell, folder):
-    """The page's command names each account's role and the one region, and an account can be left out."""
-    ok(shell(f"{LIST} --ignore {organizations.ids['blog']}", organizations.environ, folder))
-    accounts = yaml.safe_load((folder / "organization.yml").read_text())["accounts"]
-    (shop,) = (account for account in accounts if account["name"] == "shop")
-    assert "blog" not in [account["name"] for account in accounts]
-    assert shop["role"] == f"arn:aws:iam::{organizations.ids['shop']}:role/iam-guard-deployer"
-    assert shop["regions"] == ["us-east-1"]

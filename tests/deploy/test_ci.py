@@ -361,10 +361,9 @@ def test_a_rule_that_cannot_be_switched_is_named_and_the_others_are_switched(san
     assert len(left) == 1
 
 
-@pytest.mark.parametrize("word", ["off", "show"])
-def test_where_there_is_nothing_to_switch_it_says_so(switch, word):
+def test_where_there_is_nothing_to_switch_it_says_so(switch):
     """An account or a region without the guard is an error, not a success."""
-    done = switch(word, region="eu-central-1")
+    done = switch("off", region="eu-central-1")
     assert done.returncode == 1
     assert "There is no rule of iam-guard" in done.stderr
 

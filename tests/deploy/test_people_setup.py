@@ -67,8 +67,7 @@ def test_the_list_says_who_is_denied_and_since_when(world, shell, ada):
 
 def test_dead_letters_go_back_by_one_command(world, shell, ada):
     """The page's command, as the central account's response role, has them tried again, and ends the alarm."""
-    fault = Fault("organizations:UpdatePolicy", "ConcurrentModificationException")
-    world.sandbox.faults.append(fault)
+    world.sandbox.faults.append(Fault("organizations:UpdatePolicy", "AccessDeniedException"))
     world.put(world.event(ada))
     for _ in range(3):
         world.poll()

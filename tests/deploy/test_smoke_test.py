@@ -9,7 +9,7 @@ from importlib.machinery import SourceFileLoader
 
 import pytest
 import stock_commands
-from helpers import FUNCTION, HARMLESS, POLICIES, REVOKE, ROOT, policies_of, settings_file, stock
+from helpers import FUNCTION, HARMLESS, POLICIES, REVOKE, ROOT, settings_file, stock
 from moto.events.models import events_backends
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.models import AWSManagedPolicy, iam_backends
@@ -273,10 +273,3 @@ def test_a_stopped_guard_is_refused(sandbox, smoke_test):
         assert process.returncode == 1
     finally:
         client.enable_rule(Name=FUNCTION)
-
-
-def test_its_rule_names_are_those_of_the_pack():
-    """The functions that it waits for are the shipped policies'."""
-    text = (ROOT / "deploy" / "smoke-test").read_text()
-    for name in (REVOKE, CONTAIN, PROTECT):
-        assert f'"iam-guard-{policies_of(POLICIES / f"{name}.yml")[0]["name"]}"' in text

@@ -84,15 +84,6 @@ def member(sandbox, shell):
     organization.dissolve()
 
 
-def test_stack_sets_deploy_all_stacks_to_the_accounts_of_an_organization(sandbox, member):
-    """The page's commands make roles, rules and alarms of a member account."""
-    roles = {role["RoleName"] for role in sandbox.client("iam", account=member).list_roles()["Roles"]}
-    assert {"iam-guard", DEPLOYER, "iam-guard-reader", "iam-guard-forward", "iam-guard-contain"} < roles
-    alarms = sandbox.alarms(account=member)
-    assert "iam-guard-untold" in alarms
-    assert "iam-guard-cannot-revoke" not in alarms
-
-
 def test_the_parts_for_roles_can_be_turned_on_later(sandbox, member):
     """The page's update of the StackSet sets Roles in every account, and keeps what else was given."""
     (stack,) = [

@@ -131,25 +131,14 @@ def test_templates_agree_on_the_parameters_that_they_share():
             assert shared.setdefault(parameter, kind) == kind, (name, parameter)
 
 
+IDS = ("Revoke", "RevokeRoles", "Protect", "CatchUp", "CatchUpRoles", "CatchUpAdmins")
 #: What 0.2.0's stack iam-guard holds, by logical id. Whoever renames one has an upgrade delete it.
 KEPT = {
-    "DenyIAMAccess": "DenyIAMAccess",
-    "DenyIAMAccessBoundary": "DenyIAMAccessBoundary",
-    "Role": "iam-guard",
-    "Bus": "iam-guard",
-    "RevokeLog": "/aws/lambda/iam-guard-revoke-unintended-iam-access",
-    "RevokeRolesLog": "/aws/lambda/iam-guard-revoke-unintended-iam-access-of-roles",
-    "ProtectLog": "/aws/lambda/iam-guard-protect-admin-group",
-    "CatchUpLog": "/aws/lambda/iam-guard-catch-up-unintended-iam-access",
-    "CatchUpAdminsLog": "/aws/lambda/iam-guard-catch-up-admin-group",
-    "CatchUpRolesLog": "/aws/lambda/iam-guard-catch-up-unintended-iam-access-of-roles",
-    "RevokeDeadLetters": "iam-guard-revoke-unintended-iam-access",
-    "RevokeRolesDeadLetters": "iam-guard-revoke-unintended-iam-access-of-roles",
-    "ProtectDeadLetters": "iam-guard-protect-admin-group",
-    "CatchUpDeadLetters": "iam-guard-catch-up-unintended-iam-access",
-    "CatchUpAdminsDeadLetters": "iam-guard-catch-up-admin-group",
-    "CatchUpRolesDeadLetters": "iam-guard-catch-up-unintended-iam-access-of-roles",
-}  # fmt: skip
+    **{name: name for name in ("DenyIAMAccess", "DenyIAMAccessBoundary")},
+    **{"Role": "iam-guard", "Bus": "iam-guard"},
+    **{f"{id}Log": f"/aws/lambda/{name}" for id, name in zip(IDS, FUNCTIONS, strict=False)},
+    **{f"{id}DeadLetters": name for id, name in zip(IDS, FUNCTIONS, strict=False)},
+}
 
 
 def test_an_upgrade_from_0_2_0_keeps_queues_logs_and_the_bus():

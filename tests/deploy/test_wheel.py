@@ -16,32 +16,24 @@ def run(*command, **how):
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    """The bin folder of an empty virtual environment into which the wheel was installed."""
-    folder = tmp_path_factory.mktemp("wheel")
-    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
-    run(*pip, "wheel", "--no-deps", "--wheel-dir", folder, ROOT)
-    (wheel,) = folder.glob("*.whl")
-    run(sys.executable, "-m", "venv", folder / "venv")
-    run(folder / "venv/bin/python", *pip[1:], "install", f"{wheel}[org]")
-    return folder / "venv/bin"
+    """The bin folder of an empty virtual environment into which pip has installed the package, by its wheel."""
+    folder = tmp_path_factory.mktemp("wheel") / "venv"
+    run(sys.executable, "-m", "venv", folder)
+    pip = (folder / "bin/python", "-m", "pip", "--quiet", "--disable-pip-version-check")
+    run(*pip, "install", "--no-compile", f"{ROOT}[org]")
+    return folder / "bin"
 
 
-def test_stock_custodian_knows_the_pack_right_after_pip_install(environment, tmp_path):
-    """``custodian validate`` and ``schema`` know the plugin where nothing but the wheel was installed."""
-    out = run(environment / "custodian", "validate", *POLICIES.glob("*.yml"), cwd=tmp_path)
-    assert out.count("Configuration valid") == len(list(POLICIES.glob("*.yml")))
-    out = run(environment / "custodian", "schema", "aws.iam-user.actions.revoke-iam-access", cwd=tmp_path)
-    assert "Denies users or roles IAM." in out
+def test_the_stock_commands_know_the_pack_right_after_pip_install(environment, tmp_path):
+    """custodian and c7n-org know the plugin where nothing but the package was installed.
 
-
-def test_stock_c7n_org_knows_the_pack_right_after_pip_install(environment, tmp_path):
-    """``c7n-org validate`` knows the plugin where nothing but the wheel was installed.
-
-    The command takes one file, so the test joins a policy for users and one for roles.
+    ``c7n-org validate`` takes one file, so the test joins a policy for users and one for roles.
     """
+    files = (POLICIES / "restore-iam-access.yml", POLICIES / "revoke-unintended-iam-access-of-roles.yml")
+    out = run(environment / "custodian", "validate", *files, cwd=tmp_path)
+    assert out.count("Configuration valid") == len(files)
     account = {"name": "a", "account_id": "111122223333", "role": "arn:aws:iam::111122223333:role/r"}
     (tmp_path / "accounts.yml").write_text(yaml.safe_dump({"accounts": [account]}))
-    files = (POLICIES / "restore-iam-access.yml", POLICIES / "revoke-unintended-iam-access-of-roles.yml")
     pack = {"policies": [policy for file in files for policy in policies_of(file)]}
     (tmp_path / "pack.yml").write_text(yaml.safe_dump(pack))
     out = run(environment / "c7n-org", "validate", "-c", "accounts.yml", "-u", "pack.yml", cwd=tmp_path)

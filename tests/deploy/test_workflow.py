@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,13 +27,6 @@ def test_an_invalid_policy_ends_the_job_before_it_has_credentials():
         assert steps.index("Validate") < steps.index("aws-actions/configure-aws-credentials"), name
 
 
-def test_actions_are_pinned_by_commit():
-    """Every action is named by a full commit, with its version beside it."""
-    uses = re.findall(r"uses: (.*)", TEXT)
-    assert uses
-    assert all(re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", use) for use in uses)
-
-
 def test_jobs_have_the_least_permissions_and_no_secrets():
     """The token can read the repository and prove who the job is, and nothing else; there are no secrets."""
     assert WORKFLOW["permissions"] == {}
@@ -58,9 +50,8 @@ def test_a_deployment_is_started_by_a_push_at_night_or_by_hand_and_on_main_alone
     assert JOBS["deploy"]["if"] == "github.ref == 'refs/heads/main'"
 
 
-@pytest.mark.parametrize("name", JOBS)
 @pytest.mark.parametrize("constraints", ["c7n==0.9.53\n", None])
-def test_versions_are_those_of_the_repositorys_constraints_if_it_has_any(tmp_path, name, constraints):
+def test_versions_are_those_of_the_repositorys_constraints_if_it_has_any(tmp_path, constraints):
     """A new release of c7n does not change the functions by itself. The file may be missing."""
     python, file = tmp_path / "bin" / "python", tmp_path / "constraints.txt"
     python.parent.mkdir()
@@ -68,13 +59,13 @@ def test_versions_are_those_of_the_repositorys_constraints_if_it_has_any(tmp_pat
     python.chmod(0o755)
     if constraints:
         file.write_text(constraints)
-    (step,) = (step for step in JOBS[name]["steps"] if step.get("name") == "Install")
     environ = {"PATH": f"{python.parent}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        ["bash", "-e", "-c", step["run"]], env=environ, cwd=tmp_path, capture_output=True, text=True
-    )
-    command = "-m pip install --constraint constraints.txt .[org]\n"
-    assert (done.returncode, done.stdout) == (0, command + (constraints or "")), done.stderr
+    for step in (step for job in JOBS.values() for step in job["steps"] if step.get("name") == "Install"):
+        done = subprocess.run(
+            ["bash", "-e", "-c", step["run"]], env=environ, cwd=tmp_path, capture_output=True, text=True
+        )
+        command = "-m pip install --constraint constraints.txt .[org]\n"
+        assert (done.returncode, done.stdout) == (0, command + (constraints or "")), done.stderr
 
 
 def test_the_workflow_has_no_finding_of_zizmor():
@@ -154,7 +145,6 @@ def test_this_account_needs_a_region(refused):
 @pytest.mark.parametrize(
     ("file", "problem"),
     [
-        ("absent.yml", "absent.yml: No such file or directory"),
         ("broken.yml", "broken.yml is not YAML: while parsing"),
         ("empty.yml", "empty.yml has no policy that is deployed as a function"),
         ("pull.yml", "pull.yml has no policy that is deployed as a function"),
@@ -169,9 +159,7 @@ def test_a_file_without_functions_is_refused(refused, file, problem):
     ("change", "problem"),
     [
         ({"regions": []}, "production does not have one role and one region"),
-        ({"regions": ["us-east-1", "us-east-2"]}, "production does not have one role and one region"),
         ({"role": ["arn:aws:iam::1:role/a"]}, "production does not have one role and one region"),
-        ({"role": "x"}, "accounts: 0: role: 'x' is too short"),
         ({"account_id": 7}, "accounts: 0: account_id: 7 is not of type 'string'"),
     ],
 )
@@ -181,19 +169,12 @@ def test_an_account_that_c7n_org_would_misread_is_refused(refused, change, probl
     assert refused("preview", "--role", "iam-guard-reader", "main.yml") == f"accounts.yml: {problem}"
 
 
-@pytest.mark.parametrize("other", [{}, SETTINGS | {"observe_users": True}])
-def test_accounts_with_other_settings_than_the_settings_file_are_refused(refused, other):
+def test_accounts_with_other_settings_than_the_settings_file_are_refused(refused):
     """Who edits iam-guard.yml and forgets to write accounts.yml anew is told so, and nothing is deployed."""
-    Path("accounts.yml").write_text(yaml.safe_dump({"vars": other, "accounts": [PRODUCTION]}))
+    other = {"vars": SETTINGS | {"observe_users": True}, "accounts": [PRODUCTION]}
+    Path("accounts.yml").write_text(yaml.safe_dump(other))
     said = "accounts.yml has other settings than iam-guard.yml: run python deploy/accounts.py again"
     assert refused("deploy", "main.yml") == said
-
-
-def test_without_the_settings_file_nothing_is_started(refused):
-    """The sentence names the file."""
-    Path("iam-guard.yml").unlink()
-    Path("accounts.yml").write_text(yaml.safe_dump({"vars": SETTINGS, "accounts": [PRODUCTION]}))
-    assert refused("deploy", "main.yml") == "iam-guard.yml: No such file or directory"
 
 
 @pytest.mark.parametrize("role", ["iam-guard-deployer", PRODUCTION["role"]])
