@@ -148,7 +148,7 @@ def grouped(said):
     for line in said:
         name, _, text = line.partition(": ") if line.startswith(PREFIX) else ("", "", line)
         names.setdefault(text, {})[name] = None
-    return [": ".join(filter(None, [", ".join(about), text])) for text, about in names.items()]
+    return [": ".join(filter(None, [", ".join(sorted(about)), text])) for text, about in names.items()]
 
 
 def session_of(account):

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import kept
 import pytest
 import yaml
-from helpers import FUNCTION, PROTECT_FUNCTION, ROOT, ok
+from helpers import FUNCTION, PROTECT_FUNCTION, REVOKE, ROOT, ok
 from test_workflow import JOBS, WORKFLOW
 
 from c7n_iamguard import __version__
@@ -19,6 +19,7 @@ from sandbox.server import DEPLOY, Fault
 
 CENTRAL, PRODUCTION, STAGING, ALONE = "262626262616", "262626262617", "262626262618", "262626262619"
 BIN, SWITCH = str(Path(sys.executable).parent), str(ROOT / "deploy" / "switch")
+STRANGERS = "iam-guard-zz"  # a rule that is none of the guard's
 CATCH_UP_FUNCTION = "iam-guard-catch-up-unintended-iam-access"
 #: What the workflow deploys.
 FUNCTIONS = sorted(
@@ -37,17 +38,18 @@ FAILING = {
 MISSPELT = {"admin_groups": [7]}
 
 
-def account_of(name, account, **more):
+def account_of(name, account, **own):
     role = f"arn:aws:iam::{account}:role/iam-guard-deployer"
-    return {"name": name, "account_id": account, "role": role, "regions": ["us-east-1"], **more}
+    own = {"observe_users": False, **own}
+    return {"name": name, "account_id": account, "role": role, "regions": ["us-east-1"], "vars": own}
 
 
 SOUND = [
     account_of("production", PRODUCTION),
-    account_of("staging", STAGING, vars={"admin_groups": ["platform-admins"]}),
+    account_of("staging", STAGING, admin_groups=["platform-admins"]),
 ]
 ALL = SOUND + [
-    account_of(name, account, **({"vars": MISSPELT} if name == "mistaken" else {}))
+    account_of(name, account, **(MISSPELT if name == "mistaken" else {}))
     for name, (account, _) in FAILING.items()
 ]
 
@@ -166,7 +168,11 @@ def place(account):
 @pytest.fixture(scope="module")
 def organization(sandbox, repository, job, workplace):
     """The life of a guard over an organization: a pull request, its merge, changes, a stop, and CI again."""
-    everybody, sound = repository(ALL), repository(SOUND)
+    general = [account | {"vars": dict(account["vars"])} for account in SOUND]
+    for account in general:
+        del account["vars"]["observe_users"]  # so that iam-guard.yml says it
+    everybody, sound = repository(ALL), repository(general)
+    joined = job("deploy", sound)
     first = job("preview", everybody)
     undeployed = [function_names(sandbox, account["account_id"]) for account in ALL]
     merged = job("deploy", everybody)
@@ -181,6 +187,7 @@ def organization(sandbox, repository, job, workplace):
         events.enable_rule(Name=name)  # staging is started again, and changed by hand
         if name != CATCH_UP_FUNCTION:  # which alone stays stopped in production
             sandbox.client("events", account=PRODUCTION).enable_rule(Name=name)
+    events.put_rule(Name=STRANGERS, ScheduleExpression="rate(1 hour)", State="DISABLED")
     remove(sandbox, PRODUCTION, PROTECT_FUNCTION)
     second, seen, again = (job(name, sound) for name in ("preview", "status", "deploy"))
     everywhere = job("status", everybody)
@@ -193,14 +200,25 @@ def test_a_pull_request_says_of_every_account_who_would_be_denied_and_what_each_
     """The summary names users and functions of each account, and nothing is deployed."""
     done = organization.first
     for account in SOUND:
-        (group,) = account.get("vars", SETTINGS)["admin_groups"]
+        (group,) = (SETTINGS | account["vars"])["admin_groups"]
         for function in FUNCTIONS:
             who = "bob" if function == FUNCTION else ""
             does = f"acts (new); meant: 1 user of {group}, 1 role"
             assert row(done.summary, place(account), function) == f"{does} | {who}", done.said
-        assert row(done.summary, place(account), "ok").startswith("iam-guard-")  # the warnings
+        warnings = row(done.summary, place(account), "ok")
+        assert warnings.startswith(f"{', '.join(FUNCTIONS)}: newly trusted roles: iam-guard")
+        assert warnings.count("newly trusted roles") == 1
     assert "ada" not in done.summary
     assert organization.undeployed == [[]] * len(ALL)
+
+
+def test_an_account_that_joins_does_not_act_unless_its_own_settings_say_so(organization):
+    """The sentence has the lines to write. Once it has functions, iam-guard.yml counts."""
+    done, (production, _) = organization.joined, map(place, SOUND)
+    said = row(done.summary, production, "**failed**")
+    assert f'Write {{account_id: "{PRODUCTION}", vars: {{observe_users: true}}}} into differences.yml' in said
+    assert organization.undeployed == [[]] * len(ALL)
+    assert row(organization.again.summary, place(SOUND[1]), FUNCTION).startswith("acts; ")
 
 
 def test_main_is_deployed_to_every_sound_account(organization):
@@ -208,11 +226,9 @@ def test_main_is_deployed_to_every_sound_account(organization):
     done = organization.merged
     assert organization.deployed == [FUNCTIONS] * len(SOUND) + [[]] * len(FAILING), done.said
     for account in SOUND:
-        (group,) = account.get("vars", SETTINGS)["admin_groups"]
+        (group,) = (SETTINGS | account["vars"])["admin_groups"]
         does = f"acts (new); meant: 1 user of {group}, 1 role"
-        assert [row(done.summary, place(account), function) for function in FUNCTIONS] == [does] * len(
-            FUNCTIONS
-        )
+        assert {row(done.summary, place(account), function) for function in FUNCTIONS} == {does}
 
 
 @pytest.mark.parametrize("when", ["first", "merged"])
@@ -290,6 +306,8 @@ def alone(sandbox, repository, job):
     """An account without an accounts file: a pull request, and its merge."""
     folder, one = repository(), {"ACCOUNTS": "--this-account"}
     preview = job("preview", folder, ALONE, one)
+    sandbox.create_role("app", account=ALONE)
+    roles = job("preview", folder, ALONE, {**one, "POLICIES": f"policies/{REVOKE}-of-roles.yml"})
     undeployed = function_names(sandbox, ALONE)
     merged = job("deploy", folder, ALONE, one)
     return SimpleNamespace(**locals())
@@ -302,6 +320,12 @@ def test_this_account_is_the_account_of_the_jobs_credentials(sandbox, alone):
     assert alone.undeployed == []
     assert alone.merged.returncode == 0, alone.merged.said
     assert function_names(sandbox, ALONE) == FUNCTIONS
+
+
+def test_the_guards_own_roles_are_nobodys_victims(alone):
+    """A preview over roles names those alone that the guard may deny."""
+    whom = row(alone.roles.summary, f"{ALONE} ({ALONE})", f"{FUNCTION}-of-roles").rpartition(" | ")[2]
+    assert whom == "app", alone.roles.said
 
 
 # Stopping
@@ -323,7 +347,9 @@ def switch(sandbox, alone, workplace):
 
 def states(sandbox, account):
     rules = sandbox.client("events", account=account).list_rules()["Rules"]
-    return {rule["Name"]: rule["State"] for rule in rules if rule["Name"] != "iam-guard.root"}
+    return {
+        rule["Name"]: rule["State"] for rule in rules if rule["Name"] not in ("iam-guard.root", STRANGERS)
+    }
 
 
 def test_one_command_stops_everything_and_starts_it_again(sandbox, switch):
