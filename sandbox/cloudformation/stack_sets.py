@@ -193,8 +193,8 @@ def remove_account_from_organization(self, **kwargs):
     remove_account_from_organization.original(self, **kwargs)
     for region in cloudformation_backends[self.org.master_account_id].values():
         for stack_set in region.stacksets.values():
-            left = [one for one in stack_set.stack_instances if one.account_id != kwargs["AccountId"]]
-            stack_set.stack_instances = left
+            known = stack_set.stack_instances
+            known[:] = [one for one in known if one.account_id != kwargs["AccountId"]]
 
 
 def joined(backend, account):

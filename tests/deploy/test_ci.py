@@ -124,9 +124,8 @@ def job(sandbox, accounts):
         environ["GITHUB_STEP_SUMMARY"] = str(summary)
         command = steps[-1]["run"].replace("ci.py deploy", f"ci.py {name}")
         done = run(["bash", "-e", "-c", command], environ, folder)
-        return SimpleNamespace(
-            returncode=done.returncode, summary=summary.read_text(), said=done.stdout + done.stderr
-        )
+        done.summary, done.said = summary.read_text(), done.stdout + done.stderr
+        return done
 
     return run_job
 
