@@ -82,10 +82,11 @@ def accounts_in(path, role=None, names=None, tags=None):
     if found.get("vars") != read(SETTINGS):
         raise Problem(f"{path} has other settings than {SETTINGS}: run python deploy/accounts.py again")
     cli.filter_accounts(found, cli.comma_expand(tags), names)
-    own = [set(account.get("vars", ())) for account in found["accounts"]]
+    for account in found["accounts"]:
+        account["own"] = set(account.get("vars", ()))  # what iam-guard.yml alone says comes into vars next
     if not (accounts := list(cli.accounts_iterator(found))):
         raise Problem(f"{path} has no such account")
-    for account, account["own"] in zip(accounts, own, strict=True):
+    for account in accounts:
         if not isinstance(account.get("role"), str) or len(account.get("regions") or ()) != 1:
             raise Problem(f"{path}: {account['name']} does not have one role and one region")
         if role:
@@ -162,7 +163,7 @@ def session_of(account):
 
 def own_names(policies):
     """The names of the guard's functions and rules: of these policies, and of those in the folder."""
-    files = [read(file).get("policies", ()) for file in sorted(Path("policies").glob("*.yml"))]
+    files = [read(file).get("policies") or () for file in sorted(Path("policies").glob("*.yml"))]
     return {f"{PREFIX}{policy['name']}" for policy in itertools.chain(policies, *files)}
 
 
