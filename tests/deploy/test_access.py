@@ -162,6 +162,13 @@ LOOKS = {
 WORK = {**LOOKS, "deploy": deploy_update_and_remove, "go on to a member": go_on}
 
 
+def make_function(account, name, **more):
+    account.client("lambda").create_function(
+        FunctionName=name, Runtime="python3.13", Handler="x.y", Code={"ZipFile": b"x"},
+        Role=f"arn:aws:iam::{ACCOUNT}:role/iam-guard", **more,
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def used(sandbox, account, tmp_path_factory):
     """The actions that each job of the deployer asks for, while the deployer has all of its own."""
@@ -171,15 +178,8 @@ def used(sandbox, account, tmp_path_factory):
     account.client("iam").create_policy_version(  # the default version is another one than the first
         PolicyArn=DENY, PolicyDocument=deny_document(), SetAsDefault=True
     )
-    functions = account.client("lambda")
-    functions.create_function(
-        FunctionName="iam-guard-present",  # so that a report has something to look at
-        Runtime="python3.13",
-        Role=f"arn:aws:iam::{ACCOUNT}:role/iam-guard",
-        Handler="x.y",
-        Code={"ZipFile": b"x"},
-        Tags={"iam-guard-version": "0"},
-    )
+    for name in ("iam-guard-present", "thumbnails"):  # for a report to look at, and not to look at
+        make_function(account, name, Tags={"iam-guard-version": "0"})
     with pytest.MonkeyPatch.context() as monkeypatch:
         run = runner(monkeypatch, tmp_path_factory.mktemp("out"))
         for name, job in WORK.items():
@@ -210,7 +210,7 @@ def test_the_deployers_role_is_enough(account, used):
     free = {"sts:GetCallerIdentity"}  # allowed to everybody
     assert set().union(*used.values()) - free == set(DEPLOYERS) - {LISTING_TAGS}
     names = [f["FunctionName"] for f in account.client("lambda").list_functions()["Functions"]]
-    assert names == ["iam-guard-present"]
+    assert names == ["iam-guard-present", "thumbnails"]
 
 
 @pytest.mark.parametrize("action", sorted(set(DEPLOYERS) - {LISTING_TAGS}))
@@ -310,18 +310,22 @@ def redrive(sandbox, account, run, user):
     functions.list_event_source_mappings(FunctionName=FUNCTION)
 
 
+def switch(sandbox, account, run, user):
+    """Stop the guard, and start it again, as deploy/switch does."""
+    events = sandbox.client("events", session(account.environ[RESPONSE]), ACCOUNT)
+    account.client("events").put_rule(Name=FUNCTION, ScheduleExpression="rate(1 hour)")
+    events.list_rules(NamePrefix="iam-guard-")
+    events.disable_rule(Name=FUNCTION)
+    events.enable_rule(Name=FUNCTION)
+    account.client("events").delete_rule(Name=FUNCTION)
+
+
 RESPONSE_JOBS = {
-    "iam:GetRole": restore_role,
-    "iam:ListAttachedRolePolicies": restore_role,
-    "iam:TagRole": restore_role,
-    "iam:UntagRole": restore_role,
-    "iam:DetachRolePolicy": restore_role,
-    "iam:DeleteRolePermissionsBoundary": restore_role,
+    **{action: switch for action in RESPONSES if action.startswith("events:")},
+    **{action: restore_role for action in RESPONSES if "Role" in action},
     "iam:AddUserToGroup": change_admins,
     "iam:RemoveUserFromGroup": change_admins,
-    "lambda:CreateEventSourceMapping": redrive,
-    "lambda:ListEventSourceMappings": redrive,
-    "lambda:UpdateEventSourceMapping": redrive,
+    **{action: redrive for action in RESPONSES if action.startswith("lambda:")},
 }
 
 
@@ -329,13 +333,9 @@ RESPONSE_JOBS = {
 def carrier(sandbox, account):
     """A user who is to carry every form of the deny, and who is gone after the test, as is the function."""
     sandbox.create_user("carrie", account=ACCOUNT)
-    functions = account.client("lambda")
-    functions.create_function(
-        FunctionName=FUNCTION, Runtime="python3.13", Handler="x.y", Code={"ZipFile": b"x"},
-        Role=f"arn:aws:iam::{ACCOUNT}:role/iam-guard",
-    )  # fmt: skip
+    make_function(account, FUNCTION)
     yield "carrie"
-    account.backend.users.pop("carrie")
+    functions, _ = account.client("lambda"), account.backend.users.pop("carrie")
     for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
         functions.delete_event_source_mapping(UUID=mapping["UUID"])
     functions.delete_function(FunctionName=FUNCTION)
@@ -351,9 +351,9 @@ def test_the_response_role_is_enough(sandbox, account, run, carrier):
     assert not account.backend.users[carrier].managed_policies
 
 
-@pytest.mark.parametrize("job", [restore_role, change_admins, redrive])
+@pytest.mark.parametrize("job", [restore_role, change_admins, redrive, switch])
 def test_the_response_role_does_what_the_scp_keeps_for_it(sandbox, account, run, carrier, job):
-    """The responder restores roles, makes and unmakes admins, and redrives dead letters."""
+    """The responder restores roles, makes and unmakes admins, redrives dead letters, and stops the guard."""
     job(sandbox, account, run, carrier)
 
 
