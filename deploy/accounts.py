@@ -123,7 +123,8 @@ def merged(lists, ignored):
             known = accounts.setdefault(account["account_id"], {"name": account["account_id"], "vars": {}})
             known.update(account, vars=known["vars"] | own_vars(where, account, ignored))
             if not known.get("role") and not known.get("profile"):
-                raise Problem(f"{where} has no role, nor has it one in a list before")
+                left = f"has it left the organization? Then take it out of {path}"
+                raise Problem(f"{where} has no role, and is in no list before: {left}")
             if len(known.get("regions", ())) != 1:
                 raise Problem(f"{where}: regions does not name one region, the one that gets IAM's events")
     return list(accounts.values())

@@ -18,6 +18,7 @@ import argparse
 import itertools
 import logging
 import os
+import re
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -81,6 +82,8 @@ def accounts_in(path, role=None, names=None, tags=None):
     if found.get("vars") != read(SETTINGS):
         raise Problem(f"{path} has other settings than {SETTINGS}: run python deploy/accounts.py again")
     cli.filter_accounts(found, cli.comma_expand(tags), names)
+    for account in found["accounts"]:
+        account["own"] = set(account.get("vars", ()))  # what iam-guard.yml alone says comes into vars next
     if not (accounts := list(cli.accounts_iterator(found))):
         raise Problem(f"{path} has no such account")
     for account in accounts:
@@ -96,7 +99,8 @@ def this_account():
     if not (region := os.environ.get("AWS_REGION") or boto3.Session().region_name):
         raise Problem("AWS_REGION is not set: name the region that gets IAM's events, such as us-east-1")
     number = boto3.client("sts", region_name=region).get_caller_identity()["Account"]
-    return {"name": number, "account_id": number, "role": None, "regions": [region], "vars": read(SETTINGS)}
+    account = {"name": number, "account_id": number, "role": None, "regions": [region]}
+    return account | {"vars": (settings := read(SETTINGS)), "own": set(settings)}
 
 
 class Notes(logging.Handler):
@@ -121,10 +125,10 @@ def work(what, account, policies):
     logging.basicConfig(level=logging.INFO, handlers=[notes], force=True)
     try:
         session = session_of(account)
-        stop = stopped(session)
+        stop = stopped(session, policies) or unseen(session, account, policies)
         with TemporaryDirectory(prefix=PREFIX) as output:
             for policy in read(LIST)["policies"] if what == "status" else policies:
-                stop = stop or stopped(session)  # somebody may have stopped it meanwhile
+                stop = stop or stopped(session, policies)  # somebody may have stopped it meanwhile
                 if stop and what == "deploy":
                     break
                 try:
@@ -136,7 +140,16 @@ def work(what, account, policies):
         return [], [unreachable(account, error)], True
     bad |= stop == NO_STACK or (what == "deploy" and bool(stop))
     bad |= what == "status" and any(row[-1] != "none" for row in rows)
-    return rows, list(dict.fromkeys([stop, *notes.said] if stop else notes.said)), bad
+    return rows, [*filter(None, [stop]), *grouped(notes.said)], bad
+
+
+def grouped(said):
+    """What was said, each once: a text about several functions after all of their names."""
+    names = {}
+    for line in said:
+        name, _, text = line.partition(": ") if line.startswith(PREFIX) else ("", "", line)
+        names.setdefault(text, {})[name] = None
+    return [": ".join(filter(None, [", ".join(sorted(about)), text])) for text, about in names.items()]
 
 
 def session_of(account):
@@ -148,7 +161,13 @@ def session_of(account):
     return assumed_session(account["role"], "iam-guard", **more)
 
 
-def stopped(session):
+def own_names(policies):
+    """The names of the guard's functions and rules: of these policies, and of those in the folder."""
+    files = [read(file).get("policies") or () for file in sorted(Path("policies").glob("*.yml"))]
+    return {f"{PREFIX}{policy['name']}" for policy in itertools.chain(policies, *files)}
+
+
+def stopped(session, policies):
     """Why nothing may be deployed: the stack is not there, or somebody has stopped the guard. None if it may."""
     iam = session.client("iam")
     try:
@@ -156,10 +175,26 @@ def stopped(session):
     except iam.exceptions.NoSuchEntityException:
         return NO_STACK
     pages = session.client("events").get_paginator("list_rules").paginate(NamePrefix=PREFIX)
-    names = [rule["Name"] for page in pages for rule in page["Rules"] if rule["State"] == "DISABLED"]
+    disabled = {rule["Name"] for page in pages for rule in page["Rules"] if rule["State"] == "DISABLED"}
+    names = disabled & own_names(policies)
     return (
         names
         and f"stopped, since these rules are disabled: {short(names)}. To go on, run deploy/switch on, then this"
+    )
+
+
+def unseen(session, account, policies):
+    """Why nothing may act in an account without functions. None if that account's own settings let it act."""
+    used = set(re.findall(r"{(observe_\w+)}", str(policies)))
+    acts = sorted(key for key in used - account["own"] if account["vars"].get(key) is False)
+    pages = session.client("lambda").get_paginator("list_functions").paginate()
+    there = {function["FunctionName"] for page in pages for function in page["Functions"]}
+    if not acts or there & own_names(policies):
+        return None
+    own = f'{{account_id: "{account["account_id"]}", vars: {{{", ".join(f"{key}: true" for key in acts)}}}}}'
+    return (
+        f"{SETTINGS} lets the guard act, but it has no function here yet, so that nobody has seen whom it would "
+        f"hit. Write {own} into differences.yml to observe first, or false to act at once"
     )
 
 
@@ -193,7 +228,8 @@ def preview(policy, policies, notes):
     denies = policy.execution_mode == "cloudtrail" and any(
         action.type == "revoke-iam-access" for action in policy.resource_manager.actions
     )
-    return [(name, does, short([p.get("UserName") or p["RoleName"] for p in policy.run()] if denies else []))]
+    found = [one for one in (policy.run() if denies else ()) if ":role/iam-guard" not in one["Arn"]]
+    return [(name, does, short([one.get("UserName") or one["RoleName"] for one in found]))]
 
 
 def deploy(policy, policies, notes):

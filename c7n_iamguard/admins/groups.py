@@ -10,7 +10,7 @@ from c7n_iamguard.settings import refuse_account
 def pin(element, names):
     """The ids of groups by their names or ids. A missing group is refused, and so are groups without members."""
     groups = {name: find(element, name) for name in names}
-    fix = "every user there would be denied; name the right group under admin_groups"
+    fix = "every user there would be denied; name the right group under admin_groups, or [] for no group"
     for name, group in groups.items():
         if group is None:
             refuse_account(element, f"the admin group {name!r} does not exist", fix)

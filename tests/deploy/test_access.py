@@ -161,6 +161,13 @@ LOOKS = [
 WORK = {READER: LOOKS, DEPLOYER: [deploy_update_and_remove, go_on]}
 
 
+def make_function(account, name, **more):
+    account.client("lambda").create_function(
+        FunctionName=name, Runtime="python3.13", Handler="x.y", Code={"ZipFile": b"x"},
+        Role=f"arn:aws:iam::{ACCOUNT}:role/iam-guard", **more,
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def used(sandbox, account, tmp_path_factory):
     """The actions that the reader and the deployer need for their jobs."""
@@ -170,15 +177,8 @@ def used(sandbox, account, tmp_path_factory):
     account.client("iam").create_policy_version(  # the default version is another one than the first
         PolicyArn=DENY, PolicyDocument=deny_document(), SetAsDefault=True
     )
-    functions = account.client("lambda")
-    functions.create_function(
-        FunctionName="iam-guard-present",  # so that a report has something to look at
-        Runtime="python3.13",
-        Role=f"arn:aws:iam::{ACCOUNT}:role/iam-guard",
-        Handler="x.y",
-        Code={"ZipFile": b"x"},
-        Tags={"iam-guard-version": "0"},
-    )
+    for name in ("iam-guard-present", "thumbnails"):  # for a report to look at, and not to look at
+        make_function(account, name, Tags={"iam-guard-version": "0"})
     with pytest.MonkeyPatch.context() as monkeypatch:
         run = runner(monkeypatch, tmp_path_factory.mktemp("out"))
         for role, jobs in WORK.items():
@@ -209,7 +209,7 @@ def test_the_deployers_role_is_enough_and_every_right_is_used(account, used):
     reader, deployer = (account.backend.get_role(role).managed_policies for role in (READER, DEPLOYER))
     assert reader == deployer
     names = [f["FunctionName"] for f in account.client("lambda").list_functions()["Functions"]]
-    assert names == ["iam-guard-present"]
+    assert names == ["iam-guard-present", "thumbnails"]
 
 
 def test_an_unchanged_function_is_left_alone_by_whoever_may_list_its_tags(sandbox, account, run, undeployed):
@@ -292,24 +292,30 @@ def redrive(sandbox, account, run, user):
     functions.list_event_source_mappings(FunctionName=FUNCTION)
 
 
+def switch(sandbox, account, run, user):
+    """Stop the guard, and start it again, as deploy/switch does."""
+    events = sandbox.client("events", session(account.environ[RESPONSE]), ACCOUNT)
+    account.client("events").put_rule(Name=FUNCTION, ScheduleExpression="rate(1 hour)")
+    events.list_rules(NamePrefix="iam-guard-")
+    events.disable_rule(Name=FUNCTION)
+    events.enable_rule(Name=FUNCTION)
+    account.client("events").delete_rule(Name=FUNCTION)
+
+
 @pytest.fixture
 def carrier(sandbox, account):
     """A user who is to carry every form of the deny, and who is gone after the test, as is the function."""
     sandbox.create_user("carrie", account=ACCOUNT)
-    functions = account.client("lambda")
-    functions.create_function(
-        FunctionName=FUNCTION, Runtime="python3.13", Handler="x.y", Code={"ZipFile": b"x"},
-        Role=f"arn:aws:iam::{ACCOUNT}:role/iam-guard",
-    )  # fmt: skip
+    make_function(account, FUNCTION)
     yield "carrie"
-    account.backend.users.pop("carrie")
+    functions, _ = account.client("lambda"), account.backend.users.pop("carrie")
     for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
         functions.delete_event_source_mapping(UUID=mapping["UUID"])
     functions.delete_function(FunctionName=FUNCTION)
 
 
 def test_the_response_role_is_enough_and_every_right_is_used(sandbox, account, run, carrier):
-    """The responder restores users and roles, makes and unmakes admins, and redrives dead letters.
+    """The responder restores users and roles, makes and unmakes admins, redrives dead letters, and stops the guard.
 
     No form of the deny is left on the user, and no tag but the time.
     """
@@ -320,7 +326,7 @@ def test_the_response_role_is_enough_and_every_right_is_used(sandbox, account, r
         assert not user.get("PermissionsBoundary")
         assert list(account.backend.users[carrier].policies) == ["access"]
         assert not account.backend.users[carrier].managed_policies
-        for job in (restore_role, change_admins, redrive):
+        for job in (restore_role, change_admins, redrive, switch):
             job(sandbox, account, run, carrier)
     assert found == set(RESPONSES)
 

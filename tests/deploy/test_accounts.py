@@ -124,6 +124,7 @@ def test_a_tag_sets_the_admin_group_and_nothing_else(write, vars_of):
 
 # What is refused
 
+GONE = "has it left the organization? Then take it out of"
 NO_REGION = ": regions does not name one region, the one that gets IAM's events"
 REFUSED = {
     "an unknown var": (
@@ -135,7 +136,7 @@ REFUSED = {
     "an id that is a number": ({"account_id": 333344445555}, ": account_id cannot be 333344445555"),
     "an id that is none": ({"account_id": "3333"}, ": account_id is not 12 digits in quotes"),
     "an account twice": ({"account_id": "222233334444"}, ": account_id 222233334444 is there twice"),
-    "no role": ({"role": ""}, " has no role, nor has it one in a list before"),
+    "no role": ({"role": ""}, f" has no role, and is in no list before: {GONE} organization.yml"),
     "no region": ({"regions": []}, NO_REGION),
     "a region that is no text": ({"regions": [1]}, ": regions cannot be [1]"),
 }
@@ -182,7 +183,8 @@ def test_a_difference_of_an_account_that_is_in_no_list_is_refused(write):
     """A mistaken account id leaves no account with the settings that were not meant for it."""
     other = {"account_id": "333344445556", "vars": {"observe_users": True}}
     done = write({"organization.yml": [STAGING], "differences.yml": [other]})
-    assert done.stderr == "differences.yml: 333344445556 has no role, nor has it one in a list before\n"
+    said = f"333344445556 has no role, and is in no list before: {GONE} differences.yml\n"
+    assert done.stderr == f"differences.yml: {said}"
 
 
 def test_an_accounts_file_by_hand_is_not_overwritten(write, folder):

@@ -10,7 +10,7 @@ import kept
 import pytest
 import stock_commands
 import yaml
-from helpers import FUNCTION, PROTECT_FUNCTION, ROOT, ok
+from helpers import FUNCTION, PROTECT_FUNCTION, REVOKE, ROOT, ok
 from test_workflow import JOBS, WORKFLOW
 
 from c7n_iamguard import __version__
@@ -18,6 +18,7 @@ from sandbox.server import DEPLOY, Fault
 
 CENTRAL, PRODUCTION, STAGING, ALONE = "262626262616", "262626262617", "262626262618", "262626262619"
 BIN, SWITCH = str(stock_commands.path(".")), str(ROOT / "deploy" / "switch")
+STRANGERS = "iam-guard-zz"  # a rule that is none of the guard's
 CATCH_UP_FUNCTION = "iam-guard-catch-up-unintended-iam-access"
 #: What the workflow deploys.
 FUNCTIONS = sorted(
@@ -29,24 +30,25 @@ SETTINGS = yaml.safe_load((ROOT / "iam-guard.yml").read_text())
 #: Accounts in which something is wrong, and what the summary has to say of them.
 FAILING = {
     "no-role": ("262626262620", "arn:aws:iam::262626262620:role/"),
-    "no-admins": ("262626262621", "the admin group 'admins' does not exist in account 262626262621"),
+    "no-admins": ("262626262621", "name the right group under admin_groups, or [] for no group"),
     "mistaken": ("262626262622", "is no group's name"),
     "no-stack": ("262626262623", "the stack iam-guard is not there: deploy deploy/account.yml"),
 }
 MISSPELT = {"admin_groups": [7]}
 
 
-def account_of(name, account, **more):
+def account_of(name, account, **own):
     role = f"arn:aws:iam::{account}:role/iam-guard-deployer"
-    return {"name": name, "account_id": account, "role": role, "regions": ["us-east-1"], **more}
+    own = {"observe_users": False, **own}
+    return {"name": name, "account_id": account, "role": role, "regions": ["us-east-1"], "vars": own}
 
 
 SOUND = [
     account_of("production", PRODUCTION),
-    account_of("staging", STAGING, vars={"admin_groups": ["platform-admins"]}),
+    account_of("staging", STAGING, admin_groups=["platform-admins"]),
 ]
 ALL = SOUND + [
-    account_of(name, account, **({"vars": MISSPELT} if name == "mistaken" else {}))
+    account_of(name, account, **(MISSPELT if name == "mistaken" else {}))
     for name, (account, _) in FAILING.items()
 ]
 
@@ -127,9 +129,8 @@ def job(sandbox, accounts):
         environ["GITHUB_STEP_SUMMARY"] = str(summary)
         command = steps[-1]["run"].replace("ci.py deploy", f"ci.py {name}")
         done = run(["bash", "-e", "-c", command], environ, folder)
-        return SimpleNamespace(
-            returncode=done.returncode, summary=summary.read_text(), said=done.stdout + done.stderr
-        )
+        done.summary, done.said = summary.read_text(), done.stdout + done.stderr
+        return done
 
     return run_job
 
@@ -170,7 +171,7 @@ def place(account):
 
 def does_anew(sandbox, account):
     """What the summary says of a new function."""
-    (group,) = account.get("vars", SETTINGS)["admin_groups"]
+    (group,) = (SETTINGS | account["vars"])["admin_groups"]
     iam = sandbox.client("iam", account=account["account_id"])
     group_id = iam.get_group(GroupName=group)["Group"]["GroupId"]
     return f"acts (new); meant: 1 user of {group} ({group_id}), 1 role"
@@ -179,7 +180,11 @@ def does_anew(sandbox, account):
 @pytest.fixture(scope="module")
 def organization(sandbox, repository, job, workplace):
     """The life of a guard over an organization: a pull request, its merge, changes, a stop, and CI again."""
-    everybody, sound = repository(ALL), repository(SOUND)
+    general = [account | {"vars": dict(account["vars"])} for account in SOUND]
+    for account in general:
+        del account["vars"]["observe_users"]  # so that iam-guard.yml says it
+    everybody, sound = repository(ALL), repository(general)
+    joined = job("deploy", sound)
     first = job("preview", everybody)
     undeployed = [function_names(sandbox, account["account_id"]) for account in ALL]
     merged = job("deploy", everybody)
@@ -194,6 +199,7 @@ def organization(sandbox, repository, job, workplace):
         events.enable_rule(Name=name)  # staging is started again, and changed by hand
         if name != CATCH_UP_FUNCTION:  # which alone stays stopped in production
             sandbox.client("events", account=PRODUCTION).enable_rule(Name=name)
+    events.put_rule(Name=STRANGERS, ScheduleExpression="rate(1 hour)", State="DISABLED")
     remove(sandbox, PRODUCTION, PROTECT_FUNCTION)
     second, seen, again = (job(name, sound) for name in ("preview", "status", "deploy"))
     everywhere = job("status", everybody)
@@ -210,9 +216,19 @@ def test_a_pull_request_says_of_every_account_who_would_be_denied_and_what_each_
         for function in FUNCTIONS:
             who = "bob" if function == FUNCTION else ""
             assert row(done.summary, place(account), function) == f"{does} | {who}", done.said
-        assert row(done.summary, place(account), "ok").startswith("iam-guard-")  # the warnings
+        warnings = row(done.summary, place(account), "ok")
+        assert warnings.startswith(f"{', '.join(FUNCTIONS)}: newly trusted roles: iam-guard")
+        assert warnings.count("newly trusted roles") == 1
     assert "ada" not in done.summary
     assert organization.undeployed == [[]] * len(ALL)
+
+
+def test_an_account_that_joins_does_not_act_unless_its_own_settings_say_so(organization):
+    """The sentence has the lines to write. Once it has functions, iam-guard.yml counts."""
+    said = row(organization.joined.summary, place(SOUND[0]), "**failed**")
+    assert f'Write {{account_id: "{PRODUCTION}", vars: {{observe_users: true}}}} into differences.yml' in said
+    assert organization.undeployed == [[]] * len(ALL)
+    assert row(organization.again.summary, place(SOUND[1]), FUNCTION).startswith("acts; ")
 
 
 def test_main_is_deployed_to_every_sound_account(organization):
@@ -221,9 +237,7 @@ def test_main_is_deployed_to_every_sound_account(organization):
     assert organization.deployed == [FUNCTIONS] * len(SOUND) + [[]] * len(FAILING), done.said
     for account in SOUND:
         does = does_anew(organization.sandbox, account)
-        assert [row(done.summary, place(account), function) for function in FUNCTIONS] == [does] * len(
-            FUNCTIONS
-        )
+        assert {row(done.summary, place(account), function) for function in FUNCTIONS} == {does}
 
 
 @pytest.mark.parametrize("when", ["first", "merged"])
@@ -301,6 +315,8 @@ def alone(sandbox, repository, job):
     """An account without an accounts file: a pull request, and its merge."""
     folder, one = repository(), {"ACCOUNTS": "--this-account"}
     preview = job("preview", folder, ALONE, one)
+    sandbox.create_role("app", account=ALONE)
+    roles = job("preview", folder, ALONE, {**one, "POLICIES": f"policies/{REVOKE}-of-roles.yml"})
     undeployed = function_names(sandbox, ALONE)
     merged = job("deploy", folder, ALONE, one)
     return SimpleNamespace(**locals())
@@ -313,6 +329,12 @@ def test_this_account_is_the_account_of_the_jobs_credentials(sandbox, alone):
     assert alone.undeployed == []
     assert alone.merged.returncode == 0, alone.merged.said
     assert function_names(sandbox, ALONE) == FUNCTIONS
+
+
+def test_the_guards_own_roles_are_nobodys_victims(alone):
+    """A preview over roles names those alone that the guard may deny."""
+    whom = row(alone.roles.summary, f"{ALONE} ({ALONE})", f"{FUNCTION}-of-roles").rpartition(" | ")[2]
+    assert whom == "app", alone.roles.said
 
 
 # Stopping
@@ -334,7 +356,9 @@ def switch(sandbox, alone, workplace):
 
 def states(sandbox, account):
     rules = sandbox.client("events", account=account).list_rules()["Rules"]
-    return {rule["Name"]: rule["State"] for rule in rules if rule["Name"] != "iam-guard.root"}
+    return {
+        rule["Name"]: rule["State"] for rule in rules if rule["Name"] not in ("iam-guard.root", STRANGERS)
+    }
 
 
 def test_one_command_stops_everything_and_starts_it_again(sandbox, switch):

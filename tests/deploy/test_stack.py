@@ -27,6 +27,12 @@ ORGANIZATION = [
     for line in (ROOT / "docs/organization.md").read_text().splitlines()
     if line.strip().removeprefix("$ ").startswith("aws cloudformation ")
 ]
+#: Those of docs/operate.md that remove a StackSet.
+UNINSTALL = [
+    line.strip().removeprefix("$ ")
+    for line in (ROOT / "docs/operate.md").read_text().splitlines()
+    if "--stack-set-name" in line
+]
 CENTRAL, MEMBER = "161616161616", "171717171717"
 ROLES = f"arn:aws:iam::{CENTRAL}:role/"
 ANYBODY, TAKES_ROLES = (
@@ -109,6 +115,14 @@ def test_an_update_of_a_stack_set_names_every_parameter():
         assert set(named.values()) == {"UsePreviousValue", "ParameterValue"}
 
 
+def test_one_account_that_fails_stops_no_other():
+    """AWS tolerates no failure unless the command says so: each command that changes accounts does."""
+    work = re.compile(r" (create|update|delete)-stack-instances | update-stack-set ")
+    commands = [command for command in (*ORGANIZATION, *UNINSTALL) if work.search(command)]
+    assert len(commands) == 10
+    assert all(" FailureTolerancePercentage=100," in command for command in commands)
+
+
 def take(sandbox, role, account, keys=None):
     """The keys of a role, taken with other keys."""
     sts = sandbox.client("sts", keys, CENTRAL)
@@ -128,6 +142,16 @@ def test_only_the_central_accounts_own_roles_get_into_other_accounts(sandbox, me
     central = take(sandbox, role, CENTRAL, take(sandbox, "platform", CENTRAL))
     assert take(sandbox, role, member, central)
     assert take(sandbox, role, CENTRAL, central)
+
+
+def test_an_organization_is_uninstalled_in_the_pages_order(sandbox, shell, member):
+    """Both commands for each StackSet, the roles last: the member has none of the guard's roles any more."""
+    environ = sandbox.environ(account=organization.MANAGEMENT)
+    for name in ("iam-guard-contain", "iam-guard", "iam-guard-access"):
+        for command in UNINSTALL:
+            ok(shell(command.replace("iam-guard-contain", name), environ))
+    roles = [role["RoleName"] for role in sandbox.client("iam", account=member).list_roles()["Roles"]]
+    assert not [role for role in roles if role.startswith("iam-guard")]
 
 
 @pytest.mark.parametrize(("parameters", "readers"), [({}, {"a"}), ({"ReaderRoles": f"{ROLES}b"}, {"b"})])

@@ -91,14 +91,19 @@ def test_an_account_in_which_a_name_is_taken_says_so(sandbox, stack_set):
     assert instances(stack_set) == {FIRST: "SUCCEEDED", SECOND: "SUCCEEDED"}
 
 
-def test_an_account_that_joins_the_unit_gets_the_stack(sandbox, stack_set):
-    """A new account has nothing at the root, and the stack as soon as it is moved, whatever filter there was."""
+def test_an_account_that_joins_the_unit_gets_the_stack_and_keeps_it_when_it_leaves(sandbox, stack_set):
+    """A new account has nothing at the root, and the stack as soon as it is moved, whatever filter there was.
+
+    Once it has left the organization, the StackSet does not know it any more.
+    """
     create(stack_set, Accounts=[FIRST], AccountFilterType="INTERSECTION")
     client = sandbox.client("organizations", account=MANAGEMENT)
     made = client.create_account(AccountName="third", Email="third@example.com")["CreateAccountStatus"]
     assert made["AccountId"] not in instances(stack_set)
     client.move_account(AccountId=made["AccountId"], SourceParentId=ROOT, DestinationParentId=UNIT)
     assert instances(stack_set) == {FIRST: "SUCCEEDED", made["AccountId"]: "SUCCEEDED"}
+    client.remove_account_from_organization(AccountId=made["AccountId"])
+    assert instances(stack_set) == {FIRST: "SUCCEEDED"}
     assert has_role(sandbox, made["AccountId"])
 
 
