@@ -4,6 +4,7 @@ import json
 from contextlib import nullcontext
 from types import SimpleNamespace
 
+import kept
 import pytest
 from botocore.exceptions import ClientError
 from c7n import mu
@@ -190,17 +191,10 @@ def used(sandbox, account, tmp_path_factory):
 
 @pytest.fixture
 def undeployed(account):
-    """Remove everything that a deployment has left, after the test."""
+    """What a deployment has made is gone after the test."""
+    put_back = kept.functions(ACCOUNT, "us-east-1")
     yield
-    names = [f["FunctionName"] for f in account.client("lambda").list_functions()["Functions"]]
-    rules = [rule["Name"] for rule in account.client("events").list_rules()["Rules"]]
-    for rule in {FUNCTION} & set(rules):
-        targets = account.client("events").list_targets_by_rule(Rule=rule)["Targets"]
-        if targets:
-            account.client("events").remove_targets(Rule=rule, Ids=[target["Id"] for target in targets])
-        account.client("events").delete_rule(Name=rule)
-    for name in {FUNCTION} & set(names):
-        account.client("lambda").delete_function(FunctionName=name)
+    put_back()
 
 
 def test_the_deployers_role_is_enough_and_every_right_is_used(account, used):
@@ -244,11 +238,7 @@ def restore(sandbox, account, run, user):
     """Tag a user who carries the deny in all forms, and run the policy that restores."""
     operator = account.client("iam")
     operator.attach_user_policy(UserName=user, PolicyArn=DENY)
-    document = json.dumps(
-        {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": ["iam:*"], "Resource": "*"}]},
-        separators=(",", ":"),
-    )
-    operator.put_user_policy(UserName=user, PolicyName="DenyIAM", PolicyDocument=document)
+    operator.put_user_policy(UserName=user, PolicyName="DenyIAM", PolicyDocument=deny_document())
     operator.put_user_permissions_boundary(UserName=user, PermissionsBoundary=f"{DENY}Boundary")
     environ = account.environ[RESPONSE]
     iam = sandbox.client("iam", session(environ), ACCOUNT)
@@ -303,15 +293,12 @@ def switch(sandbox, account, run, user):
 
 
 @pytest.fixture
-def carrier(sandbox, account):
+def carrier(sandbox, account, undeployed):
     """A user who is to carry every form of the deny, and who is gone after the test, as is the function."""
     sandbox.create_user("carrie", account=ACCOUNT)
     make_function(account, FUNCTION)
     yield "carrie"
-    functions, _ = account.client("lambda"), account.backend.users.pop("carrie")
-    for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
-        functions.delete_event_source_mapping(UUID=mapping["UUID"])
-    functions.delete_function(FunctionName=FUNCTION)
+    account.backend.users.pop("carrie")
 
 
 def test_the_response_role_is_enough_and_every_right_is_used(sandbox, account, run, carrier):

@@ -120,11 +120,6 @@ def refused(tmp_path, monkeypatch, capsys):
     return run_refused
 
 
-def test_an_accounts_file_that_is_not_there_is_an_error(refused):
-    """Nothing is deployed to the account of the credentials instead."""
-    assert refused("deploy", "-c", "acounts.yml", "main.yml") == "acounts.yml: No such file or directory"
-
-
 def test_a_stage_is_some_of_the_accounts(refused):
     """Those of a name or id, or those of a tag such as a unit's path; a stage without an account is refused."""
     staging = PRODUCTION | {"name": "staging", "account_id": "333344445555", "tags": ["path:/workloads"]}
@@ -136,23 +131,22 @@ def test_a_stage_is_some_of_the_accounts(refused):
     assert refused("deploy", "-t", "path:/labs", "main.yml") == "accounts.yml has no such account"
 
 
-def test_this_account_needs_a_region(refused):
-    """Without a region, one sentence names the variable."""
-    said = "AWS_REGION is not set: name the region that gets IAM's events, such as us-east-1"
-    assert refused("deploy", "--this-account", "main.yml") == said
+REGION = "AWS_REGION is not set: name the region that gets IAM's events, such as us-east-1"
 
 
 @pytest.mark.parametrize(
-    ("file", "problem"),
+    ("command", "said"),
     [
-        ("broken.yml", "broken.yml is not YAML: while parsing"),
-        ("empty.yml", "empty.yml has no policy that is deployed as a function"),
-        ("pull.yml", "pull.yml has no policy that is deployed as a function"),
+        ("-c acounts.yml main.yml", "acounts.yml: No such file or directory"),
+        ("--this-account main.yml", REGION),
+        ("--this-account main.yml broken.yml", "broken.yml is not YAML: while parsing"),
+        ("--this-account main.yml empty.yml", "empty.yml has no policy that is deployed as a function"),
+        ("--this-account main.yml pull.yml", "pull.yml has no policy that is deployed as a function"),
     ],
 )
-def test_a_file_without_functions_is_refused(refused, file, problem):
-    """Nothing of the files before it is deployed, either."""
-    assert refused("deploy", "--this-account", "main.yml", file).startswith(problem)
+def test_a_mistaken_command_is_refused_in_one_sentence(refused, command, said):
+    """Nothing is deployed to the account of the credentials instead, and nothing of the files before it."""
+    assert refused("deploy", *command.split()).startswith(said)
 
 
 @pytest.mark.parametrize(
