@@ -69,6 +69,11 @@ TABLE = {
 }
 
 
+def tag_bob(client):
+    """A call about somebody else that can be made again."""
+    client.tag_user(UserName="bob", Tags=[{"Key": "team", "Value": "a"}])
+
+
 @pytest.fixture
 def answers(deployed, unchanged, user, monkeypatch):
     """``answers(who)``: whether the policies, by their filters, take somebody's call for one that was meant."""
@@ -85,7 +90,7 @@ def answers(deployed, unchanged, user, monkeypatch):
             data["mode"] = {**data["mode"], "role": role, "environment": {"Variables": variables}}
         return policy(data, deployed.environ(), monkeypatch).resource_manager
 
-    def answer(who, call=lambda client: client.create_user(UserName="x")):
+    def answer(who, call=tag_bob):
         deployed.history.clear()
         deployed.pending.clear()
         call(people[who])
