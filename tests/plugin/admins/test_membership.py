@@ -145,17 +145,6 @@ def test_an_addition_under_another_name_of_the_group_counts():
     assert membership([add(2, "mallory", "friend", "x")], ["ada"]).doubtful_members() == set()
 
 
-def test_a_user_who_was_renamed_since_is_found():
-    """A friend is added and renamed: they are not lawful under their new name."""
-    records = [
-        NEW_FRIEND,
-        add(1, "mallory", "friend"),
-        record(2, "mallory", "UpdateUser", userName="friend", newUserName="innocent"),
-    ]
-    users = {user_id("ada"): "ada", user_id("mallory"): "mallory", user_id("friend"): "innocent"}
-    assert membership(records, ["ada", "friend"], users=users).unlawful_members() == {user_id("friend")}
-
-
 CALLS = st.lists(
     st.builds(
         Call,
