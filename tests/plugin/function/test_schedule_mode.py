@@ -38,16 +38,3 @@ def test_a_run_that_fails_is_a_line_in_the_log_and_an_error(catch_up, fresh, few
     (line,) = logged()
     assert (line["decision"], line["policy"], line["account"]) == ("failed", CATCH_UP, fresh.account)
     assert line["reason"].startswith("ClientError: ")
-
-
-def test_actions_run_only_if_somebody_was_found(catch_up, history, monkeypatch):
-    """A catch-up that finds nobody says nothing and does nothing."""
-    ran = []
-    for expected in ([["mallory"]], []):
-        mode = catch_up()
-        monkeypatch.setattr(
-            mode, "run_actions", lambda users: ran.append([user["UserName"] for user in users])
-        )
-        mode.run({})
-        assert ran == expected
-        history.clear(), ran.clear()

@@ -1,7 +1,7 @@
 """Filter iam-calls: whose call a record is, which calls count, and what is said of them."""
 
 import pytest
-from trail import ACCOUNT, Clock, Trail, record, role, user
+from trail import ACCOUNT, Clock, Trail, federated, record, role, user
 
 from c7n_iamguard.history import iam_calls, lookup_events
 from c7n_iamguard.history.iam_calls import Calls, summary
@@ -11,16 +11,7 @@ from c7n_iamguard.iam.principals import ROLE, USER
 BOB = {"UserName": "bob", "UserId": user("bob")["principalId"]}
 CAROL = {"UserName": "carol", "UserId": user("carol")["principalId"]}
 APP = {"RoleName": "app", "RoleId": role("app")["principalId"].partition(":")[0]}
-FEDERATED = {
-    "type": "FederatedUser",
-    "principalId": f"{ACCOUNT}:visitor",
-    "arn": f"arn:aws:sts::{ACCOUNT}:federated-user/visitor",
-    "accountId": ACCOUNT,
-    "accessKeyId": "ASIAIOSFODNN7EXAMPLE",
-    "sessionContext": {"sessionIssuer": {**user("bob"), "type": "IAMUser"}},
-}
 EVE = f"arn:aws:iam::{ACCOUNT}:user/eve"
-BY_SERVICE = {"invokedBy": "autoscaling.amazonaws.com"}
 
 
 def without(identity, key):
@@ -50,13 +41,10 @@ def found(records, *principals, kind=USER, **options):
         (without(user("carol"), "principalId"), BOB, False),
         (user("bob", account="444455556666"), BOB, False),
         (user("bob", sessionContext={"attributes": {"mfaAuthenticated": "true"}}), BOB, True),  # GetSessionToken
-        (FEDERATED, BOB, True),
-        (user("bob", invokedBy="cloudformation.amazonaws.com"), BOB, True),
+        (federated("bob"), BOB, True),
         (role("bob"), BOB, False),
         ({"type": "Root", "arn": f"arn:aws:iam::{ACCOUNT}:root", "accountId": ACCOUNT}, BOB, False),
-        ({"type": "AWSService", "invokedBy": "lambda.amazonaws.com"}, BOB, False),
         (role("app"), APP, True),
-        (role("app", session="another"), APP, True),
         (role("app", unique_id="AROA0000000000000OLD"), APP, False),
         (role("app", account="444455556666"), APP, False),
         (user("app"), APP, False),
@@ -69,21 +57,18 @@ def test_a_call_is_its_principals(identity, principal, counts):
     assert found([record(identity)], principal, kind=kind) == expected
 
 
-def test_what_is_a_read_is_said_by_the_name_as_for_rules():
-    """What EventBridge delivers to no rule does not count, and all else does, whatever CloudTrail marks."""
-    records = [record(user("bob"), "GetSomethingNew"), record(user("bob"), "ListNothing", 1, readOnly=False)]
-    records += [record(user("bob"), "GenerateCredentialReport", 2, readOnly=True)]
-    assert found(records, BOB) == {"bob": ["GenerateCredentialReport"]}
-
-
-def test_a_services_own_role_does_not_count():
-    """CreateServiceLinkedRole by an AWS service is no call of the user; by the user's own hand it is."""
-    asked = {"requestParameters": {"aWSServiceName": BY_SERVICE["invokedBy"]}}
-    records = [record(user("bob", **BY_SERVICE), "CreateServiceLinkedRole", **asked)]
-    assert found(records, BOB) == {}
-    assert found([record(user("bob"), "CreateServiceLinkedRole")], BOB) == {
-        "bob": ["CreateServiceLinkedRole"]
-    }
+def test_what_reaches_no_rule_does_not_count():
+    """Reads by their names, whatever CloudTrail marks, and the role that a service makes for itself."""
+    service = {"invokedBy": "autoscaling.amazonaws.com"}
+    asked = {"requestParameters": {"aWSServiceName": service["invokedBy"]}}
+    records = [
+        record(user("bob"), "GetSomethingNew"),
+        record(user("bob"), "ListNothing", 1, readOnly=False),
+        record(user("bob"), "GenerateCredentialReport", 2, readOnly=True),
+        record(user("bob", **service), "CreateServiceLinkedRole", 3, **asked),
+        record(user("bob"), "CreateServiceLinkedRole", 4),
+    ]
+    assert found(records, BOB) == {"bob": ["GenerateCredentialReport", "CreateServiceLinkedRole"]}
 
 
 def test_a_record_that_comes_twice_counts_once():
@@ -137,7 +122,6 @@ def test_a_call_is_told_with_what_cloudtrail_says_of_it():
         ({"roleName": "r", "policyName": "p", "policyDocument": "{}", "maxSessionDuration": 3600}, "r, p"),
         ({"userName": "x\nbob\x1b[2J\u202e", "tags": []}, "x?bob?[2J?"),
         ({"userName": "x" * 5000}, "x" * 100),
-        ({"passwordResetRequired": True}, None),
         (None, None),
     ],
 )

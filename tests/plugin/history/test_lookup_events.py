@@ -1,6 +1,5 @@
 """Reading CloudTrail's event history: paging, AWS's limit, what happens when a part cannot be read."""
 
-import logging
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -94,14 +93,6 @@ def test_what_goes_away_is_tried_again(trail, fault):
     assert [request.get("NextToken") for request in history.requests] == [None, *["50"] * 4, "100"]
 
 
-def test_pauses_between_tries_grow_up_to_a_limit(trail, clock):
-    """The more tries have failed, the longer the pause before the next, and never longer than 20 seconds."""
-    list(reading(trail(calls(1), dict.fromkeys(range(8), THROTTLED))))
-    pauses = [seconds for seconds in clock.slept if seconds != 0.5]
-    for pause, longest in zip(pauses, (1, 2, 4, 8, 16, 20, 20, 20), strict=True):
-        assert longest / 2 <= pause <= longest
-
-
 def test_a_strict_reading_puts_up_with_throttles_for_five_minutes(trail, clock):
     """While every request is throttled it is tried again; after five minutes the reading fails."""
     read, began = iter(reading(trail(calls(120), {...: THROTTLED, 0: None}))), clock.now
@@ -157,16 +148,6 @@ def test_records_about_another_account_are_left_out(trail):
     foreign["recipientAccountId"] = "444455556666"
     del unsaid["recipientAccountId"]
     assert list(reading(trail([own, foreign, unsaid]))) == [own, unsaid]
-
-
-def test_long_look_ups_show_progress(trail, caplog):
-    """Every half a minute the log says how far the reading has come, and in the end what it took."""
-    caplog.set_level(logging.INFO, "c7n_iamguard.history.lookup_events")
-    list(reading(trail(calls(4000)), hours=3))
-    progress, last = [r.getMessage() for r in caplog.records]
-    assert "3050 IAM events read in 30 s, back to 2026-11-25 11:09:11" in progress
-    assert "the look-up ends at 2026-11-25 09:00:00" in progress
-    assert "4000 IAM events read in 40 s, requests: 80" in last
 
 
 def test_botocore_does_not_try_again_by_itself():

@@ -203,25 +203,6 @@ def test_the_catch_up_tells_of_the_newest_call():
     assert told["call"].items() >= known.items()
 
 
-def test_only_a_catch_up_is_late():
-    """What an event told of, or a person's own run, is not late, whatever else was looked up."""
-    principal = late({"eventID": "a-1"}, how="managed")
-    assert detail.title(principal) == "IAM access revoked"
-    assert not detail.describe(principal, USER, IAMEvent(full()), TELLER)["late"]
-
-
-def test_a_decision_without_any_call_is_told_as_well():
-    """A policy that somebody runs by hand has neither event nor calls: what is not known is empty."""
-    principal = decided(BOB, "revoked", how="managed")
-    assert detail.title(principal) == "IAM access revoked"
-    told = detail.describe(principal, USER, None, TELLER)
-    DETAIL.validate(told)
-    assert set(told["call"].values()) == {"", None}
-    assert told["text"].startswith(
-        "The IAM user bob in account 111122223333 (sandbox) is not meant to use IAM."
-    )
-
-
 # Sizes and mails
 
 
