@@ -28,7 +28,7 @@ def worlds(next_second):
     return st.builds(world, st.sets(st.sampled_from(["ada", "eve"]), min_size=1), calls)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(worlds(st.just(1)))
 def test_with_a_second_for_each_call_the_answers_are_those_of_a_model_that_knows_all_ids(world):
     """Under whatever names: never wrong, and unknown only where the model does not know either."""
@@ -42,7 +42,7 @@ def test_with_a_second_for_each_call_the_answers_are_those_of_a_model_that_knows
     assert judged.doubtful_members() == {user for user in present if answer(user, NOW) is None}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(worlds(st.integers(0, 1)), st.integers(0, 24))
 def test_with_several_calls_in_a_second_no_admin_is_denied_and_no_other_let_go(world, seconds):
     """In whatever order the calls of a second came, under whatever names: unknown, or what is true.
