@@ -102,6 +102,10 @@ HISTORIES = {
     "created and made an admin in one second": (
         [created(1, "eve", EVE), add(1, ROOT, "eve")], {ADA: "ada", EVE: "eve"}, {ADA, EVE}, set(), set(),
     ),
+    "an addition under another case of the names": (
+        [created(1, "friend", FRIEND), add(2, "mallory", "FRIEND", "Admins")],
+        {ADA: "ada", FRIEND: "friend", MALLORY: "mallory"}, {ADA, FRIEND}, {FRIEND}, set(),
+    ),
     "a new user of a name that was given up in the same second": (
         [renamed(1, "eve", "x"), created(1, "eve", "AIDANEW"), add(2, "mallory", "eve")],
         {ADA: "ada", EVE: "x", "AIDANEW": "eve"}, {ADA, EVE, "AIDANEW"}, {"AIDANEW"}, set(),
