@@ -111,6 +111,15 @@ def test_a_denial_in_a_back_door_keeps_it_and_somebody_is_told(contained):
     )
 
 
+def test_joining_a_restricted_group_again_is_no_way_out_of_it(contained):
+    """A group that denies its members something is left, whether mallory was in it before or not."""
+    mallory, group = contained.person(), contained.group(document(DENIAL))
+    contained.iam.add_user_to_group(GroupName=group, UserName=mallory.name)
+    _, decision = once(contained, mallory, "add_user_to_group", GroupName=group, UserName=mallory.name)
+    assert decision["decision"] == "left"
+    assert mallory.name in [user["UserName"] for user in contained.iam.get_group(GroupName=group)["Users"]]
+
+
 # To keep the back door
 
 
