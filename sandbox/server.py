@@ -200,8 +200,7 @@ class Sandbox:
         """
         client = self.client("iam", account=account, region=region)
         trust = trust or {"AWS": account or self.account}
-        action = "sts:AssumeRoleWithWebIdentity" if "Federated" in trust else "sts:AssumeRole"
-        trusted = {"Effect": "Allow", "Action": action, "Principal": trust}
+        trusted = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": trust}
         role = client.create_role(
             RoleName=name, Path=path, AssumeRolePolicyDocument=document(trusted), **more
         )["Role"]
@@ -210,14 +209,12 @@ class Sandbox:
         backend.get_role(name).put_policy("access", allowed)  # a call cannot, if the role is one of AWS's
         return role
 
-    def session(self, role_arn, name="session", region=None, **how):
+    def session(self, role_arn, name="session"):
         """Begin a session of a role without asking its trust policy, as Identity Center, instances and services do.
 
-        :param how: ``context`` and ``also``, what CloudTrail's userIdentity is to say beside the usual: see
-            :class:`~sandbox.access.principals.Principal`
         :returns: the session's credentials
         """
-        return sessions.credentials_of(sessions.begin(role_arn, name, region or self.region, **how))
+        return sessions.credentials_of(sessions.begin(role_arn, name, self.region))
 
     # Events
 

@@ -14,7 +14,7 @@ from sandbox import running
 from sandbox.cloudwatch import alarms
 
 #: The properties of an alarm that are whole numbers, whatever a template writes.
-NUMBERS = ("DatapointsToAlarm", "EvaluationPeriods", "Period")
+NUMBERS = ("EvaluationPeriods", "Period")
 
 
 class StackResource:
@@ -146,6 +146,8 @@ class Alarm(StackResource):
         return self.account, self.region, name
 
     def apply(self):
+        if "DatapointsToAlarm" in self.properties:
+            raise NotImplementedError("the sandbox does not know DatapointsToAlarm")
         number = {name: int(self.properties[name]) for name in NUMBERS if name in self.properties}
         threshold = {"Threshold": float(self.properties["Threshold"])}
         properties = {**self.properties, **number, **threshold}

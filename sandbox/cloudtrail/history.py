@@ -6,8 +6,6 @@ https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.h
 import base64
 import binascii
 import json
-import time
-from collections import defaultdict, deque
 from datetime import datetime, timezone
 
 from moto.cloudtrail.responses import CloudTrailResponse
@@ -32,15 +30,10 @@ RESOURCES = {
 
 
 class History:
-    """The event history of all accounts of a sandbox. Records are found in the one region that has IAM's.
-
-    :ivar limit: how many requests an account and region may make in a second; None for any number
-    """
+    """The event history of all accounts of a sandbox. Records are found in the one region that has IAM's."""
 
     def __init__(self):
         self.records = []
-        self.limit = None
-        self.requests = defaultdict(deque)
 
     def append(self, record):
         """Add a CloudTrail record, as the ``detail`` of an event is one."""
@@ -49,15 +42,6 @@ class History:
     def clear(self):
         """Forget all records."""
         self.records.clear()
-
-    def throttle(self, account, region):
-        """Refuse more requests in a second than the limit allows."""
-        made, now = self.requests[account, region], time.monotonic()
-        while made and now - made[0] >= 1:
-            made.popleft()
-        if self.limit is not None and len(made) >= self.limit:
-            raise JsonRESTError("ThrottlingException", "Rate exceeded")
-        made.append(now)
 
     def find(self, account, region, params):
         """The records that are asked for, newest first, as (time, number, record)."""
@@ -84,7 +68,6 @@ class History:
 def lookup_events(self):
     """Answer LookupEvents: a page of the events that are asked for, newest first."""
     request, history = request_of(self), running.sandbox.history
-    history.throttle(request.account, request.region)
     page, rest = page_of(history.find(request.account, request.region, request.params), request.params)
     answer = {"Events": [entry(record) for _, _, record in page]}
     if rest:

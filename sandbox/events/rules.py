@@ -90,11 +90,11 @@ class EventBridge:
         if name not in [f.function_name for f in lambda_backends[account][region].list_functions()]:
             raise Refused(f"there is no function {name}")
         self.check(rule, target, "lambda:InvokeFunction")
-        payload = json.loads(input_of(target, event, rule))
+        payload = json.loads(input_of(target, event))
         return [self.sandbox.functions.invoke(name, payload, account, region)]
 
     def to_topic(self, rule, target, event, path, account, region, name):
-        text = input_of(target, event, rule)
+        text = input_of(target, event)
         self.check(rule, target, "sns:Publish")
         topics = sns_backends[account][region]
         if target["Arn"] not in topics.topics or len(text.encode()) > MESSAGE_BYTES:
@@ -102,7 +102,7 @@ class EventBridge:
         topics.publish(text, target["Arn"])
 
     def to_queue(self, rule, target, event, path, account, region, name):
-        text = input_of(target, event, rule)
+        text = input_of(target, event)
         self.check(rule, target, "sqs:SendMessage")
         group = target.get("SqsParameters", {}).get("MessageGroupId")
         sqs_backends[account][region].send_message(name, text, group_id=group)
@@ -114,8 +114,7 @@ class EventBridge:
             raise Refused("another account's bus wants a role, and the event as it is")
         if visited.count(account) >= BUSES_PER_ACCOUNT or (elsewhere and len(set(visited)) > 1):
             raise Refused("an event is not handed on that often")
-        asked = {"Source": event["source"], "DetailType": event["detail-type"]}
-        self.check(rule, target, "events:PutEvents", entry_context(asked))
+        self.check(rule, target, "events:PutEvents", entry_context({"Source": event["source"]}))
         if name not in events_backends[account][region].event_buses:
             raise Refused(f"there is no bus {name}")
         return self.run(event, account, region, name, path)

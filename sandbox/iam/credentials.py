@@ -1,4 +1,4 @@
-"""Ways to sign in that moto's IAM lacks: service-specific credentials, passwords, client ids of providers."""
+"""Ways to sign in that moto's IAM lacks: service-specific credentials, passwords."""
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
@@ -37,14 +37,6 @@ def create_service_specific_credential(self):
     }
     known[made["ServiceSpecificCredentialId"]] = made
     return ActionResult({"ServiceSpecificCredential": made})
-
-
-@replaces(IamResponse)
-def reset_service_specific_credential(self):
-    """Give a credential another password."""
-    found = credential_of(self)
-    found["ServicePassword"] = mock_random.get_random_string(length=40)
-    return ActionResult({"ServiceSpecificCredential": found})
 
 
 @replaces(IamResponse)
@@ -146,26 +138,3 @@ def delete_saml_provider(self, saml_provider_arn):
     """Delete a SAML provider; IAM complains if there is none."""
     self.get_saml_provider(saml_provider_arn)
     delete_saml_provider.original(self, saml_provider_arn)
-
-
-@replaces(IamResponse, "add_client_id_to_open_id_connect_provider")
-def add_client_id(self):
-    """Add a client id, unless it is there already."""
-    provider = self.backend.get_open_id_connect_provider(self._get_param("OpenIDConnectProviderArn"))
-    if self._get_param("ClientID") not in provider.client_id_list:
-        provider.client_id_list.append(self._get_param("ClientID"))
-    return EmptyResult()
-
-
-@replaces(IamResponse, "remove_client_id_from_open_id_connect_provider")
-def remove_client_id(self):
-    """Remove a client id, if it is there."""
-    provider = self.backend.get_open_id_connect_provider(self._get_param("OpenIDConnectProviderArn"))
-    provider.client_id_list = [one for one in provider.client_id_list if one != self._get_param("ClientID")]
-    return EmptyResult()
-
-
-@replaces(IamResponse)
-def enable_outbound_web_identity_federation(self):
-    """Let the account issue tokens for other services."""
-    return ActionResult({"IssuerIdentifier": f"https://{mock_random.uuid4()}.tokens.sts.global.api.aws"})

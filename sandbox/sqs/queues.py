@@ -15,8 +15,6 @@ from sandbox.replacements import REPLACEMENTS, replaces
 #: The attribute of a dead-letter queue that says which queues may name it.
 ALLOW = "RedriveAllowPolicy"
 PERMISSIONS = ("allowAll", "byQueue", "denyAll")
-SOURCES = 10
-
 
 REPLACEMENTS += [
     (Queue, "BASE_ATTRIBUTES", [*Queue.BASE_ATTRIBUTES, ALLOW]),
@@ -42,17 +40,9 @@ def set_attributes(self, attributes, now=None):
 
 def allow_policy(value):
     """A RedriveAllowPolicy as a dict, checked; None if it is empty."""
-    try:
-        policy = json.loads(value or "{}") if isinstance(value, str) else value
-        permission, sources = policy.get("redrivePermission"), policy.get("sourceQueueArns")
-        valid = not policy or (
-            permission in PERMISSIONS
-            and bool(sources) == (permission == "byQueue")
-            and len(sources or ()) <= SOURCES
-        )
-    except (AttributeError, ValueError):
-        valid = False
-    if not valid:
+    policy = json.loads(value or "{}") if isinstance(value, str) else value
+    permission, sources = policy.get("redrivePermission"), policy.get("sourceQueueArns")
+    if policy and (permission not in PERMISSIONS or bool(sources) != (permission == "byQueue")):
         raise SQSException("InvalidAttributeValue", f"Invalid value for the parameter {ALLOW}.")
     return policy or None
 
