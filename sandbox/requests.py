@@ -110,7 +110,6 @@ def authenticate_and_authorize(self, iam_request_cls, resource="*"):
 
 
 def denied(request, resource):
-    """The action that a request may not do; None if it may do all that it asks for."""
     principal, named = request.principal, f"{request.service}:{request.action}"
     named = ACTIONS.get(named, named)
     context = context_of(request)

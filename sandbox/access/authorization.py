@@ -70,7 +70,6 @@ def context_of(principal):
 
 
 def owner_of(resource, default):
-    """The account that a resource belongs to."""
     parts = resource.split(":", 5)
     return parts[4] if len(parts) == 6 and parts[4].isdigit() else default
 

@@ -36,7 +36,6 @@ class Principal:
     :param policy: a session policy, JSON text, that narrows the session
     :param id: the id of the user or role that a session is of: one of the same name is somebody else
     :param created: when a session was made
-    :param context: what CloudTrail's sessionContext says beside the issuer, such as ``sourceIdentity``
     """
 
     kind: str
@@ -48,7 +47,6 @@ class Principal:
     policy: str | None = field(default=None, compare=False)
     id: str | None = None
     created: str = field(default_factory=now, compare=False)
-    context: dict = field(default_factory=dict, compare=False)
 
     @property
     def backend(self):
@@ -96,8 +94,7 @@ class Principal:
             return {**base, "principalId": self.account}
         entity = self.entity
         unique, name = (entity.id, entity.name) if entity else (self.id, self.name)
-        attributes = {"creationDate": self.created, "mfaAuthenticated": "false"}
-        context = {"attributes": attributes, **self.context}
+        context = {"attributes": {"creationDate": self.created, "mfaAuthenticated": "false"}}
         if self.kind == "IAMUser":
             identity = {**base, "principalId": unique, "userName": name}
             return identity | ({"sessionContext": context} if self.session else {})

@@ -98,7 +98,6 @@ class Alarm:
         return "ALARM" if all(there) else "OK"
 
     def change(self, before):
-        """The event of an alarm that has come to another state."""
         now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
         detail = {
             "alarmName": self.name,

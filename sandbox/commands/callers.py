@@ -35,7 +35,6 @@ class Call:
 
     @property
     def detail(self):
-        """The CloudTrail record."""
         return self.event["detail"]
 
     @property
@@ -49,7 +48,6 @@ class Call:
 
     @property
     def name(self):
-        """The call's name."""
         return text_in(self.detail, "eventName") or NOBODY
 
     @property
@@ -58,12 +56,10 @@ class Call:
 
     @property
     def invoked_by(self):
-        """The service that made the call for the caller."""
         return text_in(dict_in(self.detail, "userIdentity"), "invokedBy") or None
 
     @property
     def source(self):
-        """From where and with what the call was made."""
         return f"{text_in(self.detail, 'sourceIPAddress')} {text_in(self.detail, 'userAgent')[:120]}".strip()
 
     @property

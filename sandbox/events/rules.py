@@ -53,7 +53,6 @@ class EventBridge:
         return [one for rule in rules for one in self.apply(rule, event, [*path, (account, bus)])]
 
     def apply(self, rule, event, path):
-        """What comes of one rule: nothing, unless it takes the event."""
         if not takes(rule, event):
             return []
         self.sandbox.metrics.of_rule(rule, "TriggeredRules")

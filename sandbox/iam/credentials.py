@@ -19,7 +19,6 @@ CREDENTIALS_PER_SERVICE = 2
 
 @replaces(IamResponse)
 def create_service_specific_credential(self):
-    """Make a user name and a password for one service."""
     user, service = user_of(self), self._get_param("ServiceName")
     known = credentials_of(user)
     if sum(one["ServiceName"] == service for one in known.values()) >= CREDENTIALS_PER_SERVICE:
@@ -41,14 +40,12 @@ def create_service_specific_credential(self):
 
 @replaces(IamResponse)
 def update_service_specific_credential(self):
-    """Activate or deactivate a credential."""
     credential_of(self)["Status"] = self._get_param("Status")
     return EmptyResult()
 
 
 @replaces(IamResponse)
 def delete_service_specific_credential(self):
-    """Delete a credential."""
     found = credential_of(self)
     del credentials_of(user_of(self))[found["ServiceSpecificCredentialId"]]
     return EmptyResult()
@@ -72,7 +69,6 @@ def user_of(response):
 
 
 def credentials_of(user: User):
-    """A user's service-specific credentials, by their ids."""
     return user.__dict__.setdefault("service_specific_credentials", {})
 
 
@@ -89,35 +85,20 @@ def credential_of(response):
 
 @replaces(IamResponse)
 def create_login_profile(self):
-    """Give a user a password for the console, which they may have to change at once."""
-    answer = create_login_profile.original(self)
-    user = user_of(self)
-    user.password_reset_required = bool(self._get_bool_param("PasswordResetRequired"))
-    user.password_created = utcnow()
-    return with_facts(answer, user)
+    """Give a user a password, and remember when."""
+    user_of(self).password_created = utcnow()
+    return dated(self, create_login_profile.original(self))
 
 
 @replaces(IamResponse)
 def get_login_profile(self):
-    """Tell when a password was made, and whether the user has to change it."""
-    return with_facts(get_login_profile.original(self), user_of(self))
+    return dated(self, get_login_profile.original(self))
 
 
-def with_facts(answer, user):
+def dated(response, answer):
     """An answer about a password, with its own date instead of the user's."""
-    facts = {"CreateDate": user.password_created, "PasswordResetRequired": user.password_reset_required}
-    answer.result["LoginProfile"] |= facts
+    answer.result["LoginProfile"]["CreateDate"] = user_of(response).password_created
     return answer
-
-
-@replaces(IAMBackend)
-def update_login_profile(self, user_name, password, password_reset_required):
-    """Change a password, or whether the user has to change it; what the call does not name stays."""
-    user = self.get_login_profile(user_name)
-    user.password = password or user.password
-    if password_reset_required is not None:
-        user.password_reset_required = password_reset_required
-    return user
 
 
 @replaces(IamResponse)

@@ -73,7 +73,6 @@ def update_group(self, group_name, new_group_name, new_path):
 
 @replaces(IAMBackend)
 def add_user_to_group(self, group_name, user_name):
-    """Allow ten groups per user."""
     user = self.get_user(user_name)
     groups = self.get_groups_for_user(user.name)
     if len(groups) >= GROUPS_PER_USER and group_name not in [group.name for group in groups]:
@@ -135,7 +134,6 @@ def put_boundary(self):
 
 @replaces(IamResponse, "delete_user_permissions_boundary", "delete_role_permissions_boundary")
 def delete_boundary(self):
-    """Delete the permissions boundary of a user or role."""
     holder = holder_of(self)
     if not getattr(holder, "permissions_boundary_arn", None):
         raise exceptions.NoSuchEntity(f"{holder.name} does not have a permission boundary")
@@ -157,7 +155,6 @@ def add_policy_of_aws(backend, name):
 
 
 def holder_of(response):
-    """The user or role that a request names."""
     name = response._get_param("UserName")
     if name:
         return response.backend.get_user(name)

@@ -63,7 +63,6 @@ def setup_dead_letter_queue(self, policy):
 
 
 def allows(queue, source):
-    """Whether a queue lets another one name it as its dead-letter queue."""
     policy = queue.redrive_allow_policy or {}
     permission = policy.get("redrivePermission", "allowAll")
     return permission == "allowAll" or source.queue_arn in policy.get("sourceQueueArns", ())
@@ -71,7 +70,6 @@ def allows(queue, source):
 
 @replaces(Queue)
 def attributes(self):
-    """All attributes of a queue."""
     found = attributes.original(self)
     found.pop(ALLOW, None)
     if self.redrive_allow_policy:
@@ -105,9 +103,7 @@ def start_message_move_task(self):
 
 
 @replaces(Queue)
-def update_from_cloudformation_json(
-    cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name
-):
+def update_from_cloudformation_json(cls, original_resource, cloudformation_json, **place):
     """Update all attributes of a stack's queue; moto updates two."""
     properties = {
         k: v for k, v in cloudformation_json["Properties"].items() if k not in ("QueueName", "Tags")

@@ -15,7 +15,7 @@ from sandbox.access.principals import Principal, principal_of
 from sandbox.replacements import replaces
 
 
-def begin(role_arn, name, region, key=None, policy=None, context=None):
+def begin(role_arn, name, region, key=None, policy=None):
     """Begin a session of a role.
 
     :param key: the access key id, if STS has given one already
@@ -23,21 +23,15 @@ def begin(role_arn, name, region, key=None, policy=None, context=None):
     account, partition = role_arn.split(":")[4], get_partition(region)
     role = next(r for r in iam_backends[account][partition].roles.values() if r.arn == role_arn)
     key = key or new_key()
-    return keep(
-        Principal(
-            "AssumedRole", account, partition, key, role.name, name, policy, role.id, context=context or {}
-        )
-    )
+    return keep(Principal("AssumedRole", account, partition, key, role.name, name, policy, role.id))
 
 
 def keep(session):
-    """Know a session by its access key id."""
     running.sandbox.sessions[session.key] = session
     return session
 
 
 def credentials_of(principal, duration=3600):
-    """What STS answers of a session's credentials."""
     sts = sts_backends[principal.account][principal.partition]
     return {
         "AccessKeyId": principal.key,
@@ -56,7 +50,6 @@ def new_key():
 
 @replaces(TokenResponse)
 def get_session_token(self):
-    """Begin a session of the calling user."""
     return _session_of(self, "IAMUser", "session", None)
 
 
@@ -84,7 +77,6 @@ def _session_of(response, kind, name, policy):
 
 @replaces(TokenResponse)
 def get_caller_identity(self):
-    """Who calls, as CloudTrail names them."""
     caller = principal_of(self.get_access_key(), self.region)
     identity = caller.identity()
     return ActionResult(
@@ -97,13 +89,7 @@ def get_caller_identity(self):
 
 @replaces(TokenResponse)
 def assume_role(self):
-    """Begin a session of a role, with the source identity of the call or of its caller."""
     answer = assume_role.original(self)
-    caller = principal_of(self.get_access_key(), self.region)
-    source = caller.context.get("sourceIdentity") or self._get_param("SourceIdentity")
-    role, policy = answer.result["Credentials"], self._get_param("Policy")
-    context = {"sourceIdentity": source} if source else {}
-    begin(role.role_arn, role.session_name, self.region, role.access_key_id, policy, context)
-    if source:
-        answer.result["SourceIdentity"] = source
+    role = answer.result["Credentials"]
+    begin(role.role_arn, role.session_name, self.region, role.access_key_id, self._get_param("Policy"))
     return answer
