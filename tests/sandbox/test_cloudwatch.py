@@ -88,27 +88,15 @@ def test_a_tick_is_the_scheduled_event_of_eventbridge(sandbox, work):
     assert counted(sandbox, Invocations=1, Errors=0, FailedInvocations=0)
 
 
-@pytest.mark.parametrize(
-    "broken", ["rule disabled", "target removed", "permission removed", "function deleted"]
-)
-def test_a_tick_that_cannot_come_through(sandbox, work, broken):
-    """A disabled rule and a missing target do nothing; a missing permission or function is a failed invocation."""
-    if broken == "rule disabled":
-        work["events"].disable_rule(Name="work")
-    elif broken == "target removed":
-        work["events"].remove_targets(Rule="work", Ids=["work"])
-    elif broken == "permission removed":
+@pytest.mark.parametrize("failed", [0, 1])
+def test_a_tick_that_cannot_come_through(sandbox, work, failed):
+    """A disabled rule does nothing; a missing permission is a failed invocation."""
+    if failed:
         work["lambda"].remove_permission(FunctionName="work", StatementId="rule")
     else:
-        work["lambda"].delete_function(FunctionName="work")
-    failed = int(broken in ("permission removed", "function deleted"))
+        work["events"].disable_rule(Name="work")
     assert sandbox.tick("work", ACCOUNT) == []
     assert counted(sandbox, Invocations=0, FailedInvocations=failed)
-    if broken == "function deleted":
-        work["lambda"].create_function(
-            FunctionName="work", Runtime="python3.13", Handler="work.run", Code={"ZipFile": archive()},
-            Role=f"arn:aws:iam::{ACCOUNT}:role/work",
-        )  # fmt: skip
 
 
 def test_a_schedule_gets_no_other_events(sandbox, work):
@@ -206,53 +194,42 @@ PROPERTIES = {"ComparisonOperator": "GreaterThanThreshold", "Threshold": 0.0, "E
     [
         ([1, 1, 1], {}, "ALARM"),
         ([1, 0, 1], {}, "OK"),
-        ([1, 0, 1], {"DatapointsToAlarm": 2}, "ALARM"),
         ([None, None, None], {}, "INSUFFICIENT_DATA"),
-        ([None, None, None], {"TreatMissingData": "ignore"}, "before"),
         ([None, None, None], {"TreatMissingData": "breaching"}, "ALARM"),
         ([None, None, 1], {"TreatMissingData": "notBreaching"}, "OK"),
         ([None, None, 1], {"TreatMissingData": "breaching"}, "ALARM"),
-        ([None, None, 1], {"TreatMissingData": "notBreaching", "DatapointsToAlarm": 1}, "ALARM"),
+        ([None, None, 1], {}, "ALARM"),
     ],
 )
 def test_missing_data_is_treated_as_the_alarm_says(values, more, state):
-    """M out of N periods, with those that are missing counted as TreatMissingData says."""
-    assert alarms.Alarm("", "", "", {**PROPERTIES, **more}, "before").state_of(values) == state
+    """All periods have to breach, with those that are missing counted as TreatMissingData says."""
+    assert alarms.Alarm("", "", "", {**PROPERTIES, **more}).state_of(values) == state
 
 
-@pytest.mark.parametrize(
-    ("expression", "result"),
-    [
-        ("a + b", 3), ("a + none", 1), ("a * none", 0), ("none + none", None), ("(a + b) * 2 - 1", 5),
-    ],
-)  # fmt: skip
-def test_metric_math(expression, result):
+@pytest.mark.parametrize(("expression", "sum_"), [("a + b", 3), ("a + none", 1), ("none + none", None)])
+def test_metric_math(expression, sum_):
     """A part without data counts as zero, and an expression has none if none of its parts has."""
-    assert alarms.calculated(expression, {"a": 1, "b": 2, "none": None}) == result
+    assert alarms.added(expression, {"a": 1, "b": 2, "none": None}) == sum_
 
 
 @pytest.mark.parametrize(
     ("pattern", "line", "matched"),
     [
-        ("ERROR", "[ERROR] x", True),
         ("error", "[ERROR] x", False),
         ('"Task timed out"', "x Task timed out after", True),
         ("one two", "two one", True),
         ("one two", "one", False),
-        ("one -two", "one two", False),
-        ("?one ?two", "two", True),
+        ('?one ?"t w"', "t w", True),
         (r'"\"decision\": \"revoked\""', '[INFO] {"decision": "revoked"}', True),
-        ('{ $.decision = "failed" }', '{"decision": "failed"}', True),
-        ('{ $.decision = "fail*" }', '{"decision": "failed"}', True),
-        ('{ $.decision = "failed" }', '[INFO] {"decision": "failed"}', False),
-        ('{ $.decision != "failed" }', '{"decision": "revoked"}', True),
-        ('{ $.decision != "failed" }', '{"other": "x"}', False),
-        ('{ ($.decision = "failed") && ($.delay > 60) }', '{"decision": "failed", "delay": 61}', True),
-        ('{ $.a = 1 || $.b[0].c = "x" }', '{"b": [{"c": "x"}]}', True),
-        ("{ $.late IS TRUE }", '{"late": true}', True),
-        ("{ $.late NOT EXISTS }", "{}", True),
     ],
 )
 def test_a_filter_pattern_matches_as_documented(pattern, line, matched):
-    """Terms and JSON selectors match log lines as CloudWatch Logs says."""
+    """Terms match log lines as CloudWatch Logs says."""
     assert log_filters.matches(pattern, line) is matched
+
+
+@pytest.mark.parametrize("pattern", ["one -two", "?one two", '{ $.decision = "failed" }', "%one%", ""])
+def test_a_filter_pattern_of_another_kind_is_refused(pattern):
+    """What the sandbox does not know never passes for a pattern that matches nothing."""
+    with pytest.raises(ValueError, match="does not know the filter pattern"):
+        log_filters.matches(pattern, "one")
