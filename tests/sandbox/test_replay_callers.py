@@ -23,23 +23,27 @@ def account_of(*records):
     return account
 
 
-@pytest.mark.parametrize(
-    ("changes", "region"),
-    [
-        ({"arn": f"arn:aws-cn:iam::{ACCOUNT}:user/li"}, "cn-north-1"),
-        ({"arn": f"arn:aws-us-gov:iam::{ACCOUNT}:user/sam"}, "us-gov-west-1"),
-        ({"arn": f"arn:aws-eusc:iam::{ACCOUNT}:user/eva"}, "eusc-de-east-1"),
-        ({"arn": f"arn:aws:iam::{ACCOUNT}:user/bob"}, "us-east-1"),
-    ],
-)
-def test_the_sandbox_runs_where_the_partition_gets_iams_events(changes, region):
+@pytest.mark.parametrize(("partition", "region"), [("aws", "us-east-1"), ("aws-cn", "cn-north-1")])
+def test_the_sandbox_runs_where_the_partition_gets_iams_events(partition, region):
     """The callers' ARNs tell the partition, and with it the region that the guard is deployed in."""
-    assert account_of(record({"type": "IAMUser", "accountId": ACCOUNT, **changes})).region == region
+    assert account_of(record(user("li", partition=partition))).region == region
 
 
 def test_calls_of_root_alone_tell_the_region_too():
     """The records' own region tells the partition if no user and no role called."""
     assert account_of({**record(ROOT_USER), "awsRegion": "cn-northwest-1"}).region == "cn-north-1"
+
+
+def test_a_role_that_is_meant_by_its_arn_is_meant_in_its_account_alone():
+    """A name means the roles of all accounts, also if that role does not call there; an ARN means one role."""
+    calls = Calls()
+    for entry in (record(role("ci")), record(role("pipeline")), record(user("bob", OTHER), account=OTHER)):
+        calls.add(entry)
+    first, second = accounts = list(calls.accounts.values())
+    arn = f"arn:aws:iam::{ACCOUNT}:role/pipeline"
+    meant = replay.Meant(set(), ["CI", "gone", "AWSReservedSSO_Ops_*", arn])
+    assert meant.roles_in(first, accounts) == ("CI", "AWSReservedSSO_Ops_*", arn)
+    assert meant.roles_in(second, accounts) == ("CI", "AWSReservedSSO_Ops_*")
 
 
 def test_calls_that_name_no_account_are_laid_to_the_first_that_is_named():

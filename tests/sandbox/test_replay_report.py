@@ -116,10 +116,8 @@ def test_the_page_needs_nothing_else_and_runs_nothing(path, page):
 def test_text_from_logs_is_text(page):
     """Hostile names, calls, errors and user agents stand on the page as they are, in no element of their own."""
     assert page.text.count(HOSTILE) >= 6
-    assert (
-        page.tags["title", None]
-        == 1 + sum(n for (tag, kind), n in page.tags.items() if kind in ("call", "read")) - 2
-    )
+    marks = sum(n for (tag, kind), n in page.tags.items() if kind in ("call", "read"))
+    assert page.tags["title", None] == 1 + marks - 2
 
 
 def test_a_timeline_shows_the_calls_the_denial_and_what_would_not_have_happened(page):
@@ -166,22 +164,14 @@ def test_a_long_page_stays_short(tmp_path, monkeypatch):
     BROWSER is None, reason="there is no Chromium; CI installs it with: apt-get install chromium"
 )
 def test_a_browser_shows_the_page_and_runs_nothing(path, page, tmp_path):
-    """Chromium builds the elements that the page was written with, and draws it."""
+    """Chromium builds the elements that the page was written with."""
 
-    def browse(*options):
-        common = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
-        return subprocess.run(
-            [BROWSER, *common, *options, path.as_uri()],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
-        )
-
-    shown = Page(browse("--dump-dom").stdout)
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
+    command += ["--dump-dom", path.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    shown = Page(done.stdout)
     assert shown.dangerous == []
-    assert {
-        tag: n for tag, n in shown.tags.items() if tag[0] in ("line", "rect", "details", "pre", "title")
-    } == {tag: n for tag, n in page.tags.items() if tag[0] in ("line", "rect", "details", "pre", "title")}
-    browse("--window-size=390,800", f"--screenshot={tmp_path}/page.png")
-    assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")
+    for tag in ("line", "rect", "details", "pre", "title"):
+        assert [shown.tags[key] for key in page.tags if key[0] == tag] == [
+            n for key, n in page.tags.items() if key[0] == tag
+        ]

@@ -29,11 +29,7 @@ def test_one_revocation_decides_for_all_events_of_a_caller():
     ("decisions", "strongest"),
     [
         (["let-pass", "failed"], "failed"),
-        (["let-pass", "unreadable"], "unreadable"),
-        (["failed", "left"], "left"),
-        (["contained", "left"], "contained"),
         (["contained", "revoked", "left"], "revoked"),
-        (["would-revoke", "let-pass"], "would-revoke"),
         (["cannot-revoke", "acted"], "cannot-revoke"),
         (["let-pass", "a-new-one"], "a-new-one"),
     ],
