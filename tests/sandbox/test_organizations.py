@@ -118,16 +118,6 @@ def test_an_update_reaches_all_instances_and_forgets_what_it_does_not_name(sandb
         assert [central_of(sandbox, account) for account in (FIRST, SECOND)] == [value, value]
 
 
-def test_an_account_can_have_parameters_of_its_own(sandbox, stack_set):
-    """They win over the StackSet's in that account alone."""
-    create(stack_set)
-    own = [{"ParameterKey": "CentralAccount", "ParameterValue": "000000000001"}]
-    targets = {"OrganizationalUnitIds": [UNIT], "Accounts": [SECOND], "AccountFilterType": "INTERSECTION"}
-    given = {"DeploymentTargets": targets, "Regions": REGIONS, "ParameterOverrides": own}
-    stack_set.update_stack_instances(StackSetName=NAME, **given)
-    assert [central_of(sandbox, account) for account in (FIRST, SECOND)] == [CENTRAL, "000000000001"]
-
-
 def test_a_delegated_administrator_may_list_the_accounts_and_nobody_else_may(sandbox):
     """A member account is refused until it is registered for a service, and may not change anything then."""
     central = sandbox.client("organizations", account=CENTRAL)
