@@ -32,21 +32,18 @@ class Instance:
         """Make the stack, or bring it up to date. If that fails, the instance is outdated and says why."""
         backend = cloudformation_backends[self.account_id][self.region_name]
         parameters, self.reason = self.stack_set.parameters | self.overrides, ""
-        new = not any(stack.name == self.stack for stack in backend.stacks.values())
+        made = next((stack for stack in backend.stacks.values() if stack.name == self.stack), None)
         try:
-            if new:
-                backend.create_stack(self.stack, self.stack_set.template, parameters)
-            else:
-                (stack,) = (stack for stack in backend.stacks.values() if stack.name == self.stack)
-                known = stack.template_dict.get("Parameters", {})
-                parameters = {
-                    k: slot["Default"] for k, slot in known.items() if "Default" in slot
-                } | parameters
-                given = [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()]
+            if made:
+                known = made.template_dict.get("Parameters", {})
+                defaults = {k: slot["Default"] for k, slot in known.items() if "Default" in slot}
+                given = [{"ParameterKey": k, "ParameterValue": v} for k, v in (defaults | parameters).items()]
                 backend.update_stack(self.stack, self.stack_set.template, None, given, None)
+            else:
+                backend.create_stack(self.stack, self.stack_set.template, parameters)
         except Exception as error:
             self.reason = getattr(error, "message", str(error))
-            if new:
+            if not made:
                 backend.delete_stack(self.stack)
 
     def to_dict(self):
@@ -139,8 +136,7 @@ def targeted(response, targets):
     units, named = targets.get("OrganizationalUnitIds", []), set(targets.get("Accounts", []))
     below = accounts_below(response.current_account, response.partition, units)
     kind = targets.get("AccountFilterType", "NONE")
-    if kind == "UNION":
-        return [*below, *(named - set(below))]
+    assert kind != "UNION", "the sandbox does not know UNION"
     return [one for one in below if kind == "NONE" or (one in named) == (kind == "INTERSECTION")]
 
 

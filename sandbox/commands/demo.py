@@ -1,6 +1,5 @@
 """``python -m sandbox demo``: the guard at work, told with real calls and their real answers."""
 
-import json
 import tempfile
 import textwrap
 
@@ -9,7 +8,7 @@ from botocore.exceptions import ClientError
 from tabulate import tabulate
 
 from sandbox.commands import guard
-from sandbox.server import Sandbox
+from sandbox.server import Sandbox, document
 
 DENIED = "AccessDenied"
 FULL = 10  # managed policies per user
@@ -163,10 +162,9 @@ def people(story, groups):
     keys["carol"] = sandbox.create_user("carol")
     keys["dave"] = sandbox.create_user("dave", allow="s3:*")
     sandbox.client("s3").create_bucket(Bucket=BUCKET)
-    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    allowed = document({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"})
     for number in range(1, FULL + 1):
-        made = story.iam.create_policy(PolicyName=f"team-{number}", PolicyDocument=document)
+        made = story.iam.create_policy(PolicyName=f"team-{number}", PolicyDocument=allowed)
         story.iam.attach_user_policy(UserName="carol", PolicyArn=made["Policy"]["Arn"])
 
 

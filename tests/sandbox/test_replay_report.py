@@ -39,7 +39,7 @@ ROWS = [
         (10, "CreateAccessKey", None, {"invoked_by": "cloudformation.amazonaws.com"}),
     ),
     row("carol", (3, "ChangePassword", "revoked", SELF), (4, "GetUser", "not-delivered")),
-    row("dave", (4, "AttachUserPolicy", "revoked", SELF)),
+    row("dave", (4, "AttachUserPolicy", "revoked")),
     row("terraform/run", (5, "CreateRole", "would-revoke"), kind="AssumedRole"),
     row("app/i-1", (5, "CreateRole", "would-revoke"), kind="AssumedRole"),
     row("AWSReservedSSO_Ops_0123456789abcdef/eve", (6, "GetRole", "would-revoke"), kind="AssumedRole"),

@@ -177,7 +177,7 @@ def test_ctrl_c_ends_it_even_if_something_swallows_the_interrupt():
 def test_a_port_that_is_taken_is_said_in_one_line(monkeypatch, capsys):
     """With ``--port`` of somebody else, nothing starts, and the exit status is 1."""
     with socket.create_server(("127.0.0.1", 0)) as other:
-        monkeypatch.setattr(serve, "Sandbox", lambda port: socket.create_server(("127.0.0.1", port)))
+        monkeypatch.setattr(serve, "Sandbox", lambda port: socket.socket().bind(("127.0.0.1", port)))
         port = other.getsockname()[1]
         assert main(["serve", "--port", str(port)]) == 1
     assert capsys.readouterr() == ("", f"serve: port {port}: Address already in use\n")
