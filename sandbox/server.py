@@ -232,18 +232,11 @@ class Sandbox:
         return invocations
 
     def tick(self, function, account=None, region=None):
-        """Let the schedules of a function come round: the rules that have it as their target, if they can.
-
-        :returns: the invocations
-        """
+        """The invocations if the schedules of a function come round now."""
         return self.eventbridge.tick(function, account or self.account, region or self.region)
 
     def alarms(self, now=None, account=None, region=None):
-        """The states of the alarms that an account's stacks have made, by the metrics up to a moment.
-
-        :param now: the moment; the present one if left out
-        :returns: ``OK``, ``ALARM`` or ``INSUFFICIENT_DATA`` by the alarms' names
-        """
+        """The states of the alarms that an account's stacks have made, by their names, as of now or of a moment."""
         place = account or self.account, region or self.region
         found = [alarm for alarm in self.known_alarms.values() if (alarm.account, alarm.region) == place]
         for alarm in found:
@@ -251,14 +244,10 @@ class Sandbox:
         return {alarm.name: alarm.state for alarm in found}
 
     def mails(self, topic=None):
-        """The mails that topics have sent.
-
-        :param topic: the name of a topic; all if left out
-        """
+        """The mails that all topics have sent, or the one of a name."""
         return [mail for mail in self.sent if topic in (None, mail.topic.rpartition(":")[2])]
 
     def fault_for(self, action, caller):
-        """The injected fault that a call is to suffer; None for most calls."""
         with self.lock:
             return next((fault for fault in self.faults if fault.meets(action, caller)), None)
 
@@ -285,7 +274,6 @@ class Sandbox:
 
 
 def document(*statements):
-    """A policy document as JSON text."""
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 

@@ -75,7 +75,6 @@ def owner_of(resource, default):
 
 
 def identity_policies(principal):
-    """The documents of a principal's inline and managed policies, and those of a user's groups."""
     entity = principal.entity
     holders = [entity]
     if principal.kind != "AssumedRole":

@@ -89,7 +89,6 @@ def _type_of(key):
 
 
 def _check(name, key):
-    """Refuse an operator that is not known, or does not fit the key's type."""
     if name not in FITTING:
         raise ValueError(f"the sandbox does not know the condition operator {name}")
     if _type_of(key) not in FITTING[name]:
@@ -97,7 +96,6 @@ def _check(name, key):
 
 
 def _compares(name, expected, actual):
-    """Whether a value is one of those expected, as an operator compares."""
     if name == "StringEquals":
         return actual in expected
     if name == "StringEqualsIgnoreCase":

@@ -13,7 +13,6 @@ def context_of(request):
 
 
 def entry_context(entry):
-    """The condition keys of one entry of PutEvents."""
     return {"events:source": [entry.get("Source", "")]}
 
 

@@ -48,7 +48,6 @@ def grants(document, names, action, resource, context):
 
 
 def applies(statement, action, resource, context):
-    """Whether a statement is about this action, on this resource, under these conditions."""
     if "NotResource" in statement:
         raise ValueError("the sandbox does not know NotResource")
     named = statement.get("Action") or statement["NotAction"]
@@ -64,7 +63,6 @@ def applies(statement, action, resource, context):
 
 
 def statements(*documents):
-    """All statements of policy documents, which are dicts or JSON text."""
     for document in documents:
         document = json.loads(document) if isinstance(document, str) else document
         yield from listed(document["Statement"])

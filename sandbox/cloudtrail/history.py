@@ -84,7 +84,6 @@ def moment(value):
 
 
 def entry(record):
-    """What LookupEvents tells of a record."""
     at = datetime.strptime(record["eventTime"], "%Y-%m-%dT%H:%M:%S%z")
     return {
         **{key: value for key, value in attributes(record).items() if value},
@@ -94,7 +93,6 @@ def entry(record):
 
 
 def attributes(record):
-    """The attributes by which LookupEvents finds a record, but for its resources."""
     return {
         "AccessKeyId": record["userIdentity"].get("accessKeyId"),
         "EventId": record["eventID"],

@@ -24,7 +24,6 @@ class Metrics:
         self.points = defaultdict(list)
 
     def count(self, account, region, namespace, name, value=1, **dimensions):
-        """Put one data point, as of now."""
         key = (account, region, namespace, name, frozenset(dimensions.items()))
         self.points[key].append((datetime.now(timezone.utc), value))
 

@@ -45,12 +45,10 @@ def settings_with(folder, roles=(), **changes):
 
 
 def contains(policies):
-    """Whether any of these policy files takes calls back."""
     return any(CONTAIN_ROLE in Path(policy).read_text() for policy in policies)
 
 
 def deploy_stacks(sandbox, policies):
-    """Create the stacks that policy files need."""
     sandbox.deploy()
     if contains(policies):
         sandbox.deploy(ROOT / "deploy" / "contain.yml", "iam-guard-contain")

@@ -62,20 +62,15 @@ def seconds(time):
 
 
 class Span:
-    """The time that a page is about."""
-
     def __init__(self, first, last):
         self.first, self.last = first, last
 
     def place(self, time):
-        """Where a time is on a timeline."""
         start = seconds(self.first)
         return round((seconds(time) - start) / max(1, seconds(self.last) - start) * WIDTH)
 
 
 class Caller:
-    """One caller as the page shows them."""
-
     def __init__(self, row, span):
         self.row = row
         self.calls, self.more = row.decided[:CALLS], max(0, len(row.decided) - CALLS)

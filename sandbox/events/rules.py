@@ -37,8 +37,6 @@ class Refused(Exception):
 
 
 class EventBridge:
-    """EventBridge of all accounts of a sandbox."""
-
     def __init__(self, sandbox):
         self.sandbox = sandbox
 
@@ -172,7 +170,6 @@ def targets(event, account, region):
 
 
 def problem_of(entry):
-    """Why EventBridge does not take an entry: code and message; None if it does."""
     for name in ("Source", "DetailType", "Detail"):
         if not entry.get(name):
             reason = f"Parameter {name} is not valid. Reason: {name} is a required argument."
@@ -188,7 +185,6 @@ def problem_of(entry):
 
 
 def envelope(source, detail_type, detail, account, region, resources):
-    """An event as EventBridge hands it on."""
     return {
         "version": "0",
         "id": str(uuid.uuid4()),

@@ -106,9 +106,9 @@ def test_a_role_of_aws_cannot_be_changed(sandbox, iam, path, name):
 def test_names_are_unique_without_regard_to_case(sandbox, iam):
     """A name that differs in case alone is taken; users and roles are found by any spelling."""
     sandbox.create_user("Casey", account=ACCOUNT)
+    role = {"RoleName": "CASEY", "AssumeRolePolicyDocument": DOCUMENT}
     sandbox.create_role("Casey", account=ACCOUNT)
     iam.create_group(GroupName="Casey")
-    role = {"RoleName": "CASEY", "AssumeRolePolicyDocument": DOCUMENT}
     assert refused(iam.create_user, UserName="casey") == ("EntityAlreadyExists", 409)
     assert refused(iam.create_role, **role) == ("EntityAlreadyExists", 409)
     assert refused(iam.create_group, GroupName="cASEY") == ("EntityAlreadyExists", 409)

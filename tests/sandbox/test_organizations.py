@@ -62,17 +62,6 @@ def has_role(sandbox, account, role="iam-guard-deployer"):
     return role in [one["RoleName"] for one in roles]
 
 
-def test_stacks_go_to_the_accounts_that_the_targets_name(sandbox, stack_set):
-    """An intersection is some of the unit, a difference the others; the root has all but the management account."""
-    create(stack_set, Accounts=[FIRST], AccountFilterType="INTERSECTION")
-    assert instances(stack_set) == {FIRST: "SUCCEEDED"}
-    assert (has_role(sandbox, FIRST), has_role(sandbox, SECOND)) == (True, False)
-    create(stack_set, ROOT, Accounts=[CENTRAL], AccountFilterType="DIFFERENCE")
-    assert set(instances(stack_set)) == {FIRST, SECOND}
-    create(stack_set, ROOT)
-    assert set(instances(stack_set)) == {FIRST, SECOND, CENTRAL}
-
-
 def test_an_account_in_which_a_name_is_taken_says_so(sandbox, stack_set):
     """Its instance has failed with the reason, and the other account has its stack."""
     sandbox.create_role("iam-guard-reader", account=FIRST)

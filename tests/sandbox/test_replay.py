@@ -63,7 +63,6 @@ FIRST = [
     record(user("paul", path="/team/data/"), "MakeItSo"),
     {**record(user("reader"), "GetUser"), "readOnly": False},
     without(record(user("reader"), "DescribeSomething"), "readOnly"),
-    {**record(user("simon"), "SimulatePrincipalPolicy"), "readOnly": True},
     {**record(without(user("past"), "principalId")), "eventTime": "2019-01-05T10:00:00Z"},
     record(ROOT_USER),
     record(SERVICE),
@@ -84,7 +83,7 @@ FIRST = [
 ]
 LOGS = {
     "first.json.gz": gzip.compress(json.dumps({"Records": FIRST}).encode()),
-    "second.json": json.dumps({"Records": [record(user(n, OTHER), account=OTHER) for n in ("alice", "bob")]}),
+    "second.json": json.dumps({"Records": [record(user("alice", OTHER), account=OTHER)]}),
     "china.json": json.dumps(record(user("li", CHINA, partition="aws-cn"), account=CHINA)),
     "events.jsonl": lines([records.envelope(record(federated("fred"))), FORGED, {**FORGED, "detail": None}]),
 }
@@ -107,7 +106,6 @@ ROWS = {
     "a user whose account is masked": (ACCOUNT, "nowhere", "IAMUser", 1, 1, *MANAGED),
     "an event in another account's envelope": (ACCOUNT, "sent", "IAMUser", 1, 1, *MANAGED),
     "a user who only reads, by the calls' names": (ACCOUNT, "reader", "IAMUser", 2, 0, *READS),
-    "a call that reads, by another name": (ACCOUNT, "simon", "IAMUser", 1, 1, *MANAGED),
     "an admin role, named in another case": (ACCOUNT, "pipeline/ci", *LISTED, "admin role pipeline"),
     "an admin role by its permission set": (ACCOUNT, f"{SSO}/ci", *LISTED, f"admin role {SSO}"),
     "a role whose id is masked": (ACCOUNT, "veiled/ci", *NOT_LISTED),
@@ -130,7 +128,6 @@ ROWS = {
     "a user without an ARN": (ACCOUNT, "half-known", "IAMUser", 1, 0, "unreadable", None, NO_ARN),
     "a user of elsewhere, who also reads": (ACCOUNT, "guest", "IAMUser", 2, 0, "unreadable", None, GUEST),
     "the admin's namesake in another account": (OTHER, "alice", "IAMUser", 1, 1, *MEANT),
-    "a user of another account": (OTHER, "bob", "IAMUser", 1, 1, *MANAGED),
     "a user of another partition": (CHINA, "li", "IAMUser", 1, 1, *MANAGED),
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ from records import lines, record, user, written
 
 from sandbox.__main__ import main
 from sandbox.cloudtrail import records
-from sandbox.commands import calls, logs, replay
+from sandbox.commands import logs, replay
 from sandbox.commands.rows import Row
 
 BOB = record(user("bob"))
@@ -107,17 +107,12 @@ def records_in(path):
     return [logs.record_of(entry) for _, entry in logs.read(path)]
 
 
+@pytest.mark.parametrize("chunk", [logs.CHUNK, 7])
 @pytest.mark.parametrize("content", FORMATS.values(), ids=FORMATS)
-def test_calls_are_found_in_a_file_of_any_shape(tmp_path, content):
-    """Whatever a file wraps its records in, the calls to IAM among them are found once each, in their order."""
-    assert records_in(written(tmp_path / "log", content)) == BOTH
-
-
-@pytest.mark.parametrize("content", FORMATS.values(), ids=FORMATS)
-def test_a_log_may_be_cut_anywhere_while_it_is_read(tmp_path, monkeypatch, content):
-    """However little of a file is read at once, its calls are the same."""
-    monkeypatch.setattr(logs, "CHUNK", 7)
-    monkeypatch.setattr(logs, "LONGEST", 2500)
+def test_calls_are_found_in_a_file_of_any_shape(tmp_path, monkeypatch, content, chunk):
+    """Whatever wraps the records, and however little is read at once: the calls are found, in their order."""
+    monkeypatch.setattr(logs, "CHUNK", chunk)
+    monkeypatch.setattr(logs, "LONGEST", max(chunk, 2500))
     assert records_in(written(tmp_path / "log", content)) == BOTH
 
 
@@ -247,11 +242,3 @@ def test_a_log_is_read_from_a_pipe(no_sandbox, capsys):
     finally:
         os.close(reading)
     assert capsys.readouterr().out == "These files hold no call to IAM.\n"
-
-
-def test_a_long_reading_says_how_far_it_is(tmp_path, no_sandbox, monkeypatch, capsys):
-    """While files are read, stderr tells of files and calls."""
-    monkeypatch.setattr(calls, "PROGRESS_SECONDS", 0)
-    log = json.dumps({"Records": [record(user("bob"), "PutObject", "s3")]})
-    assert main(["replay", str(written(tmp_path / "log", log))]) == 0
-    assert "read 1 of 1 files, 0 calls to IAM" in capsys.readouterr().err

@@ -118,17 +118,6 @@ def test_somebody_who_calls_iam_is_denied_without_anybody_delivering_the_event(g
     assert "AccessDenied" in guarded.run("bob aws iam create-user --user-name backdoor-2").stderr
 
 
-def test_a_mail_can_be_read_whole(guarded):
-    """What a topic mails stands below its subject, line by line."""
-    ok(guarded.run("aws sns create-topic --name letters"))
-    topic = "--topic-arn arn:aws:sns:us-east-1:111122223333:letters"
-    ok(guarded.run(f"aws sns subscribe {topic} --protocol email --endpoint a@example.com"))
-    ok(guarded.run(f"aws sns publish {topic} --subject Read --message $'first\\nsecond'"))
-    guarded.wait("second")
-    at = next(i for i, line in enumerate(guarded.said) if "mail to a@example.com: Read" in line)
-    assert [line.strip() for line in guarded.said[at + 1 : at + 3]] == ["first", "second"]
-
-
 def test_a_catch_up_can_be_run_by_hand(guarded):
     """The command of docs/health.md runs it, and shows the end of its log."""
     page = (ROOT / "docs/health.md").read_text()
