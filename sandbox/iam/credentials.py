@@ -11,20 +11,12 @@ from moto.moto_api._internal import mock_random
 from sandbox.iam.entities import page_of
 from sandbox.replacements import replaces
 
-CREDENTIALS_PER_SERVICE = 2
-
-
 # Credentials for one service
 
 
 @replaces(IamResponse)
 def create_service_specific_credential(self):
     user, service = user_of(self), self._get_param("ServiceName")
-    known = credentials_of(user)
-    if sum(one["ServiceName"] == service for one in known.values()) >= CREDENTIALS_PER_SERVICE:
-        raise exceptions.LimitExceededException(
-            f"Cannot exceed quota for ServiceSpecificCredentialsPerUser: {CREDENTIALS_PER_SERVICE}"
-        )
     made = {
         "ServiceSpecificCredentialId": f"ACCA{random_access_key()}",
         "ServiceName": service,
@@ -34,7 +26,7 @@ def create_service_specific_credential(self):
         "Status": "Active",
         "CreateDate": utcnow(),
     }
-    known[made["ServiceSpecificCredentialId"]] = made
+    credentials_of(user)[made["ServiceSpecificCredentialId"]] = made
     return ActionResult({"ServiceSpecificCredential": made})
 
 
