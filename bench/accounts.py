@@ -14,9 +14,9 @@ USERS, ADMINS, TRIAL = 5000, 20, 1000
 #: Stock runs over a fifth of the users, where all of them would take longer than this.
 PATIENCE = 240
 OURS, STOCK = "authorization-details", "stock"
-FILTERS = {
-    STOCK: {"type": "group", "key": "GroupName", "value": ADMIN_GROUP},
-    OURS: {"type": "admin-group-member", "groups": [ADMIN_GROUP]},
+POLICIES = {
+    STOCK: {"filters": [{"not": [{"type": "group", "key": "GroupName", "value": ADMIN_GROUP}]}]},
+    OURS: {"source": OURS, "filters": [{"not": [{"type": "admin-group-member", "groups": [ADMIN_GROUP]}]}]},
 }
 
 
@@ -40,7 +40,8 @@ def run(source, users, latency=(0, 0)):
         Users.add(box, box.account, (f"admin-{i}" for i in range(ADMINS)), [ADMIN_GROUP])
         Users.add(box, box.account, (f"user-{i}" for i in range(users - ADMINS)))
         path = Path(folder) / "policy.json"
-        path.write_text(json.dumps({"policies": [policy(source)]}))
+        policy = {"name": "outside-the-admin-group", "resource": "aws.iam-user", **POLICIES[source]}
+        path.write_text(json.dumps({"policies": [policy]}))
         box.call_delay, box.connection_delay = latency
         done = command(box, "custodian", "run", "--dryrun", "--cache-period", "0", path)
         logged = re.search(rf"count:{users - ADMINS} time:([0-9.]+)", done.output)
@@ -55,16 +56,6 @@ def run(source, users, latency=(0, 0)):
         "seconds": round(done.seconds, 2),
         "policy": float(logged[1]),
         "memory": round(done.memory, 1),
-    }
-
-
-def policy(source):
-    chosen = {} if source == STOCK else {"source": source}
-    return {
-        "name": "outside-the-admin-group",
-        "resource": "aws.iam-user",
-        **chosen,
-        "filters": [{"not": [FILTERS[source]]}],
     }
 
 

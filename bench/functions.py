@@ -118,13 +118,9 @@ def deploy_twice(text, box, account):
     deploy_policy(text, box, account)
 
 
-def module(file, name):
-    """A deployment of a Python file, as one does it with boto3. Its function ``run`` is the handler."""
-    return partial(deploy_module, HERE / file, name)
-
-
-def deploy_module(path, name, box, account):
-    """Upload a Python file as a function."""
+def deploy_module(file, name, box, account):
+    """Upload a Python file of this folder, as one does it with boto3. Its function ``run`` is the handler."""
+    path = HERE / file
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as into:
         into.write(path, path.name)
@@ -156,8 +152,8 @@ FUNCTIONS = {
     "ours, catch-up": Function(
         f"iam-guard-{CATCH_UP}", partial(deploy_twice, CATCH_UP_TEXT), CaughtUsers, (STARTS,)
     ),
-    "floor": Function("bench-floor", module("floor.py", "bench-floor")),
-    "blog post": Function("bench-blogpost", module("blogpost.py", "bench-blogpost")),
+    "floor": Function("bench-floor", partial(deploy_module, "floor.py", "bench-floor")),
+    "blog post": Function("bench-blogpost", partial(deploy_module, "blogpost.py", "bench-blogpost")),
     "stock": Function("custodian-bench-stock", policy("bench-stock", file=HERE / "stock.yml")),
 }
 FUNCTIONS = {
