@@ -78,8 +78,9 @@ def credential_of(response):
 @replaces(IamResponse)
 def create_login_profile(self):
     """Give a user a password, and remember when."""
+    answer = create_login_profile.original(self)
     user_of(self).password_created = utcnow()
-    return dated(self, create_login_profile.original(self))
+    return dated(self, answer)
 
 
 @replaces(IamResponse)

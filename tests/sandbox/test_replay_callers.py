@@ -65,6 +65,18 @@ def test_calls_come_in_the_order_of_their_times():
     assert [call.time[15:16] for call in calls.of(ACCOUNT)] == ["1", "2", "3"]
 
 
+def test_a_call_about_oneself_is_one_that_the_settings_can_list():
+    """It is neither one about somebody else, nor one that changes what somebody may do."""
+
+    def is_about_self(action, name):
+        found = {**record(user("bob"), action), "requestParameters": {"userName": name}}
+        return callers.call_of(found).is_about_self
+
+    assert is_about_self("UploadSSHPublicKey", "BOB")
+    assert not is_about_self("UploadSSHPublicKey", "eve")
+    assert not is_about_self("AttachUserPolicy", "bob")
+
+
 @pytest.fixture
 def people():
     """``people(*callers)``: a world of these callers in an account of its own, without a sandbox."""
