@@ -4,6 +4,7 @@ Quotas and their error texts:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 """
 
+import functools
 import json
 import re
 
@@ -143,12 +144,17 @@ def delete_boundary(self):
     return EmptyResult()
 
 
+@functools.cache
+def policies_of_aws():
+    return json.loads(aws_managed_policies_data.replace("${aws:username}", "*"))
+
+
 def add_policy_of_aws(backend, name):
     """Add one of AWS's own policies, which moto leaves out, if there is one of that name.
 
     The sandbox knows no policy variables, so that what is for oneself is for all.
     """
-    data = json.loads(aws_managed_policies_data.replace("${aws:username}", "*")).get(name)
+    data = policies_of_aws().get(name)
     if data:
         policy = AWSManagedPolicy.from_data(name, backend.account_id, backend.region_name, data)
         backend.managed_policies[policy.arn] = policy
