@@ -4,20 +4,13 @@ import boto3
 
 
 def is_admin(name):
-    iam = boto3.client("iam")
-    groups = iam.list_groups_for_user(UserName=name)["Groups"]
+    groups = boto3.client("iam").list_groups_for_user(UserName=name)["Groups"]
     return any(group["GroupName"] == "admins" for group in groups)
 
 
 def is_revoked(name, policy_arn):
-    iam = boto3.client("iam")
-    attached = iam.list_attached_user_policies(UserName=name)["AttachedPolicies"]
+    attached = boto3.client("iam").list_attached_user_policies(UserName=name)["AttachedPolicies"]
     return any(policy["PolicyArn"] == policy_arn for policy in attached)
-
-
-def revoke(name, policy_arn):
-    iam = boto3.client("iam")
-    iam.attach_user_policy(UserName=name, PolicyArn=policy_arn)
 
 
 def run(event, context):
@@ -27,5 +20,5 @@ def run(event, context):
     if is_admin(name):
         return "admin"
     if not is_revoked(name, policy_arn):
-        revoke(name, policy_arn)
+        boto3.client("iam").attach_user_policy(UserName=name, PolicyArn=policy_arn)
     return "revoked"

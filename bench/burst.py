@@ -2,9 +2,10 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from statistics import median_high
 
 from bench.clock import Clock
-from bench.common import LATENCY, milliseconds, sandbox, say
+from bench.common import DELAYS, LATENCY, milliseconds, sandbox, say
 from bench.functions import BURST, FUNCTIONS, of
 from bench.report import markdown
 
@@ -72,9 +73,7 @@ def burst(box, clock, function, limit):
 
 def row(runs):
     """The medians of some bursts."""
-    counts = {
-        key: sorted(run[key] for run in runs)[len(runs) // 2] for key in ("denial calls", "calls", "started")
-    }
+    counts = {key: median_high(run[key] for run in runs) for key in ("denial calls", "calls", "started")}
     return {**{key: milliseconds(run[key] for run in runs) for key in ("denial", "end")}, **counts}
 
 
@@ -83,11 +82,10 @@ def row(runs):
 
 def table(rows):
     """The part as Markdown."""
-    call, connection = (round(seconds * 1000) for seconds in LATENCY)
     return "\n\n".join(
         [
             f"One caller, {CALLS} calls within {SECONDS:g} second, their events in the same pace, and no "
-            f"environment that is warm. With {call} ms per API call and {connection} ms per new connection. "
+            f"environment that is warm. With {DELAYS}. "
             f"Milliseconds from the start of the first environment, medians of {RUNS} bursts. Ten environments "
             "start on this machine's processors, in Lambda on one each. The calls are those of all environments, "
             "their starts included.",

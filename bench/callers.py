@@ -5,7 +5,6 @@ see that they are denied. The name ``admin`` is that of somebody who may use IAM
 """
 
 import itertools
-import json
 import time
 
 from moto.iam.models import iam_backends
@@ -13,7 +12,7 @@ from moto.iam.models import iam_backends
 from sandbox.access.principals import Principal
 from sandbox.cloudtrail import records
 from sandbox.events import rules
-from sandbox.server import DEPLOY
+from sandbox.server import DEPLOY, document
 
 ADMIN_GROUP = "admins"
 ADMIN = "admin"
@@ -25,10 +24,6 @@ numbers = itertools.count()
 
 def backend(account):
     return iam_backends[account]["aws"]
-
-
-def document(statement):
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def created(account, who, name="somebody", **more):
@@ -130,7 +125,7 @@ class Roles(Kind):
     def add(account, name, principal):
         """Make a role that somebody may take."""
         trust = document({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal})
-        return backend(account).create_role(name, trust, "/", None, "", [], None)
+        backend(account).create_role(name, trust, "/", None, "", [], None)
 
     @classmethod
     def prepare(cls, box, account):

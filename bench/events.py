@@ -1,19 +1,15 @@
-"""What one event costs a function that is warm: milliseconds and calls until the denial, an admin, growth."""
+"""What one event costs a function that is warm: milliseconds and calls until the denial, an admin."""
 
-from dataclasses import replace
 from statistics import median, quantiles
 
-from bench import callers
-from bench.callers import ADMIN, Users
+from bench.callers import ADMIN
 from bench.clock import Clock, once
-from bench.common import LATENCY, cpu_seconds, milliseconds, sandbox, say
-from bench.functions import EVENTS, FUNCTIONS, of
-from bench.report import markdown, ratio_of, target
+from bench.common import DELAYS, LATENCY, cpu_seconds, milliseconds, sandbox, say
+from bench.functions import EVENTS, of
+from bench.report import ratio_of, table_of, target
 
 TITLE = "One event, warm"
-RUNS, DELAYED_RUNS, GROWTH_RUNS, WARM_UP = 200, 60, 100, 3
-SMALL, LARGE = 10, 5000
-LARGE_ACCOUNT = "444455556666"
+RUNS, DELAYED_RUNS, WARM_UP = 200, 60, 3
 COLUMNS = {
     "denial calls": "calls until the denial",
     "denial p50": "until the denial",
@@ -40,9 +36,6 @@ def measure():
         data = {"plain": rows(box, clock, compared, RUNS)}
         box.call_delay, box.connection_delay = LATENCY
         data["latency"] = rows(box, clock, compared, DELAYED_RUNS)
-        box.call_delay = box.connection_delay = 0.0
-        say("events: growth")
-        data["growth"] = growth(box, clock)
     return data
 
 
@@ -100,65 +93,23 @@ def p99(seconds):
     return round(quantiles(seconds, n=100)[98] * 1000, 1)
 
 
-def growth(box, clock):
-    """A denial in an account of 10 users and in one of 5,000, with groups and policies in proportion."""
-    small = {who: FUNCTIONS[who] for who in ("ours", "floor")}
-    for function in small.values():
-        Users.add(box, function.account, (f"more-{i}" for i in range(SMALL)))
-    large = {who: replace(function, account=LARGE_ACCOUNT) for who, function in small.items()}
-    large["ours"].prepare(box)
-    large["floor"].deploy(box, LARGE_ACCOUNT)
-    iam = callers.backend(LARGE_ACCOUNT)
-    allow = callers.document({"Effect": "Allow", "Action": "s3:*", "Resource": "*"})
-    for number in range(LARGE // 20):
-        iam.create_group(f"group-{number}")
-        Users.add(box, LARGE_ACCOUNT, [f"member-{number}-{i}" for i in range(20)], [f"group-{number}"])
-        iam.create_policy("", "/", allow, f"policy-{number}", [])
-    sizes = {SMALL: small, LARGE: large}
-    compared = {(who, size): of[who] for who in small for size, of in sizes.items()}
-    found = warm(box, clock, compared, GROWTH_RUNS, lambda of: of.kind.new(box, of.account))
-    return [{"function": who, "users": size, **denial(*found[who, size])} for who, size in compared]
-
-
 # Report
 
 
 def table(data):
     """The part as Markdown."""
-    call, connection = (round(seconds * 1000) for seconds in LATENCY)
     return "\n\n".join(
         [
             "Milliseconds, medians. The denial is when IAM has taken it, for the containment the quarantine of the "
             "user whom the call has made; the end is the function's. CPU is the "
             "processor time of the function's process, without moto and the rest of the machine.",
-            markdown(["", *COLUMNS.values()], lines(data["plain"])),
-            f"The same with {call} ms more per API call and {connection} ms more per new connection, as from "
-            "Lambda to IAM; moto's part has them, too:",
-            markdown(["", *COLUMNS.values()], lines(data["latency"])),
+            table_of(data["plain"], COLUMNS),
+            f"The same with {DELAYS} more, as from Lambda to IAM; moto's part has them, too:",
+            table_of(data["latency"], COLUMNS),
             "Targets:",
             "\n".join(targets(data["plain"], data["latency"])),
-            f"Growth: a denial in an account of {SMALL} users, and in one of {LARGE:,} with {LARGE // 20} groups "
-            "and as many policies.",
-            growth_table(data["growth"]),
-            target("processor time there, times that in the small account", grown(data["growth"]), 1.1),
         ]
     )
-
-
-def lines(rows):
-    return [[who, *(row[key] for key in COLUMNS)] for who, row in rows.items()]
-
-
-def growth_table(rows):
-    keys = ["denial calls", "denial p50", "moto", "cpu"]
-    lines = [[row["function"], f"{row['users']:,}", *(row[key] for key in keys)] for row in rows]
-    return markdown(["", "users", "calls", "until the denial", "of it moto", "CPU"], lines)
-
-
-def grown(rows):
-    """How many times the processor time of ours in the large account is that in the small one."""
-    small, large = (row["cpu"] for row in rows if row["function"] == "ours")
-    return large / small
 
 
 def targets(plain, delayed):

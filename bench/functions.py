@@ -21,6 +21,7 @@ from bench.callers import ADMIN, CaughtUsers, CreatedUsers, Roles, Users
 from bench.common import ROOT, command
 from c7n_iamguard.aws_names import SINCE_TAG
 from sandbox.commands.guard import settings_with
+from sandbox.server import document
 
 HERE = Path(__file__).parent
 REVOKE, REVOKE_ROLES = "revoke-unintended-iam-access", "revoke-unintended-iam-access-of-roles"
@@ -75,8 +76,8 @@ def add_role(box, account, name, principal):
     """A role that may do anything."""
     iam = box.client("iam", account=account)
     Roles.add(account, name, principal)
-    allow = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-    iam.put_role_policy(RoleName=name, PolicyName="anything", PolicyDocument=json.dumps(allow))
+    allow = document({"Effect": "Allow", "Action": "*", "Resource": "*"})
+    iam.put_role_policy(RoleName=name, PolicyName="anything", PolicyDocument=allow)
 
 
 def policy_text(name, file=None, runtime=OWN, edit=lambda policy: None):
@@ -107,12 +108,8 @@ def deploy_policy(text, box, account):
         command(box, "custodian", "run", *arguments, AWS_ACCESS_KEY_ID=key)
 
 
-def catch_up(**how):
-    """A deployment of the catch-up of users as it is a month later: it judges no call from before the first one."""
-    return partial(deploy_twice, policy_text(CATCH_UP, file=ROOT / "policies" / f"{REVOKE}.yml", **how))
-
-
 def deploy_twice(text, box, account):
+    """Deploy a catch-up as it is a month later: it judges no call from before the first deployment."""
     deploy_policy(text, box, account)
     client = box.client("lambda", account=account)
     arn = client.get_function(FunctionName=f"iam-guard-{CATCH_UP}")["Configuration"]["FunctionArn"]
@@ -121,13 +118,9 @@ def deploy_twice(text, box, account):
     deploy_policy(text, box, account)
 
 
-def module(file, name):
-    """A deployment of a Python file, as one does it with boto3. Its function ``run`` is the handler."""
-    return partial(deploy_module, HERE / file, name)
-
-
-def deploy_module(path, name, box, account):
-    """Upload a Python file as a function."""
+def deploy_module(file, name, box, account):
+    """Upload a Python file of this folder, as one does it with boto3. Its function ``run`` is the handler."""
+    path = HERE / file
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as into:
         into.write(path, path.name)
@@ -147,26 +140,20 @@ def tells_nobody(policy):
     policy["actions"].remove("put-event")
 
 
+CATCH_UP_TEXT = policy_text(CATCH_UP, file=ROOT / "policies" / f"{REVOKE}.yml")
 FUNCTIONS = {
     "ours": Function(f"iam-guard-{REVOKE}", policy(REVOKE)),
     "ours, without bytecode": Function(f"iam-guard-{REVOKE}", policy(REVOKE, runtime=OTHER), parts=(STARTS,)),
     "ours, for roles": Function(f"iam-guard-{REVOKE_ROLES}", policy(REVOKE_ROLES), Roles, (STARTS, EVENTS)),
-    "ours, for roles, without put-event": Function(
-        f"iam-guard-{REVOKE_ROLES}", policy(REVOKE_ROLES, edit=tells_nobody), Roles, (STARTS,)
-    ),
     "ours, without put-event": Function(
         f"iam-guard-{REVOKE}", policy(REVOKE, edit=tells_nobody), parts=(STARTS, EVENTS)
     ),
     "ours, containment": Function(f"iam-guard-{CONTAIN}", policy(CONTAIN), CreatedUsers, (STARTS, EVENTS)),
-    "ours, containment, without put-event": Function(
-        f"iam-guard-{CONTAIN}", policy(CONTAIN, edit=tells_nobody), CreatedUsers, (STARTS,)
+    "ours, catch-up": Function(
+        f"iam-guard-{CATCH_UP}", partial(deploy_twice, CATCH_UP_TEXT), CaughtUsers, (STARTS,)
     ),
-    "ours, catch-up": Function(f"iam-guard-{CATCH_UP}", catch_up(), CaughtUsers, (STARTS,)),
-    "ours, catch-up, without put-event": Function(
-        f"iam-guard-{CATCH_UP}", catch_up(edit=tells_nobody), CaughtUsers, (STARTS,)
-    ),
-    "floor": Function("bench-floor", module("floor.py", "bench-floor")),
-    "blog post": Function("bench-blogpost", module("blogpost.py", "bench-blogpost")),
+    "floor": Function("bench-floor", partial(deploy_module, "floor.py", "bench-floor")),
+    "blog post": Function("bench-blogpost", partial(deploy_module, "blogpost.py", "bench-blogpost")),
     "stock": Function("custodian-bench-stock", policy("bench-stock", file=HERE / "stock.yml")),
 }
 FUNCTIONS = {

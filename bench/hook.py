@@ -2,14 +2,12 @@
 
 import compileall
 import os
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 
 from bench.common import ROOT, say
 from bench.report import target
@@ -30,9 +28,7 @@ def measure():
         return {
             "starts": STARTS,
             "difference": milliseconds(median(a - b for a, b in pairs)),
-            "difference of the fastest quarters": milliseconds(quarter(0, pairs) - quarter(1, pairs)),
             "start without": milliseconds(median(b for _, b in pairs)),
-            "importtime": import_milliseconds(with_hook),
         }
 
 
@@ -43,31 +39,12 @@ def site(folder):
     return folder
 
 
-def command(folder, *options):
-    """A Python that looks for ``.pth`` files in one folder only."""
-    return [sys.executable, "-S", *options, "-c", f"import site; site.addsitedir({str(folder)!r})"]
-
-
 def start(folder):
-    """The seconds of one start of Python."""
-    arguments = command(folder)
+    """The seconds of one start of a Python that looks for ``.pth`` files in one folder only."""
+    arguments = [sys.executable, "-S", "-c", f"import site; site.addsitedir({str(folder)!r})"]
     started = time.perf_counter()
     os.waitpid(os.posix_spawn(sys.executable, arguments, {}), 0)
     return time.perf_counter() - started
-
-
-def import_milliseconds(folder):
-    """What ``-X importtime`` says of the hook's own imports; the median of some starts."""
-    seen = []
-    for _ in range(20):
-        done = subprocess.run(command(folder, "-X", "importtime"), capture_output=True, text=True, env={})
-        own = re.findall(rf"import time: +(\d+) \| +\d+ \| +{PACKAGE}", done.stderr)
-        seen.append(sum(map(int, own)) / 1000)
-    return round(median(seen), 3)
-
-
-def quarter(which, pairs):
-    return quantiles([pair[which] for pair in pairs], n=4)[0]
 
 
 def milliseconds(seconds):
@@ -79,19 +56,9 @@ def milliseconds(seconds):
 
 def table(data):
     """The part as Markdown."""
-    return "\n".join(
-        [
-            target(
-                f"ms per start of Python, median difference of {data['starts']} pairs of starts",
-                data["difference"],
-                1,
-            ),
-            target("ms, difference of the fastest quarters", data["difference of the fastest quarters"], 1),
-            target("ms by -X importtime", data["importtime"], 1),
-            "",
-            f"A start without it takes {data['start without']:.1f} ms.",
-        ]
-    )
+    pairs = f"ms per start of Python, median difference of {data['starts']} pairs of starts"
+    without = f"A start without it takes {data['start without']:.1f} ms."
+    return f"{target(pairs, data['difference'], 1)}\n\n{without}"
 
 
 def figures(data):

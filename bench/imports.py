@@ -16,17 +16,14 @@ REST = "Python and the runtime client"
 def by_library(box, function):
     """The milliseconds that each library's own modules take to import, in the fastest of some starts."""
     uploaded, fastest = function.uploaded(box), {}
-    before, uploaded.environment_vars = (
-        uploaded.environment_vars,
-        {**uploaded.environment_vars, "PYTHONPROFILEIMPORTTIME": "1"},
-    )
+    uploaded.environment_vars["PYTHONPROFILEIMPORTTIME"] = "1"
     for _ in range(STARTS):
         box.functions.cool()
         event = function.kind.event(box, function.account, ADMIN)
         log = box.functions.attempt(function.name, event, function.account).log
         for own, module in re.findall(r"import time: +(\d+) \| +\d+ \| *(\S+)", log):
             fastest[module] = min(fastest.get(module, int(own)), int(own))
-    uploaded.environment_vars = before
+    del uploaded.environment_vars["PYTHONPROFILEIMPORTTIME"]
     sums = dict.fromkeys(["c7n", "the plugin", "boto3", REST], 0)
     for module, own in fastest.items():
         sums[LIBRARIES.get(module.split(".")[0], REST)] += own / 1000

@@ -4,6 +4,7 @@ import random
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from bench.callers import ADMIN_GROUP, Users
 from bench.common import sandbox, say
@@ -33,11 +34,8 @@ def measure():
         say(f"load: {len(delivered)} deliveries")
         started = time.perf_counter()
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            invocations = list(
-                pool.map(
-                    lambda event: box.functions.invoke(function.name, event, function.account), delivered
-                )
-            )
+            invoke = partial(box.functions.invoke, function.name, account=function.account)
+            invocations = list(pool.map(invoke, delivered))
         seconds = time.perf_counter() - started
         return {
             "events": EVENTS,

@@ -47,7 +47,6 @@ def run(size):
         "per account": round(done.seconds / size, 3),
         "cpu per account": round(done.cpu / size, 3),
         "calls per account": round(calls / size, 1),
-        "memory": round(done.memory),
     }
 
 
@@ -73,15 +72,15 @@ def function_names(account, region):
 
 def table(rows):
     """The part as Markdown."""
-    keys = ["accounts", "seconds", "per account", "cpu per account", "calls per account", "memory"]
+    keys = ["accounts", "seconds", "per account", "cpu per account", "calls per account"]
     small, large = rows[0], rows[-1]
     elapsed, cpu = (ratio(large[key], small[key]) for key in ("per account", "cpu per account"))
     return "\n\n".join(
         [
             "`c7n-org run`, first deployment, as many processes as c7n-org takes by itself; the one moto "
-            "server shares the machine with them. Memory is that of all its processes together.",
+            "server shares the machine with them.",
             markdown(
-                ["accounts", "seconds", "per account", "its CPU", "calls per account", "peak MB"],
+                ["accounts", "seconds", "per account", "its CPU", "calls per account"],
                 [[row[key] for key in keys] for row in rows],
             ),
             f"From {small['accounts']} to {large['accounts']} accounts, the time per account becomes "
@@ -95,5 +94,5 @@ def figures(rows):
     return {
         f"{row['accounts']} accounts: {key}": row[key]
         for row in rows
-        for key in ("seconds", "cpu per account", "calls per account", "memory")
+        for key in ("seconds", "cpu per account", "calls per account")
     }

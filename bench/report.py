@@ -28,6 +28,12 @@ def markdown(header, rows):
     return "\n".join("| " + " | ".join(map(cell, line)) + " |" for line in lines)
 
 
+def table_of(rows, columns):
+    """A Markdown table of a row per function, by its name."""
+    lines = [[who, *(row[key] for key in columns)] for who, row in rows.items()]
+    return markdown(["", *columns.values()], lines)
+
+
 def cell(value):
     return f"{value:,.6g}" if isinstance(value, int | float) else str(value)
 
@@ -101,7 +107,7 @@ def enclosed(brackets, entries, indent=""):
 
 
 def compare(before, now):
-    """A table of the figures of two runs and their ratios; None where they have none in common."""
+    """A table of the figures that two runs have in common, and their ratios."""
     rows = []
     for name in now:
         old, new = (results.get(name, {}).get("figures", {}) for results in (before, now))
@@ -110,7 +116,7 @@ def compare(before, now):
             for key in new
             if key in old
         ]
-    return markdown(["", "committed", "now", "ratio"], rows) if rows else None
+    return markdown(["", "committed", "now", "ratio"], rows)
 
 
 def ratio(new, old):

@@ -1,12 +1,12 @@
 """What a cold start costs: from the start of an execution environment to the denial, and to the function's end."""
 
-from statistics import quantiles
+from statistics import median_high, quantiles
 
 from bench import imports
 from bench.clock import Clock, once
-from bench.common import LATENCY, cpu_seconds, milliseconds, sandbox, say
+from bench.common import DELAYS, LATENCY, cpu_seconds, milliseconds, sandbox, say
 from bench.functions import FUNCTIONS, STARTS, of
-from bench.report import markdown, ratio_of, target
+from bench.report import markdown, ratio_of, table_of, target
 
 TITLE = "A cold start"
 RUNS, DELAYED_RUNS = 24, 6
@@ -69,7 +69,7 @@ def row(samples):
     return {
         "init": milliseconds(sample.init_seconds for sample in samples),
         "denial": milliseconds(sample.init_seconds + sample.denied_seconds for sample in samples),
-        "calls": sorted(sample.denied_calls for sample in samples)[len(samples) // 2],
+        "calls": median_high(sample.denied_calls for sample in samples),
         "cold": milliseconds(colds),
         "middle half": f"{low} to {high}",
     }
@@ -80,7 +80,6 @@ def row(samples):
 
 def table(data):
     """The part as Markdown."""
-    call, connection = (round(seconds * 1000) for seconds in LATENCY)
     names = list(data["imports"])
     libraries = [
         [library, *(data["imports"][who].get(library, 0) for who in names)]
@@ -92,10 +91,9 @@ def table(data):
             "containment, the denial is the quarantine of the user whom the call has made. CPU is the "
             "processor time of the function's process, without moto and the rest of the machine. A zip with "
             "bytecode is what custodian uploads if it runs on the Python of the function's runtime.",
-            markdown(["", *COLUMNS.values()], lines(data["plain"])),
-            f"The same with {call} ms more per API call and {connection} ms more per new connection, as from "
-            "Lambda to IAM:",
-            markdown(["", *COLUMNS.values()], lines(data["latency"])),
+            table_of(data["plain"], COLUMNS),
+            f"The same with {DELAYS} more, as from Lambda to IAM:",
+            table_of(data["latency"], COLUMNS),
             "Targets:",
             "\n".join(targets(data["plain"])),
             "What the imports take, in ms, by `python -X importtime`, which makes them a little slower; for each "
@@ -103,10 +101,6 @@ def table(data):
             markdown(["", *names], libraries),
         ]
     )
-
-
-def lines(rows):
-    return [[who, *(row[key] for key in COLUMNS)] for who, row in rows.items()]
 
 
 def targets(rows):

@@ -10,7 +10,6 @@ from sandbox.commands.guard import POLICY, DeploymentFailed
 
 
 def parser():
-    """The command line."""
     top = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__.replace("``", ""))
     commands = top.add_subparsers(dest="command", required=True)
     policy = {"type": policy_file, "metavar": "FILE"}

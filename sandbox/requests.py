@@ -20,7 +20,6 @@ from sandbox.faults import error_response
 from sandbox.iam import names
 from sandbox.organizations import scps
 from sandbox.replacements import replaces
-from sandbox.sts import sessions
 
 #: The services whose names in IAM's actions are not moto's.
 SERVICES = {"awslambda": "lambda", "resourcegroupstaggingapi": "tag"}
@@ -68,9 +67,7 @@ def request_of(response):
         model = get_service_model(response.boto3_service_name)
         protocol = determine_request_protocol(model, response.normalized_request.content_type)
         action, params = response._get_action(), params_of(response, model, protocol)
-        principal = sessions.federated(action, params, response.region) or principals.principal_of(
-            response.get_access_key(), response.region
-        )
+        principal = principals.principal_of(response.get_access_key(), response.region)
         response.sandbox_request = Request(
             principal, service, action, params, response.current_account, response.region, protocol
         )
@@ -113,7 +110,6 @@ def authenticate_and_authorize(self, iam_request_cls, resource="*"):
 
 
 def denied(request, resource):
-    """The action that a request may not do; None if it may do all that it asks for."""
     principal, named = request.principal, f"{request.service}:{request.action}"
     named = ACTIONS.get(named, named)
     context = context_of(request)

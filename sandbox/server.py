@@ -200,8 +200,7 @@ class Sandbox:
         """
         client = self.client("iam", account=account, region=region)
         trust = trust or {"AWS": account or self.account}
-        action = "sts:AssumeRoleWithWebIdentity" if "Federated" in trust else "sts:AssumeRole"
-        trusted = {"Effect": "Allow", "Action": action, "Principal": trust}
+        trusted = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": trust}
         role = client.create_role(
             RoleName=name, Path=path, AssumeRolePolicyDocument=document(trusted), **more
         )["Role"]
@@ -210,14 +209,12 @@ class Sandbox:
         backend.get_role(name).put_policy("access", allowed)  # a call cannot, if the role is one of AWS's
         return role
 
-    def session(self, role_arn, name="session", region=None, **how):
+    def session(self, role_arn, name="session"):
         """Begin a session of a role without asking its trust policy, as Identity Center, instances and services do.
 
-        :param how: ``context`` and ``also``, what CloudTrail's userIdentity is to say beside the usual: see
-            :class:`~sandbox.access.principals.Principal`
         :returns: the session's credentials
         """
-        return sessions.credentials_of(sessions.begin(role_arn, name, region or self.region, **how))
+        return sessions.credentials_of(sessions.begin(role_arn, name, self.region))
 
     # Events
 
@@ -235,18 +232,11 @@ class Sandbox:
         return invocations
 
     def tick(self, function, account=None, region=None):
-        """Let the schedules of a function come round: the rules that have it as their target, if they can.
-
-        :returns: the invocations
-        """
+        """The invocations if the schedules of a function come round now."""
         return self.eventbridge.tick(function, account or self.account, region or self.region)
 
     def alarms(self, now=None, account=None, region=None):
-        """The states of the alarms that an account's stacks have made, by the metrics up to a moment.
-
-        :param now: the moment; the present one if left out
-        :returns: ``OK``, ``ALARM`` or ``INSUFFICIENT_DATA`` by the alarms' names
-        """
+        """The states of the alarms that an account's stacks have made, by their names, as of now or of a moment."""
         place = account or self.account, region or self.region
         found = [alarm for alarm in self.known_alarms.values() if (alarm.account, alarm.region) == place]
         for alarm in found:
@@ -254,14 +244,10 @@ class Sandbox:
         return {alarm.name: alarm.state for alarm in found}
 
     def mails(self, topic=None):
-        """The mails that topics have sent.
-
-        :param topic: the name of a topic; all if left out
-        """
+        """The mails that all topics have sent, or the one of a name."""
         return [mail for mail in self.sent if topic in (None, mail.topic.rpartition(":")[2])]
 
     def fault_for(self, action, caller):
-        """The injected fault that a call is to suffer; None for most calls."""
         with self.lock:
             return next((fault for fault in self.faults if fault.meets(action, caller)), None)
 
@@ -288,7 +274,6 @@ class Sandbox:
 
 
 def document(*statements):
-    """A policy document as JSON text."""
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 

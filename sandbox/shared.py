@@ -9,7 +9,7 @@ import moto.backends
 
 
 def put_in_place():
-    """Let clients share descriptions of services, rules of endpoints and settings of TLS, and calls moto's modules."""
+    """Let clients share models of services, rules of endpoints and settings of TLS, and calls moto's modules."""
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)
     botocore.httpsession.create_urllib3_context = functools.cache(botocore.httpsession.create_urllib3_context)
     make, made = botocore.regions.EndpointProvider, {}

@@ -28,7 +28,6 @@ def app_of(service):
 
 
 def refusal(request):
-    """The answer to a request that no operation is known for."""
     is_query = request.mimetype == "application/x-www-form-urlencoded"
     asked = SimpleNamespace(service="aws", action=None, protocol="query" if is_query else "json")
     what = request.headers.get("X-Amz-Target") or request.form.get("Action") or request.path

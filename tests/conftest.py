@@ -45,6 +45,18 @@ def pytest_configure(config):
         config.add_cleanup(lambda: server.communicate())
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """A file's tests run in one process, and so do the files that share one of the costly set-ups."""
+    costly, shared = ("people", "contained"), {}
+    for item in items:
+        for name in costly:
+            if name in item.fixturenames:
+                shared.setdefault(item.path, name)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(shared.get(item.path, item.path.stem)))
+
+
 def pytest_sessionstart():
     """Load the plugin as custodian does, right after c7n's IAM resources, whichever module a test imports."""
     import c7n.resources.iam  # noqa: F401

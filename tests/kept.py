@@ -51,7 +51,7 @@ def functions(account, region):
     known, arns = copy.copy(storage._functions), dict(storage._arns)
     puts = [
         of(events_backends[account][region].event_buses["default"].rules),
-        *(of({"latest": function["latest"]}) for function in known.values()),
+        *(of({"latest": each["latest"], "policy": each["latest"].policy}) for each in known.values()),
     ]
 
     def put_back():

@@ -73,7 +73,9 @@ def start():
         path(command).write_text(text)
         path(command).chmod(0o755)
     environ = os.environ | {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-    server = subprocess.Popen([sys.executable, __file__, folder.name], stdin=subprocess.PIPE, env=environ)
+    # With a file as its stdout, each command would believe that it can seek in its own one.
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    server = subprocess.Popen([sys.executable, __file__, folder.name], env=environ, **pipes)
     server.folder = folder
     while not Path(folder.name, "socket").exists():
         time.sleep(0.01)

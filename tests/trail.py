@@ -25,6 +25,18 @@ def user(name, unique_id=None, account=ACCOUNT, **more):
     }
 
 
+def federated(name):
+    """The userIdentity of a call by a session that a user has made with GetFederationToken."""
+    return {
+        "type": "FederatedUser",
+        "principalId": f"{ACCOUNT}:app",
+        "arn": f"arn:aws:sts::{ACCOUNT}:federated-user/app",
+        "accountId": ACCOUNT,
+        "accessKeyId": "ASIAIOSFODNN7EXAMPLE",
+        "sessionContext": {"sessionIssuer": user(name, accessKeyId=None)},
+    }
+
+
 def role(name, session="i-0abc", unique_id=None, account=ACCOUNT, **more):
     """The userIdentity of a call by a session of a role."""
     unique_id = unique_id or f"AROA{name.upper():X<17}"

@@ -7,8 +7,6 @@ from sandbox.access import resource_policies
 from sandbox.access.policies import allows, listed
 from sandbox.organizations import organization
 
-#: Who calls as nobody yet: the trust policy of the role decides alone.
-FEDERATED = ("WebIdentityUser", "SAMLUser")
 SERVICE_LINKED = "/aws-service-role/"
 
 
@@ -27,15 +25,12 @@ def authorized(principal, action, resource, context, scps=()):
 
 def _authorized(principal, action, resource, context, scps):
     owner = owner_of(resource, principal.account)
-    context = {**context, "aws:resourceaccount": owner}
-    if organization.of(owner):
-        context["aws:resourceorgid"] = organization.of(owner)
     on_resource = resource_policies.verdict(resource, principal, action, context)
     if on_resource is None:
         return False
     if principal.kind == "Root":
         return bool(on_resource)
-    if principal.kind == "Service" or principal.kind in FEDERATED:
+    if principal.kind == "Service":
         return on_resource == "caller"
     if principal.kind == "FederatedUser" and principal.name is None:  # root's
         return bool(principal.policy) and allows([principal.policy], action, resource, context) is True
@@ -59,15 +54,11 @@ def context_of(principal):
     """The condition keys that tell of the caller."""
     context = {
         "aws:principalisawsservice": str(principal.kind == "Service").lower(),
-        "aws:viaawsservice": "false",
         "aws:securetransport": "true",
     }
     if principal.kind == "Service":
-        context["aws:principalservicename"] = principal.name
         if principal.session:
             context |= {"aws:sourcearn": principal.session, "aws:sourceaccount": principal.account}
-        return context
-    if principal.kind in FEDERATED:
         return context
     context |= {
         "aws:principalarn": principal.policy_arn,
@@ -77,19 +68,15 @@ def context_of(principal):
     }
     if organization.of(principal.account):
         context["aws:principalorgid"] = organization.of(principal.account)
-    if principal.kind == "IAMUser" and principal.entity:
-        context["aws:username"] = principal.entity.name
     return context
 
 
 def owner_of(resource, default):
-    """The account that a resource belongs to."""
     parts = resource.split(":", 5)
     return parts[4] if len(parts) == 6 and parts[4].isdigit() else default
 
 
 def identity_policies(principal):
-    """The documents of a principal's inline and managed policies, and those of a user's groups."""
     entity = principal.entity
     holders = [entity]
     if principal.kind != "AssumedRole":

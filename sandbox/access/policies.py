@@ -14,8 +14,6 @@ def allows(policies, action, resource, context=None):
     """Whether one set of policies allows an action: ``True``, ``False`` by default, ``None`` by a deny.
 
     :param policies: policy documents, as dicts or JSON text
-    :param action: ``service:Operation``
-    :param resource: the ARN that it is about, ``*`` if none
     :param context: the request's condition keys, in lower case
     """
     allowed = False
@@ -43,28 +41,20 @@ def names_any(statement, names):
     )
 
 
-def trusts(document, names, action, context):
-    """Whether a role's trust policy lets somebody take the role.
-
-    :param document: the trust policy, as a dict or JSON text
-    :param names: what the caller may be called in it: values by ``AWS``, ``Service`` and ``Federated``
-    """
+def grants(document, names, action, resource, context):
+    """What a resource's policy, as a dict or JSON text, says of a call of somebody, as :func:`allows`."""
     about = [statement for statement in statements(document) if names_any(statement, names)]
-    return allows([{"Statement": about}], action, "*", context) is True
+    return allows([{"Statement": about}], action, resource, context)
 
 
 def applies(statement, action, resource, context):
-    """Whether a statement is about this action, on this resource, under these conditions."""
-    if "Action" in statement:
-        about = any(matches(pattern, action, re.IGNORECASE) for pattern in listed(statement["Action"]))
-    else:
-        about = not any(matches(p, action, re.IGNORECASE) for p in listed(statement["NotAction"]))
-    if not about:
-        return False
     if "NotResource" in statement:
-        about = not any(matches(pattern, resource) for pattern in listed(statement["NotResource"]))
-    else:
-        about = any(matches(pattern, resource) for pattern in listed(statement.get("Resource", "*")))
+        raise ValueError("the sandbox does not know NotResource")
+    named = statement.get("Action") or statement["NotAction"]
+    about = any(matches(pattern, action, re.IGNORECASE) for pattern in listed(named)) == (
+        "Action" in statement
+    )
+    about = about and any(matches(pattern, resource) for pattern in listed(statement.get("Resource", "*")))
     return about and all(
         holds(operator, key, listed(expected), context)
         for operator, keys in statement.get("Condition", {}).items()
@@ -73,7 +63,6 @@ def applies(statement, action, resource, context):
 
 
 def statements(*documents):
-    """All statements of policy documents, which are dicts or JSON text."""
     for document in documents:
         document = json.loads(document) if isinstance(document, str) else document
         yield from listed(document["Statement"])

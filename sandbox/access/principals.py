@@ -30,16 +30,12 @@ def now():
 class Principal:
     """A caller, with all that authorization and CloudTrail want to know of them.
 
-    :param kind: CloudTrail's type: ``Root``, ``IAMUser``, ``FederatedUser``, ``AssumedRole``,
-        ``WebIdentityUser``, ``SAMLUser`` or ``Service``
+    :param kind: CloudTrail's type: ``Root``, ``IAMUser``, ``FederatedUser``, ``AssumedRole`` or ``Service``
     :param name: the user's, role's or service's name
     :param session: the session's name, if the credentials are temporary
     :param policy: a session policy, JSON text, that narrows the session
     :param id: the id of the user or role that a session is of: one of the same name is somebody else
-    :param mfa: whether a session was begun with a second factor
     :param created: when a session was made
-    :param context: what CloudTrail's sessionContext says beside the issuer, such as ``sourceIdentity``
-    :param also: what CloudTrail's userIdentity says beside the usual, such as ``onBehalfOf``
     """
 
     kind: str
@@ -50,10 +46,7 @@ class Principal:
     session: str | None = None
     policy: str | None = field(default=None, compare=False)
     id: str | None = None
-    mfa: bool = field(default=False, compare=False)
     created: str = field(default_factory=now, compare=False)
-    context: dict = field(default_factory=dict, compare=False)
-    also: dict = field(default_factory=dict, compare=False)
 
     @property
     def backend(self):
@@ -96,17 +89,14 @@ class Principal:
         """
         if self.kind == "Service":
             return {"type": "AWSService", "invokedBy": self.name}
-        if self.kind in ("WebIdentityUser", "SAMLUser"):
-            return {"type": self.kind, "userName": self.name, **self.also}
         base = {"type": self.kind, "arn": self.arn, "accountId": self.account, "accessKeyId": self.key}
         if self.kind == "Root":
-            return {**base, "principalId": self.account, **self.also}
+            return {**base, "principalId": self.account}
         entity = self.entity
         unique, name = (entity.id, entity.name) if entity else (self.id, self.name)
-        attributes = {"creationDate": self.created, "mfaAuthenticated": str(self.mfa).lower()}
-        context = {"attributes": attributes, **self.context}
+        context = {"attributes": {"creationDate": self.created, "mfaAuthenticated": "false"}}
         if self.kind == "IAMUser":
-            identity = {**base, "principalId": unique, "userName": name, **self.also}
+            identity = {**base, "principalId": unique, "userName": name}
             return identity | ({"sessionContext": context} if self.session else {})
         issuer = {
             "type": "Role" if self.kind == "AssumedRole" else "IAMUser",
@@ -120,7 +110,7 @@ class Principal:
             del issuer["accessKeyId"]
         prefix = issuer["principalId"] if self.kind == "AssumedRole" else self.account
         context = {"sessionIssuer": issuer, **context}
-        return {**base, "principalId": f"{prefix}:{self.session}", "sessionContext": context, **self.also}
+        return {**base, "principalId": f"{prefix}:{self.session}", "sessionContext": context}
 
 
 def account_of(key):

@@ -30,10 +30,10 @@ def verdict(arn, principal, action, context):
     document = policy_on(arn)
     if document is None:
         return ""
-    allowed = {}
-    for how, names in names_of(principal).items():
-        about = [s for s in policies.statements(document) if policies.names_any(s, names)]
-        allowed[how] = policies.allows([{"Statement": about}], action, arn, context)
+    allowed = {
+        how: policies.grants(document, names, action, arn, context)
+        for how, names in names_of(principal).items()
+    }
     if None in allowed.values():
         return None
     return next((how for how, yes in allowed.items() if yes), "")
@@ -43,8 +43,6 @@ def names_of(principal):
     """What a caller may be called as ``Principal``: by name, and as one of its account."""
     if principal.kind == "Service":
         return {"caller": {"Service": {principal.name}}, "account": {}}
-    if principal.kind in ("WebIdentityUser", "SAMLUser"):
-        return {"caller": {"Federated": {principal.also["identityProvider"]}}, "account": {}}
     root = f"arn:{principal.partition}:iam::{principal.account}:root"
     return {
         "caller": {"AWS": {principal.arn, principal.policy_arn}},

@@ -105,7 +105,6 @@ def _lambda(request):
 
 
 def function_arn(request, name):
-    """The ARN of a function that is named by its name or its ARN."""
     return name if not name or name.startswith("arn:") else arn_of(request, f"function:{name}")
 
 

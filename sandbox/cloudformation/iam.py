@@ -34,7 +34,7 @@ def create_policy(cls, resource_name, cloudformation_json, account_id, region_na
 
 
 @replaces(ManagedPolicy, "update_from_cloudformation_json")
-def update_policy(cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name):
+def update_policy(cls, original_resource, cloudformation_json, **place):
     """Update a managed policy's document, and attach it to the roles that the template names now."""
     properties, policy = cloudformation_json["Properties"], original_resource
     policy.backend.create_policy_version(policy.arn, json.dumps(properties["PolicyDocument"]), "true")
@@ -62,7 +62,6 @@ def delete_stack_policy(cls, resource_name, cloudformation_json, account_id, reg
 
 @replaces(Role, "create_from_cloudformation_json")
 def create_role(cls, resource_name, cloudformation_json, account_id, region_name, **more):
-    """Create a role with the tags and policies of its template."""
     properties = cloudformation_json["Properties"]
     without = {**cloudformation_json, "Properties": {**properties, "Policies": []}}
     role = create_role.original(resource_name, without, account_id, region_name, **more)
@@ -77,8 +76,7 @@ def create_role(cls, resource_name, cloudformation_json, account_id, region_name
 
 
 @replaces(Role, "update_from_cloudformation_json")
-def update_role(cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name):
-    """Update a role, its tags and its policies."""
+def update_role(cls, original_resource, cloudformation_json, **place):
     role, properties = original_resource, cloudformation_json["Properties"]
     role.description = properties.get("Description", "")
     role.max_session_duration = properties.get("MaxSessionDuration", 3600)
@@ -108,7 +106,6 @@ def attach(role, properties):
 
 @replaces(Role, "delete_from_cloudformation_json")
 def delete_role(cls, resource_name, cloudformation_json, account_id, region_name):
-    """Delete a role, after detaching what the stack has attached to it."""
     backend = iam_backends[account_id][get_partition(region_name)]
     role = backend.get_role(resource_name)
     for arn in role.of_stack["managed"]:

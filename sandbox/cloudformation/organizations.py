@@ -28,7 +28,7 @@ class Policy(StackResource):
         return policy.arn if name == "Arn" else policy.id
 
     @classmethod
-    def update_from_cloudformation_json(cls, original_resource, name, cloudformation_json, account, region):
+    def update_from_cloudformation_json(cls, original_resource, cloudformation_json, **place):
         original_resource.properties = cloudformation_json["Properties"]
         original_resource.backend.update_policy(
             PolicyId=original_resource.physical_resource_id, **original_resource.texts()
@@ -36,7 +36,6 @@ class Policy(StackResource):
         return original_resource
 
     def texts(self):
-        """What Organizations is told of the policy."""
         content = json.dumps(self.properties["Content"])
         return {key: self.properties[key] for key in ("Name", "Description")} | {"Content": content}
 

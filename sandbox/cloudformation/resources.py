@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-templ
 
 import json
 
-from moto.events.models import events_backends
+from moto.events.models import EventBusPolicyStatement, events_backends
 from moto.logs.models import logs_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
@@ -14,7 +14,7 @@ from sandbox import running
 from sandbox.cloudwatch import alarms
 
 #: The properties of an alarm that are whole numbers, whatever a template writes.
-NUMBERS = ("DatapointsToAlarm", "EvaluationPeriods", "Period")
+NUMBERS = ("EvaluationPeriods", "Period")
 
 
 class StackResource:
@@ -41,23 +41,18 @@ class StackResource:
         return False
 
     @classmethod
-    def create_from_cloudformation_json(
-        cls, resource_name, cloudformation_json, account_id, region_name, **more
-    ):
-        made = cls(resource_name, cloudformation_json["Properties"], account_id, region_name)
+    def create_from_cloudformation_json(cls, name, cloudformation_json, account_id, region_name, **more):
+        made = cls(name, cloudformation_json["Properties"], account_id, region_name)
         made.apply()
         return made
 
     @classmethod
-    def update_from_cloudformation_json(
-        cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name
-    ):
-        original_resource.delete(account_id, region_name)
-        made = cls(
-            original_resource.physical_resource_id, cloudformation_json["Properties"], account_id, region_name
+    def update_from_cloudformation_json(cls, original_resource, cloudformation_json, **place):
+        original_resource.take_away()
+        name = original_resource.physical_resource_id
+        return cls.create_from_cloudformation_json(
+            name, cloudformation_json, place["account_id"], place["region_name"]
         )
-        made.apply()
-        return made
 
     def delete(self, account_id, region_name):
         self.take_away()
@@ -122,15 +117,9 @@ class EventBusPolicy(StackResource):
         return buses.get(self.properties.get("EventBusName", "default"))
 
     def apply(self):
-        wanted, bus = self.properties, self.bus()
-        sid = wanted["StatementId"]
-        statement = wanted.get("Statement") or {
-            "Effect": "Allow",
-            "Principal": wanted["Principal"],
-            "Action": wanted["Action"],
-            "Resource": bus.arn,
-        }
-        bus._statements[sid] = {**statement, "Sid": sid}
+        sid = self.properties["StatementId"]
+        statement = {**self.properties["Statement"], "Sid": sid}
+        self.bus()._statements[sid] = EventBusPolicyStatement.from_dict(statement)
 
     def take_away(self):
         bus = self.bus()
@@ -139,13 +128,13 @@ class EventBusPolicy(StackResource):
 
 
 class Alarm(StackResource):
-    """An alarm of CloudWatch."""
-
     def key(self):
         name = self.properties.get("AlarmName") or self.physical_resource_id
         return self.account, self.region, name
 
     def apply(self):
+        if "DatapointsToAlarm" in self.properties:
+            raise NotImplementedError("the sandbox does not know DatapointsToAlarm")
         number = {name: int(self.properties[name]) for name in NUMBERS if name in self.properties}
         threshold = {"Threshold": float(self.properties["Threshold"])}
         properties = {**self.properties, **number, **threshold}
@@ -156,16 +145,10 @@ class Alarm(StackResource):
 
 
 class MetricFilter(StackResource):
-    """A metric filter of a log group."""
-
     def apply(self):
         wanted = self.properties
         transformations = [
-            {
-                "metricNamespace": one["MetricNamespace"],
-                "metricName": one["MetricName"],
-                "metricValue": str(one["MetricValue"]),
-            }
+            {name[0].lower() + name[1:]: str(value) for name, value in one.items()}
             for one in wanted["MetricTransformations"]
         ]
         logs_backends[self.account][self.region].put_metric_filter(

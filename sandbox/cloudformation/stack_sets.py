@@ -32,25 +32,21 @@ class Instance:
         """Make the stack, or bring it up to date. If that fails, the instance is outdated and says why."""
         backend = cloudformation_backends[self.account_id][self.region_name]
         parameters, self.reason = self.stack_set.parameters | self.overrides, ""
-        new = not any(stack.name == self.stack for stack in backend.stacks.values())
+        made = next((stack for stack in backend.stacks.values() if stack.name == self.stack), None)
         try:
-            if new:
-                backend.create_stack(self.stack, self.stack_set.template, parameters)
-            else:
-                (stack,) = (stack for stack in backend.stacks.values() if stack.name == self.stack)
-                known = stack.template_dict.get("Parameters", {})
-                parameters = {
-                    k: slot["Default"] for k, slot in known.items() if "Default" in slot
-                } | parameters
-                given = [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()]
+            if made:
+                known = made.template_dict.get("Parameters", {})
+                defaults = {k: slot["Default"] for k, slot in known.items() if "Default" in slot}
+                given = [{"ParameterKey": k, "ParameterValue": v} for k, v in (defaults | parameters).items()]
                 backend.update_stack(self.stack, self.stack_set.template, None, given, None)
+            else:
+                backend.create_stack(self.stack, self.stack_set.template, parameters)
         except Exception as error:
             self.reason = getattr(error, "message", str(error))
-            if new:
+            if not made:
                 backend.delete_stack(self.stack)
 
     def to_dict(self):
-        """The instance, as ListStackInstances shows it."""
         overrides = [{"ParameterKey": k, "ParameterValue": v} for k, v in self.overrides.items()]
         return {
             "StackSetId": self.stack_set.id,
@@ -68,14 +64,12 @@ class Instance:
 
 @replaces(CloudFormationResponse)
 def activate_organizations_access(self):
-    """Let StackSets work in the accounts of the organization."""
     setattr(self.cloudformation_backend, ACTIVATED, True)
     return ActionResult({})
 
 
 @replaces(CloudFormationResponse)
 def create_stack_set(self):
-    """Create a StackSet that knows whether it deploys to accounts that join."""
     managed = self._get_param("PermissionModel") == "SERVICE_MANAGED"
     if managed and not getattr(self.cloudformation_backend, ACTIVATED, False):
         message = "You must enable organizations access to operate a service managed stack set"
@@ -115,7 +109,6 @@ def create_stack_instances(self):
 
 @replaces(CloudFormationResponse)
 def update_stack_instances(self):
-    """Override the StackSet's parameters in some accounts."""
     stack_set, accounts = set_of(self), targeted(self, self._get_params().get("DeploymentTargets") or {})
     instances = [one for one in stack_set.stack_instances if one.account_id in accounts]
     for instance in instances:
@@ -126,7 +119,6 @@ def update_stack_instances(self):
 
 @replaces(CloudFormationResponse)
 def delete_stack_instances(self):
-    """Delete the stacks of some accounts, unless the call retains them."""
     stack_set, accounts = set_of(self), targeted(self, self._get_params().get("DeploymentTargets") or {})
     retained = self._get_param("RetainStacks") in (True, "true")
     for instance in [one for one in stack_set.stack_instances if one.account_id in accounts]:
@@ -141,12 +133,10 @@ def set_of(response):
 
 
 def targeted(response, targets):
-    """The accounts that DeploymentTargets name."""
     units, named = targets.get("OrganizationalUnitIds", []), set(targets.get("Accounts", []))
     below = accounts_below(response.current_account, response.partition, units)
     kind = targets.get("AccountFilterType", "NONE")
-    if kind == "UNION":
-        return [*below, *(named - set(below))]
+    assert kind != "UNION", "the sandbox does not know UNION"
     return [one for one in below if kind == "NONE" or (one in named) == (kind == "INTERSECTION")]
 
 
@@ -174,7 +164,6 @@ def done(stack_set, action, instances):
 
 @replaces(OrganizationsBackend)
 def create_account(self, **kwargs):
-    """Create an account at the root, and deploy to it what the root has."""
     status = create_account.original(self, **kwargs)
     joined(self, status["CreateAccountStatus"]["AccountId"])
     return status
@@ -182,7 +171,6 @@ def create_account(self, **kwargs):
 
 @replaces(OrganizationsBackend)
 def move_account(self, **kwargs):
-    """Move an account to another unit, and deploy to it what that unit has."""
     move_account.original(self, **kwargs)
     joined(self, kwargs["AccountId"])
 

@@ -51,29 +51,13 @@ def parse_and_update_resource(logical_id, resource_json, resources_map, account_
 
 @replaces(parsing)
 def resource_class_from_type(resource_type):
-    """The class that makes resources of a type: moto's, or the sandbox's own."""
     return TYPES.get(resource_type) or resource_class_from_type.original(resource_type)
 
 
 @replaces(Topic, "update_from_cloudformation_json")
-def update_topic(cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name):
-    """Update a topic, which keeps its subscriptions."""
-    original_resource.display_name = cloudformation_json["Properties"].get("DisplayName", "")
+def update_topic(cls, original_resource, **place):
+    """A topic keeps its subscriptions."""
     return original_resource
-
-
-@replaces(Topic)
-def has_cfn_attr(cls, attr):
-    """Which attributes of a topic ``Fn::GetAtt`` knows."""
-    return attr in ("TopicArn", "TopicName")
-
-
-@replaces(Topic, "get_cfn_attribute")
-def get_topic_attribute(self, attribute_name):
-    """``Fn::GetAtt`` of a topic."""
-    if attribute_name == "TopicArn":
-        return self.arn
-    return get_topic_attribute.original(self, attribute_name)
 
 
 @replaces(CloudFormationBackend)
@@ -90,13 +74,11 @@ def delete_stack(self, name_or_stack_id):
 
 @replaces(Stack)
 def create_resources(self):
-    """Make a stack's resources, or none of them."""
     created(self, lambda: create_resources.original(self))
 
 
 @replaces(Stack)
 def update(self, template, *args, **kwargs):
-    """Change a stack, or leave it as it was."""
     before = self.template
 
     def undo():
@@ -108,7 +90,6 @@ def update(self, template, *args, **kwargs):
 
 @replaces(ChangeSet)
 def apply(self):
-    """Make or change a stack as its change set says."""
     (created if self.change_set_type == "CREATE" else updated)(self.stack, lambda: apply.original(self))
     self.stack.parameters = {**self.stack.parameters, **self.parameters}
     self.stack.output_map = parsing.OutputMap(self.stack.resource_map, self.template_dict, self.stack_id)
@@ -143,7 +124,6 @@ def updated(stack, work, undo=lambda: None):
 
 @replaces(CloudFormationBackend)
 def update_stack(self, name, *args, **kwargs):
-    """Refuse to update a stack that can only be deleted."""
     check_state(self, name)
     return update_stack.original(self, name, *args, **kwargs)
 
@@ -188,7 +168,6 @@ def validate_different_update(self, *args):
 
 
 def check_state(backend, name):
-    """Refuse changes of a stack that can only be deleted."""
     for stack in backend.stacks.values():
         if name in (stack.name, stack.stack_id) and stack.status in ("ROLLBACK_COMPLETE", "DELETE_FAILED"):
             raise ValidationError(

@@ -3,11 +3,7 @@
 https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html
 """
 
-import base64
-import binascii
 import json
-import time
-from collections import defaultdict, deque
 from datetime import datetime, timezone
 
 from moto.cloudtrail.responses import CloudTrailResponse
@@ -20,44 +16,19 @@ from sandbox.replacements import replaces
 from sandbox.requests import request_of
 
 PAGE_EVENTS = 50
-#: What IAM's parameters name, as LookupEvents calls it.
-RESOURCES = {
-    "accessKeyId": "AWS::IAM::AccessKey",
-    "groupName": "AWS::IAM::Group",
-    "instanceProfileName": "AWS::IAM::InstanceProfile",
-    "policyArn": "AWS::IAM::Policy",
-    "roleName": "AWS::IAM::Role",
-    "userName": "AWS::IAM::User",
-}
 
 
 class History:
-    """The event history of all accounts of a sandbox. Records are found in the one region that has IAM's.
-
-    :ivar limit: how many requests an account and region may make in a second; None for any number
-    """
+    """The event history of all accounts of a sandbox. Records are found in the one region that has IAM's."""
 
     def __init__(self):
         self.records = []
-        self.limit = None
-        self.requests = defaultdict(deque)
 
     def append(self, record):
-        """Add a CloudTrail record, as the ``detail`` of an event is one."""
         self.records.append(record)
 
     def clear(self):
-        """Forget all records."""
         self.records.clear()
-
-    def throttle(self, account, region):
-        """Refuse more requests in a second than the limit allows."""
-        made, now = self.requests[account, region], time.monotonic()
-        while made and now - made[0] >= 1:
-            made.popleft()
-        if self.limit is not None and len(made) >= self.limit:
-            raise JsonRESTError("ThrottlingException", "Rate exceeded")
-        made.append(now)
 
     def find(self, account, region, params):
         """The records that are asked for, newest first, as (time, number, record)."""
@@ -75,7 +46,7 @@ class History:
             if record.get("recipientAccountId") == account
             and (not start or record["eventTime"] >= start)
             and (not end or record["eventTime"] <= end)
-            and all(fits(record, one["AttributeKey"], one["AttributeValue"]) for one in wanted)
+            and all(attributes(record)[one["AttributeKey"]] == one["AttributeValue"] for one in wanted)
         ]
         return sorted(found, key=lambda item: item[:2], reverse=True)
 
@@ -84,11 +55,10 @@ class History:
 def lookup_events(self):
     """Answer LookupEvents: a page of the events that are asked for, newest first."""
     request, history = request_of(self), running.sandbox.history
-    history.throttle(request.account, request.region)
     page, rest = page_of(history.find(request.account, request.region, request.params), request.params)
     answer = {"Events": [entry(record) for _, _, record in page]}
     if rest:
-        answer["NextToken"] = token(page[-1], request.params)
+        answer["NextToken"] = json.dumps(page[-1][:2])
     return json.dumps(answer)
 
 
@@ -98,23 +68,8 @@ def page_of(found, params):
     if not 1 <= size <= PAGE_EVENTS:
         raise JsonRESTError("InvalidMaxResultsException", f"MaxResults is between 1 and {PAGE_EVENTS}.")
     if "NextToken" in params:
-        try:
-            last, asked = json.loads(base64.b64decode(params["NextToken"]))
-        except (ValueError, binascii.Error):
-            last, asked = None, None
-        if asked != question(params):
-            raise JsonRESTError("InvalidNextTokenException", "The token is not one of this question.")
-        found = [item for item in found if item[:2] < tuple(last)]
+        found = [item for item in found if item[:2] < tuple(json.loads(params["NextToken"]))]
     return found[:size], found[size:]
-
-
-def token(last, params):
-    return base64.b64encode(json.dumps([last[:2], question(params)]).encode()).decode()
-
-
-def question(params):
-    """What has to be the same for all pages."""
-    return json.dumps({k: v for k, v in params.items() if k != "NextToken"}, sort_keys=True, default=str)
 
 
 def moment(value):
@@ -129,18 +84,15 @@ def moment(value):
 
 
 def entry(record):
-    """What LookupEvents tells of a record."""
     at = datetime.strptime(record["eventTime"], "%Y-%m-%dT%H:%M:%S%z")
     return {
         **{key: value for key, value in attributes(record).items() if value},
         "EventTime": at.timestamp(),
-        "Resources": [{"ResourceType": kind, "ResourceName": name} for kind, name in resources_of(record)],
         "CloudTrailEvent": json.dumps(record),
     }
 
 
 def attributes(record):
-    """The attributes by which LookupEvents finds a record, but for its resources."""
     return {
         "AccessKeyId": record["userIdentity"].get("accessKeyId"),
         "EventId": record["eventID"],
@@ -151,13 +103,6 @@ def attributes(record):
     }
 
 
-def fits(record, key, value):
-    """Whether a record has what one attribute asks for."""
-    if key in ("ResourceType", "ResourceName"):
-        return value in [resource[key == "ResourceName"] for resource in resources_of(record)]
-    return value == attributes(record).get(key)
-
-
 def username(record):
     """A user's name, a session's name, ``root``; None for services."""
     identity = record["userIdentity"]
@@ -166,9 +111,3 @@ def username(record):
     if identity.get("type") in ("AssumedRole", "FederatedUser"):
         return identity.get("arn", "").rpartition("/")[2] or None
     return identity.get("userName")
-
-
-def resources_of(record):
-    """What a call is about, as (type, name)."""
-    params = record.get("requestParameters") or {}
-    return [(kind, params[name]) for name, kind in RESOURCES.items() if isinstance(params.get(name), str)]

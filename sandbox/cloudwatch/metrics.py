@@ -24,7 +24,6 @@ class Metrics:
         self.points = defaultdict(list)
 
     def count(self, account, region, namespace, name, value=1, **dimensions):
-        """Put one data point, as of now."""
         key = (account, region, namespace, name, frozenset(dimensions.items()))
         self.points[key].append((datetime.now(timezone.utc), value))
 
@@ -34,7 +33,6 @@ class Metrics:
         self.count(rule.account_id, rule.region_name, "AWS/Events", name, RuleName=rule.name, **bus)
 
     def of_function(self, account, region, function, name):
-        """Count something of a Lambda function."""
         self.count(account, region, "AWS/Lambda", name, FunctionName=function)
 
     def of_log(self, account, region, group, text):
@@ -44,7 +42,6 @@ class Metrics:
                 self.count(account, region, namespace, name, value)
 
     def values(self, account, region, namespace, name, dimensions, start, end):
-        """The values of a metric from a moment on, until before another one."""
         if namespace == "AWS/SQS":
             queue = sqs_backends[account][region].queues.get(dimensions["QueueName"])
             return [OF_QUEUE[name](queue) if queue else 0]

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from moto.utilities.utils import get_partition
 
 from c7n_iamguard import event as plugin
-from sandbox.cloudtrail import fields, records
+from c7n_iamguard.admins.self_service import CALLS, about_themselves
+from sandbox.cloudtrail import records
 from sandbox.commands.logs import is_envelope, record_of
 from sandbox.server import ACCOUNT
 
@@ -35,7 +36,6 @@ class Call:
 
     @property
     def detail(self):
-        """The CloudTrail record."""
         return self.event["detail"]
 
     @property
@@ -49,7 +49,6 @@ class Call:
 
     @property
     def name(self):
-        """The call's name."""
         return text_in(self.detail, "eventName") or NOBODY
 
     @property
@@ -58,24 +57,16 @@ class Call:
 
     @property
     def invoked_by(self):
-        """The service that made the call for the caller."""
         return text_in(dict_in(self.detail, "userIdentity"), "invokedBy") or None
 
     @property
     def source(self):
-        """From where and with what the call was made."""
         return f"{text_in(self.detail, 'sourceIPAddress')} {text_in(self.detail, 'userAgent')[:120]}".strip()
 
     @property
     def is_about_self(self):
-        """Whether a user called about nobody but themselves: IAM takes no name for the caller's own."""
-        if self.who is None or self.who.kind != "user":
-            return False
-        named = text_in(dict_in(self.detail, "requestParameters"), "userName").lower()
-        shape = getattr(fields.operation_of("iam", self.name), "input_shape", None)
-        can_be_another = shape is not None and "UserName" in shape.members
-        unnamed = not named and not self.error  # a call that was denied tells no parameters
-        return self.name == "ChangePassword" or (can_be_another and (named == self.key[1] or unnamed))
+        """Whether it is a call about its caller that the settings could list as self-service."""
+        return self.who is not None and about_themselves(self.detail, self.who, CALLS)
 
     @property
     def partition(self):

@@ -23,7 +23,6 @@ class Calls:
         self.accounts = {}
 
     def add(self, entry):
-        """Keep an entry of a log."""
         call = callers.call_of(entry)
         if call.account:
             self.accounts.setdefault(call.account, Account(call.account)).add(call)

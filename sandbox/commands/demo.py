@@ -1,6 +1,5 @@
 """``python -m sandbox demo``: the guard at work, told with real calls and their real answers."""
 
-import json
 import tempfile
 import textwrap
 
@@ -9,7 +8,7 @@ from botocore.exceptions import ClientError
 from tabulate import tabulate
 
 from sandbox.commands import guard
-from sandbox.server import Sandbox
+from sandbox.server import Sandbox, document
 
 DENIED = "AccessDenied"
 FULL = 10  # managed policies per user
@@ -53,11 +52,7 @@ class Story:
 
         :returns: the error's code or None, and the EventBridge event of the call
         """
-        return self.call(name, "iam", "CreateUser", UserName=new), self.last_event()
-
-    def last_event(self):
-        """The EventBridge event of the newest call."""
-        return self.sandbox.pending[-1]
+        return self.call(name, "iam", "CreateUser", UserName=new), self.sandbox.pending[-1]
 
     def deliver(self, event, note=""):
         """Hand an event to EventBridge, show what the function decided, and add the row of it.
@@ -94,14 +89,14 @@ class Story:
         inline = self.iam.list_user_policies(UserName=name)["PolicyNames"]
         return {
             "managed": sorted(policy["PolicyName"] for policy in managed),
-            "inline": {policy: self.document(name, policy) for policy in inline},
+            "inline": {
+                policy: self.iam.get_user_policy(UserName=name, PolicyName=policy)["PolicyDocument"]
+                for policy in inline
+            },
             "groups": [g["GroupName"] for g in self.iam.list_groups_for_user(UserName=name)["Groups"]],
             "boundary": user.get("PermissionsBoundary"),
             "tags": self.iam.list_user_tags(UserName=name)["Tags"],
         }
-
-    def document(self, name, policy):
-        return self.iam.get_user_policy(UserName=name, PolicyName=policy)["PolicyDocument"]
 
 
 def decided(invocations):
@@ -116,7 +111,6 @@ def decided(invocations):
 
 
 def verdict(found):
-    """A decision in words, with how or why."""
     detail = found.get("how") or found.get("reason")
     return found["decision"] + (f" ({detail})" if detail else "")
 
@@ -146,7 +140,8 @@ def run(policy=guard.POLICY):
         people(story, groups)
         say(f"   alice is in the admin group: {', '.join(groups)}.")
         title("The guard", "CloudFormation makes what it needs (deploy/account.yml), custodian deploys it.")
-        guard.deploy(sandbox, policy, lambda line: say(f"   {line}"))
+        guard.deploy_stacks(sandbox, [policy])
+        guard.deploy_policies(sandbox, [policy], lambda line: say(f"   {line}"))
         alice(story)
         first_event = bob(story)
         carol(story)
@@ -167,10 +162,9 @@ def people(story, groups):
     keys["carol"] = sandbox.create_user("carol")
     keys["dave"] = sandbox.create_user("dave", allow="s3:*")
     sandbox.client("s3").create_bucket(Bucket=BUCKET)
-    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    allowed = document({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"})
     for number in range(1, FULL + 1):
-        made = story.iam.create_policy(PolicyName=f"team-{number}", PolicyDocument=document)
+        made = story.iam.create_policy(PolicyName=f"team-{number}", PolicyDocument=allowed)
         story.iam.attach_user_policy(UserName="carol", PolicyArn=made["Policy"]["Arn"])
 
 
@@ -249,7 +243,7 @@ def erin(story):
     story.keys["pipeline"] = erins.assume_role(RoleArn=role, RoleSessionName="erin")["Credentials"]
     code = story.call("pipeline", "iam", "CreateUser", UserName="erins-friend")
     story.check("the role's first call succeeded", code is None)
-    found = story.deliver(story.last_event())
+    found = story.deliver(sandbox.pending[-1])
     story.check("the guard revoked the role's IAM access", found["decision"] == "revoked")
     story.check("the log says whose session it was", found.get("session") == "erin")
     code = story.call("pipeline", "iam", "DeleteUser", UserName="erins-friend")
@@ -265,7 +259,7 @@ def mallory(story):
     story.deploy(CONTAIN, observe_containment=False)
     story.keys["mallory"] = sandbox.create_user("mallory")
     code = story.call("mallory", "iam", "CreateAccessKey", UserName="alice")
-    event = story.last_event()
+    event = sandbox.pending[-1]
     story.check("mallory has a key of alice's", code is None)
     sandbox.pending.clear()
     for invocation in sandbox.deliver(event):

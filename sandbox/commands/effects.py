@@ -1,6 +1,5 @@
 """Repeat a log's call in the sandbox, so that the containment has something to reverse."""
 
-import json
 from contextlib import suppress
 
 from botocore import xform_name
@@ -8,14 +7,13 @@ from botocore.exceptions import ClientError, ParamValidationError
 
 from sandbox.cloudtrail import fields
 from sandbox.iam.entities import add_policy_of_aws
+from sandbox.server import document
 
 #: Secrets do not stand in records, and some calls want one.
 SECRET = "Sandbox-0-secret"  # noqa: S105
-TRUSTS_NOBODY = json.dumps({"Version": "2012-10-17", "Statement": []})
+TRUSTS_NOBODY = document()
 #: Nobody knows what a policy of the log's account said.
-SOME_POLICY = json.dumps(
-    {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
-)
+SOME_POLICY = document({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"})
 
 
 def carry_out(sandbox, backend, event, who):

@@ -1,10 +1,9 @@
 """The people, roles and trail with which ``serve`` starts, as the commands of README and docs expect them."""
 
-import json
-
 from moto.iam.models import iam_backends
 
 from sandbox.iam.entities import add_policy_of_aws
+from sandbox.server import document
 
 BUCKET = "trail-of-this-account"
 SSO_ROLE = "AWSReservedSSO_AdministratorAccess_0123456789abcdef"
@@ -38,9 +37,8 @@ def populate(sandbox):
     pipeline = sandbox.create_role("pipeline")["Arn"]
     sso = {"Service": "sso.amazonaws.com"}
     administrators = sandbox.create_role(SSO_ROLE, trust=sso, path="/aws-reserved/sso.amazonaws.com/")["Arn"]
-    allowed = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-    iam.create_policy(PolicyName="iam-guard-actions", PolicyDocument=document)
+    allowed = document({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"})
+    iam.create_policy(PolicyName="iam-guard-actions", PolicyDocument=allowed)
     sandbox.client("sns").create_topic(Name="pager")
     sandbox.client("s3").create_bucket(Bucket=BUCKET)
     cloudtrail, trail = sandbox.client("cloudtrail"), "management-events"

@@ -24,7 +24,6 @@ class DeploymentFailed(Exception):
 
 
 def setting(key):
-    """A value of the pack's settings file."""
     return yaml.safe_load(SETTINGS.read_bytes()).get(key)
 
 
@@ -46,29 +45,21 @@ def settings_with(folder, roles=(), **changes):
 
 
 def contains(policies):
-    """Whether any of these policy files takes calls back."""
     return any(CONTAIN_ROLE in Path(policy).read_text() for policy in policies)
 
 
 def deploy_stacks(sandbox, policies):
-    """Create the stacks that policy files need."""
     sandbox.deploy()
     if contains(policies):
         sandbox.deploy(ROOT / "deploy" / "contain.yml", "iam-guard-contain")
 
 
-def deploy(sandbox, policy=POLICY, show=lambda line: None):
-    """Create the stack of ``deploy/account.yml``, and deploy a policy file into it.
+def deploy_policies(sandbox, policies, show=lambda line: None, settings=SETTINGS):
+    """Run stock ``custodian run`` on policy files, with a settings file.
 
     :param show: is called with each line that a person at the command line would see
     :raises DeploymentFailed: where custodian fails, or deploys no rule
     """
-    sandbox.deploy()
-    deploy_policies(sandbox, [policy], show)
-
-
-def deploy_policies(sandbox, policies, show=lambda line: None, settings=SETTINGS):
-    """Run stock ``custodian run`` on policy files, with a settings file, as :func:`deploy` does."""
     with tempfile.TemporaryDirectory(prefix="sandbox-output-") as output:
         arguments = ["run", "--vars-file", shown_path(settings), "-s", output, *map(shown_path, policies)]
         show(f"$ custodian {' '.join(arguments)}")

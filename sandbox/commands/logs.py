@@ -275,17 +275,14 @@ def string_around(text, at, floor):
 
 
 def is_envelope(entry):
-    """Whether an entry is EventBridge's event."""
     return isinstance(entry, dict) and "detail" in entry and "detail-type" in entry
 
 
 def record_of(entry):
-    """The CloudTrail record of an entry."""
     return entry["detail"] if is_envelope(entry) else entry
 
 
 def is_record(record):
-    """Whether this is a whole record."""
     return isinstance(record, dict) and record.keys() >= RECORD_KEYS and not MORE_KEYS.isdisjoint(record)
 
 

@@ -157,7 +157,6 @@ class People:
         return self.backend.create_role(who.name, TRUSTS_NOBODY, who.path or "/", None, "", [], None)
 
     def keep(self):
-        """Keep what there is, which is the same for all accounts."""
         self.kept = {name: getattr(self.backend, name).copy() for name in KEPT}
 
     def create(self, account, admins):
@@ -234,7 +233,6 @@ def deliver(sandbox, call, people, row, contains=False):
 
 
 def why_not_delivered(call):
-    """Why no rule took the event of a call."""
     if records.is_read(call.event):
         return READS
     if call.event["source"] != "aws.iam":

@@ -16,11 +16,6 @@ SECONDS_UNTIL_DENIED = 60
 CALLS, TIMELINES = 200, 100
 #: The width of a timeline, in units of its own; calls at the same place are drawn once.
 WIDTH = 1000
-#: Calls that users make about themselves day by day. What changes one's rights, such as AttachUserPolicy, is none.
-SELF_SERVICE = re.compile(
-    "ChangePassword|UpdateLoginProfile|(Create|Update|Delete)AccessKey|(Enable|Resync)MFADevice|CreateVirtualMFADevice"
-    "|(Upload|Update|Delete)(SSHPublicKey|SigningCertificate)|(Create|Update|Reset|Delete)ServiceSpecificCredential"
-)
 INFRASTRUCTURE = re.compile(
     r"terraform|tofu|pulumi|cdk|cloudformation|stacksets|crossplane|atlantis|spacelift|ansible|github|gitlab|bitbucket"
     r"|jenkins|circleci|buildkite|teamcity|argo|codebuild|codepipeline|pipeline|deploy|(^|[-_/])ci([-_/]|$)",
@@ -67,20 +62,15 @@ def seconds(time):
 
 
 class Span:
-    """The time that a page is about."""
-
     def __init__(self, first, last):
         self.first, self.last = first, last
 
     def place(self, time):
-        """Where a time is on a timeline."""
         start = seconds(self.first)
         return round((seconds(time) - start) / max(1, seconds(self.last) - start) * WIDTH)
 
 
 class Caller:
-    """One caller as the page shows them."""
-
     def __init__(self, row, span):
         self.row = row
         self.calls, self.more = row.decided[:CALLS], max(0, len(row.decided) - CALLS)
@@ -118,11 +108,7 @@ def acting(row):
 
 
 def only_about_self(row):
-    return all(is_self_service(call) for call in acting(row))
-
-
-def is_self_service(call):
-    return call.about_self and SELF_SERVICE.fullmatch(call.name) is not None
+    return all(call.about_self for call in acting(row))
 
 
 def suggestions(rows):

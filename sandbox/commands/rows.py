@@ -96,7 +96,6 @@ class Row:
 
     @property
     def settled_at(self):
-        """The time of the call that settled the caller's case; None if none did."""
         return next((call.time for call in self.decided if call.decision in SETTLED), None)
 
 
@@ -136,7 +135,6 @@ def print_table(rows, calls=False):
 
 
 def leading(row):
-    """The calls that led to a caller's decision."""
     return [call for call in row.decided if call.decision == row.strongest]
 
 

@@ -168,7 +168,6 @@ def function(name, environ):
 
 
 def config_file(sandbox):
-    """The AWS CLI's settings, with a profile for each account."""
     return Path(sandbox.home) / "config"
 
 

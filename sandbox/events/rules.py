@@ -37,8 +37,6 @@ class Refused(Exception):
 
 
 class EventBridge:
-    """EventBridge of all accounts of a sandbox."""
-
     def __init__(self, sandbox):
         self.sandbox = sandbox
 
@@ -53,7 +51,6 @@ class EventBridge:
         return [one for rule in rules for one in self.apply(rule, event, [*path, (account, bus)])]
 
     def apply(self, rule, event, path):
-        """What comes of one rule: nothing, unless it takes the event."""
         if not takes(rule, event):
             return []
         self.sandbox.metrics.of_rule(rule, "TriggeredRules")
@@ -90,11 +87,11 @@ class EventBridge:
         if name not in [f.function_name for f in lambda_backends[account][region].list_functions()]:
             raise Refused(f"there is no function {name}")
         self.check(rule, target, "lambda:InvokeFunction")
-        payload = json.loads(input_of(target, event, rule))
+        payload = json.loads(input_of(target, event))
         return [self.sandbox.functions.invoke(name, payload, account, region)]
 
     def to_topic(self, rule, target, event, path, account, region, name):
-        text = input_of(target, event, rule)
+        text = input_of(target, event)
         self.check(rule, target, "sns:Publish")
         topics = sns_backends[account][region]
         if target["Arn"] not in topics.topics or len(text.encode()) > MESSAGE_BYTES:
@@ -102,7 +99,7 @@ class EventBridge:
         topics.publish(text, target["Arn"])
 
     def to_queue(self, rule, target, event, path, account, region, name):
-        text = input_of(target, event, rule)
+        text = input_of(target, event)
         self.check(rule, target, "sqs:SendMessage")
         group = target.get("SqsParameters", {}).get("MessageGroupId")
         sqs_backends[account][region].send_message(name, text, group_id=group)
@@ -114,8 +111,7 @@ class EventBridge:
             raise Refused("another account's bus wants a role, and the event as it is")
         if visited.count(account) >= BUSES_PER_ACCOUNT or (elsewhere and len(set(visited)) > 1):
             raise Refused("an event is not handed on that often")
-        asked = {"Source": event["source"], "DetailType": event["detail-type"]}
-        self.check(rule, target, "events:PutEvents", entry_context(asked))
+        self.check(rule, target, "events:PutEvents", entry_context({"Source": event["source"]}))
         if name not in events_backends[account][region].event_buses:
             raise Refused(f"there is no bus {name}")
         return self.run(event, account, region, name, path)
@@ -174,7 +170,6 @@ def targets(event, account, region):
 
 
 def problem_of(entry):
-    """Why EventBridge does not take an entry: code and message; None if it does."""
     for name in ("Source", "DetailType", "Detail"):
         if not entry.get(name):
             reason = f"Parameter {name} is not valid. Reason: {name} is a required argument."
@@ -190,7 +185,6 @@ def problem_of(entry):
 
 
 def envelope(source, detail_type, detail, account, region, resources):
-    """An event as EventBridge hands it on."""
     return {
         "version": "0",
         "id": str(uuid.uuid4()),

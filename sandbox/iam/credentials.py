@@ -1,4 +1,4 @@
-"""Ways to sign in that moto's IAM lacks: service-specific credentials, passwords, client ids of providers."""
+"""Ways to sign in that moto's IAM lacks: service-specific credentials, passwords."""
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
@@ -11,21 +11,12 @@ from moto.moto_api._internal import mock_random
 from sandbox.iam.entities import page_of
 from sandbox.replacements import replaces
 
-CREDENTIALS_PER_SERVICE = 2
-
-
 # Credentials for one service
 
 
 @replaces(IamResponse)
 def create_service_specific_credential(self):
-    """Make a user name and a password for one service."""
     user, service = user_of(self), self._get_param("ServiceName")
-    known = credentials_of(user)
-    if sum(one["ServiceName"] == service for one in known.values()) >= CREDENTIALS_PER_SERVICE:
-        raise exceptions.LimitExceededException(
-            f"Cannot exceed quota for ServiceSpecificCredentialsPerUser: {CREDENTIALS_PER_SERVICE}"
-        )
     made = {
         "ServiceSpecificCredentialId": f"ACCA{random_access_key()}",
         "ServiceName": service,
@@ -35,28 +26,18 @@ def create_service_specific_credential(self):
         "Status": "Active",
         "CreateDate": utcnow(),
     }
-    known[made["ServiceSpecificCredentialId"]] = made
+    credentials_of(user)[made["ServiceSpecificCredentialId"]] = made
     return ActionResult({"ServiceSpecificCredential": made})
 
 
 @replaces(IamResponse)
-def reset_service_specific_credential(self):
-    """Give a credential another password."""
-    found = credential_of(self)
-    found["ServicePassword"] = mock_random.get_random_string(length=40)
-    return ActionResult({"ServiceSpecificCredential": found})
-
-
-@replaces(IamResponse)
 def update_service_specific_credential(self):
-    """Activate or deactivate a credential."""
     credential_of(self)["Status"] = self._get_param("Status")
     return EmptyResult()
 
 
 @replaces(IamResponse)
 def delete_service_specific_credential(self):
-    """Delete a credential."""
     found = credential_of(self)
     del credentials_of(user_of(self))[found["ServiceSpecificCredentialId"]]
     return EmptyResult()
@@ -80,7 +61,6 @@ def user_of(response):
 
 
 def credentials_of(user: User):
-    """A user's service-specific credentials, by their ids."""
     return user.__dict__.setdefault("service_specific_credentials", {})
 
 
@@ -97,35 +77,21 @@ def credential_of(response):
 
 @replaces(IamResponse)
 def create_login_profile(self):
-    """Give a user a password for the console, which they may have to change at once."""
+    """Give a user a password, and remember when."""
     answer = create_login_profile.original(self)
-    user = user_of(self)
-    user.password_reset_required = bool(self._get_bool_param("PasswordResetRequired"))
-    user.password_created = utcnow()
-    return with_facts(answer, user)
+    user_of(self).password_created = utcnow()
+    return dated(self, answer)
 
 
 @replaces(IamResponse)
 def get_login_profile(self):
-    """Tell when a password was made, and whether the user has to change it."""
-    return with_facts(get_login_profile.original(self), user_of(self))
+    return dated(self, get_login_profile.original(self))
 
 
-def with_facts(answer, user):
+def dated(response, answer):
     """An answer about a password, with its own date instead of the user's."""
-    facts = {"CreateDate": user.password_created, "PasswordResetRequired": user.password_reset_required}
-    answer.result["LoginProfile"] |= facts
+    answer.result["LoginProfile"]["CreateDate"] = user_of(response).password_created
     return answer
-
-
-@replaces(IAMBackend)
-def update_login_profile(self, user_name, password, password_reset_required):
-    """Change a password, or whether the user has to change it; what the call does not name stays."""
-    user = self.get_login_profile(user_name)
-    user.password = password or user.password
-    if password_reset_required is not None:
-        user.password_reset_required = password_reset_required
-    return user
 
 
 @replaces(IamResponse)
@@ -146,26 +112,3 @@ def delete_saml_provider(self, saml_provider_arn):
     """Delete a SAML provider; IAM complains if there is none."""
     self.get_saml_provider(saml_provider_arn)
     delete_saml_provider.original(self, saml_provider_arn)
-
-
-@replaces(IamResponse, "add_client_id_to_open_id_connect_provider")
-def add_client_id(self):
-    """Add a client id, unless it is there already."""
-    provider = self.backend.get_open_id_connect_provider(self._get_param("OpenIDConnectProviderArn"))
-    if self._get_param("ClientID") not in provider.client_id_list:
-        provider.client_id_list.append(self._get_param("ClientID"))
-    return EmptyResult()
-
-
-@replaces(IamResponse, "remove_client_id_from_open_id_connect_provider")
-def remove_client_id(self):
-    """Remove a client id, if it is there."""
-    provider = self.backend.get_open_id_connect_provider(self._get_param("OpenIDConnectProviderArn"))
-    provider.client_id_list = [one for one in provider.client_id_list if one != self._get_param("ClientID")]
-    return EmptyResult()
-
-
-@replaces(IamResponse)
-def enable_outbound_web_identity_federation(self):
-    """Let the account issue tokens for other services."""
-    return ActionResult({"IssuerIdentifier": f"https://{mock_random.uuid4()}.tokens.sts.global.api.aws"})

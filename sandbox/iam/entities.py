@@ -4,6 +4,7 @@ Quotas and their error texts:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 """
 
+import functools
 import json
 import re
 
@@ -73,7 +74,6 @@ def update_group(self, group_name, new_group_name, new_path):
 
 @replaces(IAMBackend)
 def add_user_to_group(self, group_name, user_name):
-    """Allow ten groups per user."""
     user = self.get_user(user_name)
     groups = self.get_groups_for_user(user.name)
     if len(groups) >= GROUPS_PER_USER and group_name not in [group.name for group in groups]:
@@ -135,7 +135,6 @@ def put_boundary(self):
 
 @replaces(IamResponse, "delete_user_permissions_boundary", "delete_role_permissions_boundary")
 def delete_boundary(self):
-    """Delete the permissions boundary of a user or role."""
     holder = holder_of(self)
     if not getattr(holder, "permissions_boundary_arn", None):
         raise exceptions.NoSuchEntity(f"{holder.name} does not have a permission boundary")
@@ -145,19 +144,23 @@ def delete_boundary(self):
     return EmptyResult()
 
 
+@functools.cache
+def policies_of_aws():
+    return json.loads(aws_managed_policies_data.replace("${aws:username}", "*"))
+
+
 def add_policy_of_aws(backend, name):
     """Add one of AWS's own policies, which moto leaves out, if there is one of that name.
 
     The sandbox knows no policy variables, so that what is for oneself is for all.
     """
-    data = json.loads(aws_managed_policies_data.replace("${aws:username}", "*")).get(name)
+    data = policies_of_aws().get(name)
     if data:
         policy = AWSManagedPolicy.from_data(name, backend.account_id, backend.region_name, data)
         backend.managed_policies[policy.arn] = policy
 
 
 def holder_of(response):
-    """The user or role that a request names."""
     name = response._get_param("UserName")
     if name:
         return response.backend.get_user(name)

@@ -15,7 +15,6 @@ from sandbox.replacements import replaces
 
 
 def note(arn, service):
-    """Remember that a user or a role has just called a service."""
     running.sandbox.last_used.setdefault(arn, {})[service] = utcnow()
 
 

@@ -14,14 +14,12 @@ KINDS = ["User", "Group", "Role", "LocalManagedPolicy", "AWSManagedPolicy"]
 
 @replaces(IamResponse)
 def list_users(self):
-    """Users by pages."""
     users, pages = page_of(self, list(self.backend.list_users(self._get_param("PathPrefix"), None, None)))
     return ActionResult({"Users": users, **pages})
 
 
 @replaces(IamResponse)
 def list_groups(self):
-    """Groups by pages."""
     prefix = self._get_param("PathPrefix") or "/"
     found = [group for group in self.backend.groups.values() if group.path.startswith(prefix)]
     groups, pages = page_of(self, found)
@@ -30,14 +28,12 @@ def list_groups(self):
 
 @replaces(IamResponse)
 def list_groups_for_user(self):
-    """The groups that a user is in, by pages."""
     groups, pages = page_of(self, self.backend.get_groups_for_user(self._get_param("UserName")))
     return ActionResult({"Groups": groups, **pages})
 
 
 @replaces(IamResponse)
 def get_group(self):
-    """A group, and its members by pages."""
     group = self.backend.get_group(self._get_param("GroupName"))
     users, pages = page_of(self, group.users)
     return ActionResult({"Group": group, "Users": users, **pages})

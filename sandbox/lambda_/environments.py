@@ -32,8 +32,6 @@ INIT_SECONDS = 30
 
 @dataclass
 class Attempt:
-    """One try at one event."""
-
     outcome: str  # succeeded, failed or timed out
     result: object = None
     error: dict | None = None
@@ -163,7 +161,6 @@ def last_line(outcome, request, timeout):
 
 
 def runtime_api(environment):
-    """The request handler of one environment's Runtime API."""
 
     class RuntimeAPI(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

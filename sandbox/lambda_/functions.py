@@ -32,7 +32,6 @@ def add_statement(self, raw, qualifier=None):
 
 @replaces(LambdaFunction, "__init__")
 def create_function(self, account_id, spec, region, version=1):
-    """Create a function that has its dead-letter queue, which moto forgets."""
     create_function.original(self, account_id, spec, region, version)
     self.dead_letter_config = spec.get("DeadLetterConfig") or {}
     check_dead_letters(self, account_id, region)
@@ -40,7 +39,6 @@ def create_function(self, account_id, spec, region, version=1):
 
 @replaces(LambdaFunction, "create_from_cloudformation_json")
 def create_from_stack(cls, resource_name, cloudformation_json, account_id, region_name, **more):
-    """Create a stack's function with its tags."""
     function = create_from_stack.original(resource_name, cloudformation_json, account_id, region_name, **more)
     tags = cloudformation_json["Properties"].get("Tags", ())
     lambda_backends[account_id][region_name].tag_resource(
@@ -50,9 +48,7 @@ def create_from_stack(cls, resource_name, cloudformation_json, account_id, regio
 
 
 @replaces(LambdaFunction, "update_from_cloudformation_json")
-def update_from_stack(
-    cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name
-):
+def update_from_stack(cls, original_resource, cloudformation_json, **place):
     """Update a stack's function, and its code, which is text in the template."""
     properties = cloudformation_json["Properties"]
     original_resource.update_configuration(properties)
@@ -82,7 +78,6 @@ def check_dead_letters(function, account, region):
 
 @replaces(LambdaFunction)
 def update_configuration(self, config_updates):
-    """Update a function, including its dead-letter queue."""
     if "DeadLetterConfig" in config_updates:
         self.dead_letter_config = config_updates["DeadLetterConfig"]
     return update_configuration.original(self, config_updates)
@@ -90,7 +85,6 @@ def update_configuration(self, config_updates):
 
 @replaces(LambdaFunction)
 def get_configuration(self, on_create=False):
-    """What GetFunction says of a function, including its dead-letter queue."""
     configuration = get_configuration.original(self, on_create)
     if self.dead_letter_config:
         configuration["DeadLetterConfig"] = self.dead_letter_config
@@ -111,7 +105,6 @@ def get_function(self):
 
 
 def role_of(function, account, region):
-    """A function's role, as who calls."""
     return Principal(
         "AssumedRole", account, get_partition(region), "", function.role.split("/")[-1], "lambda"
     )

@@ -51,7 +51,6 @@ class Invocation:
 
     @property
     def decisions(self):
-        """The guard's decisions, out of the log, as dicts."""
         lines = re.findall(r'\{"decision": .*\}', self.log)
         return [json.loads(line) for line in lines]
 

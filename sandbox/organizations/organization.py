@@ -23,7 +23,7 @@ MANAGEMENT = "999999999999"
 def backend_for(response):
     """What answers a call: the management account's own, which its delegated administrators may read, too."""
     account, partition = response.current_account, response.partition
-    master, _ = organizations_backends.master_accounts.get(account, (account, partition))
+    master = scps.management(account) or account
     backend, action = organizations_backends[master][partition], response._get_action()
     if master != account and action != "DescribeOrganization":
         reads = account in [one.account.id for one in backend.admins] and action.startswith(

@@ -43,18 +43,15 @@ def management(account):
 
 
 def backend_of(account):
-    """moto's Organizations of the management account, for it and for its members."""
     return organizations_backends[management(account) or account]["aws"]
 
 
 def arn_of(request):
-    """The ARN of the policy that a request is about."""
     known = backend_of(request.account).policies
     return next((one.arn for one in known if one.id == request.params.get("PolicyId")), None)
 
 
 def delegation_policy(account, region, resource, arn):
-    """The policy by which a management account lets member accounts in."""
     return running.sandbox.delegation_policies.get(account)
 
 

@@ -46,7 +46,6 @@ def publish(self, message, message_id, subject=None, **more):
 
 
 def allowed(subscription):
-    """Whether a queue's policy lets its topic send to it."""
     _, _, _, region, account, _ = subscription.topic_arn.split(":")
     caller = principals.service(SERVICE, account, get_partition(region), subscription.topic_arn)
     return authorization.authorized(caller, "sqs:SendMessage", subscription.endpoint, {})

@@ -2,7 +2,6 @@
 
 import json
 import re
-from types import SimpleNamespace
 
 import pytest
 from helpers import case
@@ -48,9 +47,7 @@ def rule_of(sandbox, role, account=ACCOUNT):
 def mail(sandbox, role, event, account=ACCOUNT):
     """The lines of the mail that EventBridge makes of an event."""
     target = {"InputTransformer": rule_of(sandbox, role, account)[1]}
-    return inputs.input_of(
-        target, {"time": "", **event}, SimpleNamespace(arn="arn", name="rule")
-    ).splitlines()
+    return inputs.input_of(target, event).splitlines()
 
 
 @pytest.fixture

@@ -120,9 +120,8 @@ def ci(access):
     def may(role, subject, audience="sts.amazonaws.com", by=None):
         trust = trust_of(name, role)
         claims = {f"{CLAIM}:{k}": v for k, v in (("sub", subject), ("aud", audience))}
-        return policies.trusts(
-            trust, {"Federated": {by or provider(name)}}, "sts:AssumeRoleWithWebIdentity", claims
-        )
+        names = {"Federated": {by or provider(name)}}
+        return policies.grants(trust, names, "sts:AssumeRoleWithWebIdentity", "*", claims)
 
     return may
 

@@ -1,6 +1,5 @@
 """docs/incident.md is true: each of its commands runs, in its order, and shows what the page says."""
 
-import csv
 import json
 import re
 import shlex
@@ -8,7 +7,7 @@ from unittest.mock import patch
 
 import boto3
 import pytest
-from helpers import HARMLESS, ROOT, ok, stock
+from helpers import HARMLESS, ROOT, ok
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.models import AWSManagedPolicy, iam_backends
 from moto.ssm.responses import SimpleSystemManagerResponse
@@ -128,10 +127,10 @@ def without_times(table):
     return [re.sub("([-= ])+", r"\1", line) for line in table.splitlines() if line.startswith(("|", "+"))]
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command.split()[:3]))
-def test_a_command_of_the_page_succeeds(printed, command):
+def test_each_command_of_the_page_succeeds(printed):
     """In the order of the page, each command ends well."""
-    ok(printed[command])
+    for done in printed.values():
+        ok(done)
 
 
 def test_the_report_is_the_table_that_the_page_shows(printed, incident):
@@ -186,27 +185,6 @@ def test_after_the_page_the_user_has_iam_back_and_nothing_else(printed, sandbox)
         iam.get_login_profile(UserName="bob")
 
 
-def test_a_csv_keeps_the_order_of_users_and_lines(tmp_path):
-    """``--format csv`` has a row per user, whose newest call decides their place, and a line per call."""
-    calls = [
-        {"eventTime": "2", "eventName": "B", "errorCode": "AccessDenied", "sourceIPAddress": "y"},
-        {"eventTime": "1", "eventName": "A", "target": "x", "sourceIPAddress": "y"},
-    ]
-    users = [
-        {"UserName": name, "CreateDate": "2026", "c7n:IAMCalls": calls} for name in ("zoe", "ann", "kim")
-    ]
-    (tmp_path / "report-iam-calls").mkdir()
-    (tmp_path / "report-iam-calls/resources.json").write_text(json.dumps(users))
-    (command,) = [c for c in COMMANDS if c.endswith("-p report-iam-calls policies/report-iam-calls.yml")]
-    words = shlex.split(
-        command.replace("-s output", f"-s {tmp_path}").replace("--format grid", "--format csv")
-    )
-    offline = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)}
-    rows = list(csv.reader(stock(*words, environ=offline).stdout.splitlines(keepends=True)))
-    assert [row[0] for row in rows] == ["User", "zoe", "ann", "kim"]
-    assert rows[1][1:] == ["2\n1", "B\nA", "?\nx", "AccessDenied\nok", "y\ny", "?\n?"]
-
-
 def test_the_runbook_is_shown_for_each_kind_of_principal():
     """There is a dry run, a containment and a restoration; for a user, a role and an Identity Center person."""
     starts = [shlex.split(c) for c in COMMANDS if c.startswith("aws ssm start-automation-execution")]
@@ -226,12 +204,3 @@ def test_the_tables_name_operations_that_exist():
         assert any(re.fullmatch(name.replace("…", r"\w+"), operation) for operation in operations), name
     commands = re.findall(r"`aws iam ([a-z-]+)`", PAGE)
     assert {command.replace("-", "_") for command in commands} <= set(iam.meta.method_to_api_mapping)
-
-
-def test_links_within_the_page_lead_to_its_headings():
-    """Each link to a chapter of the page has one."""
-    headings = re.findall(r"^#+ (.+)$", PAGE, re.M)
-    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    links = set(re.findall(r"\]\(#([^)]+)\)", PAGE))
-    assert links
-    assert links <= anchors

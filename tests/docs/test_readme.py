@@ -1,19 +1,10 @@
-"""README and docs are true: every name and command that they show exists, in the form that it is shown in."""
+"""README and docs are true: every name that they show exists. Their commands are run by test_pages.py."""
 
-import functools
 import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
-import aws_cli
-import boto3
 import pytest
 import yaml
-from botocore import UNSIGNED
-from botocore.config import Config
-from botocore.validate import ParamValidator
 from c7n.resources import load_resources
 from c7n.resources.awslambda import AWSLambda
 from c7n.resources.iam import Role, User
@@ -26,54 +17,6 @@ PAGES = {
 DOCS = "\n".join(PAGES[page] for page in sorted(PAGES))
 ATTACKS = (ROOT / "docs/attacks.md").read_text()
 REFERENCE = (ROOT / "docs/reference.md").read_text()
-COMMANDS = [line.strip().removeprefix("$ ") for line in DOCS.splitlines() if line.strip().startswith("$ ")]
-
-
-def commands(program):
-    return [command for command in COMMANDS if command.startswith(f"{program} ")]
-
-
-@pytest.mark.parametrize("command", commands("aws"), ids=lambda command: " ".join(command.split()[1:3]))
-def test_an_aws_command_has_the_options_of_its_operation(command):
-    """Each ``aws`` command of README names an operation and parameters of AWS's own model."""
-    service, operation, *words = shlex.split(command, comments=True)[1:]
-    client = boto3.client(service, region_name="us-east-1", config=Config(signature_version=UNSIGNED))
-    if operation == "wait":
-        assert words.pop(0).replace("-", "_") in client.waiter_names
-        operation = "describe-stacks"
-    options = aws_cli.options_of(words)
-    for option in ("region", "query", "output"):  # the command line's own
-        options.pop(option, None)
-    if (service, operation) == ("cloudformation", "deploy"):
-        template = (ROOT / options["template-file"][0]).read_text()
-        given = [override.split("=")[0] for override in options.get("parameter-overrides", ())]
-        assert all(f"\n  {name}:\n" in template for name in given)
-        return
-    if "template-body" in options:
-        assert Path(ROOT / options.pop("template-body")[0].removeprefix("file://")).exists()
-    name = client.meta.method_to_api_mapping[operation.replace("-", "_")]
-    arguments = aws_cli.parameters(client.meta.service_model.operation_model(name).input_shape, options)
-    shape = client.meta.service_model.operation_model(name).input_shape
-    assert not shape or not ParamValidator().validate(arguments, shape).has_errors()
-
-
-@functools.cache
-def help_of(program, verb):
-    """What a stock command says of its options."""
-    command = [Path(sys.executable).parent / program, verb, "--help"]
-    return subprocess.run(command, capture_output=True, text=True).stdout
-
-
-@pytest.mark.parametrize("command", commands("custodian") + commands("c7n-org"))
-def test_a_stock_command_has_options_and_files_that_exist(command):
-    """Each ``custodian`` and ``c7n-org`` command of README names files and options that there are."""
-    first = command.split("2>&1")[0].split(" -- ")[0]
-    program, verb, *words = shlex.split(first)
-    for word in words:
-        if word.startswith("-"):
-            assert re.search(rf"(^|\s){re.escape(word)}\b", help_of(program, verb)), word
-        elif word.startswith("policies/"):
-            assert list(ROOT.glob(word)), word
 
 
 def test_every_make_target_that_the_pages_show_exists():

@@ -14,9 +14,9 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from helpers import POLICIES, ROOT, outcomes, policies_of, shipped, stock
+from helpers import POLICIES, ROOT, policies_of, shipped, stock
 from moto.iam.models import iam_backends
-from rights import GUARD, without
+from rights import GUARD
 from told import DETAIL, of_role
 
 from sandbox.cloudtrail import records
@@ -43,14 +43,14 @@ def action(channel, hook):
 
 @pytest.fixture(scope="module")
 def hook():
-    """A server that takes webhooks: its ``url``, what it ``got``, and the ``status`` that it answers."""
-    server = SimpleNamespace(got=[], status=200)
+    """A server that takes webhooks: its ``url``, and what it ``got``."""
+    server = SimpleNamespace(got=[])
 
     class Hook(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
             server.got.append((self.path, json.loads(body)))
-            self.send_response(server.status)
+            self.send_response(200)
             self.end_headers()
 
         def log_message(self, *_):
@@ -107,7 +107,7 @@ def call(sandbox, account):
     """``call(channel)``: what a channel's function makes of a call by a user of its own."""
     made = []
 
-    def make(channel, gone=False):
+    def make(channel):
         name = f"{channel}-{next(USERS)}"
         made.append(name)
         sandbox.create_user(name, account=ACCOUNT)
@@ -117,14 +117,11 @@ def call(sandbox, account):
             "accessKeyId": "AKIAEXAMPLE",
         }  # fmt: skip
         record = records.record(identity, "iam", "CreateUser", {"UserName": "x"}, ACCOUNT, "us-east-1")
-        if gone:
-            account.backend.users.pop(name)
         done = sandbox.functions.invoke(f"iam-guard-{channel}", records.envelope(record), ACCOUNT)
         done.user, done.event_id = user, record["eventID"]
         return done
 
     yield make
-    sandbox.faults.clear()
     for name in made:
         account.backend.users.pop(name, None)
 
@@ -161,11 +158,10 @@ def test_the_pages_event_has_the_schemas_shape():
     DETAIL.validate(json.loads(text))
 
 
-def test_the_pages_mail_is_the_templates(sandbox):
+def test_the_pages_mail_is_the_templates(account):
     """The mail that the page shows has the lines of the stack's template, in its order."""
     (shown,) = blocks("A mail", "")
-    sandbox.deploy(account="300000000041")
-    (mail, *_) = sandbox.client("events", account="300000000041").list_targets_by_rule(
+    (mail, *_) = account.client("events").list_targets_by_rule(
         EventBusName="iam-guard", Rule="iam-guard-tell"
     )["Targets"]
     lines = [re.sub("<.*?>", "\0", line) for line in mail["InputTransformer"]["InputTemplate"].splitlines()]
@@ -235,20 +231,6 @@ def test_a_finding_about_a_role_needs_what_describe_reads(sandbox, account):
     assert "sts:AssumeRole" in finding["Resources"][0]["Details"]["AwsIamRole"]["AssumeRolePolicyDocument"]
 
 
-@pytest.mark.parametrize("right", ["securityhub:BatchImportFindings", "iam:TagUser"])
-def test_post_finding_needs_each_right_of_the_page(account, call, right):
-    """Without one of the rights, the event fails."""
-    with without(account.backend, GUARD, right):
-        assert not call("post-finding").succeeded
-
-
-def test_notify_needs_the_right_of_the_page(account, call, mailer):
-    """Without the right to send to the queue, the event fails."""
-    with without(account.backend, GUARD, "sqs:SendMessage"):
-        assert not call("notify").succeeded
-    assert mailer() == []
-
-
 # webhook
 
 
@@ -261,15 +243,3 @@ def test_a_webhook_says_who_was_denied(call, hook):
     assert path == "/iam-guard"
     assert body[:3] == [done.user.name, "revoked", "CreateUser"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", body[3])
-
-
-def test_a_webhook_that_answers_with_an_error_is_lost(call, hook):
-    """The action logs the answer and goes on: the event counts as decided."""
-    hook.status = 500
-    done = call("webhook")
-    hook.status = 200
-    assert outcomes(done) == "succeeded"
-    assert "got response 500" in done.log
-
-
-# All of them

@@ -7,7 +7,6 @@ from helpers import (
     FUNCTION,
     REVOKE,
     case,
-    functions,
     groups_of,
     guards_calls,
     moto_group,
@@ -16,8 +15,6 @@ from helpers import (
     settled,
     verdict_of,
 )
-
-from sandbox.server import Fault
 
 CASES = sorted(file for file in EVENTS.glob("*/*.json") if CONTAIN not in file.parent.name)
 WARM_REVOCATION = ["ListGroupsForUser", "GetGroup", "AttachUserPolicy", "PutEvents"]
@@ -43,14 +40,6 @@ def test_a_case_ends_as_its_file_name_says(fresh, file):
     assert revoked(fresh, "alice") == []
 
 
-@pytest.mark.parametrize("file", functions(), ids=lambda file: file.stem)
-def test_every_event_policy_has_cases_of_both_verdicts(file):
-    """A policy's cases show what it acts on, and what it lets pass."""
-    verdicts = {case.stem.split("-")[0] for case in (EVENTS / file.stem).glob("*.json")}
-    assert verdicts & {"revoked", "would", "acted"}
-    assert {"let", "not"} <= verdicts
-
-
 def test_a_revoked_user_is_denied_iam_and_nothing_else(fresh, user):
     """After the event of bob's call, his IAM calls answer AccessDenied, and his S3 calls still work."""
     mallory = user("mallory")
@@ -59,14 +48,6 @@ def test_a_revoked_user_is_denied_iam_and_nothing_else(fresh, user):
     with pytest.raises(mallory.iam.exceptions.ClientError, match="AccessDenied"):
         mallory.iam.create_user(UserName="another")
     fresh.client("s3", mallory.key).list_buckets()
-
-
-def test_a_missing_deny_policy_leads_to_the_inline_policy(fresh):
-    """Without the managed policy in the account, the user is denied by the inline policy."""
-    fresh.faults.append(Fault("iam:AttachUserPolicy", "NoSuchEntity", 404, caller="*/iam-guard/*"))
-    (invocation,) = fresh.deliver(case("revoked-create-user"))
-    assert invocation.decisions[0]["how"] == "inline"
-    assert revoked(fresh, "bob") == ["inline"]
 
 
 def test_a_warm_revocation_makes_three_calls_over_one_connection(fresh):

@@ -13,16 +13,11 @@ from contained import (
     PASSWORD,
     QUARANTINE,
     TRUST,
-    allowed,
     decided,
     document,
     once,
 )
 from helpers import CONTAIN, PROTECT, made, outcomes
-
-SCP = json.dumps(
-    {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-)
 
 
 def swap(contained, mallory, eve, victim):
@@ -32,32 +27,6 @@ def swap(contained, mallory, eve, victim):
 
 
 # To have the guard hit somebody else
-
-
-def test_reattaching_a_roles_own_policy_does_not_detach_it(contained):
-    """A user who may only attach cannot have a production role's own policy taken off."""
-    mallory, role = contained.person("iam:AttachRolePolicy"), contained.role("polly:DescribeVoices")
-    contained.iam.attach_role_policy(RoleName=role.name, PolicyArn=ADMINISTRATOR)
-    _, decision = once(contained, mallory, "attach_role_policy", RoleName=role.name, PolicyArn=ADMINISTRATOR)
-    assert decision["decision"] == "left"
-    assert contained.works(role.key)
-
-
-@pytest.mark.parametrize("operation", ["attach_user_policy", "add_user_to_group", "attach_group_policy"])
-def test_giving_somebody_what_they_have_does_not_take_it(contained, operation):
-    """A colleague's own policy, membership or group's policy stays when mallory gives it to them again."""
-    mallory, carol = contained.person(), contained.person("polly:DescribeVoices", name="carol")
-    group = contained.group(attached=[ADMINISTRATOR])
-    contained.iam.add_user_to_group(GroupName=group, UserName=carol.name)
-    contained.iam.attach_user_policy(UserName=carol.name, PolicyArn=ADMINISTRATOR)
-    parameters = {
-        "attach_user_policy": {"UserName": carol.name, "PolicyArn": ADMINISTRATOR},
-        "add_user_to_group": {"UserName": carol.name, "GroupName": group},
-        "attach_group_policy": {"GroupName": group, "PolicyArn": ADMINISTRATOR},
-    }[operation]
-    _, decision = once(contained, mallory, operation, **parameters)
-    assert decision["decision"] == "left"
-    assert contained.works(carol.key)
 
 
 def test_swapping_names_does_not_quarantine_somebody_else(contained):
@@ -88,28 +57,22 @@ def test_a_name_that_an_admin_has_taken_since_is_not_quarantined(contained):
         assert not contained.quarantined(kind, name)
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"), [("user", "CreateUser"), ("role", "CreateRole"), ("role", "AcquireRole")]
-)
-def test_who_was_there_before_the_call_is_not_quarantined(contained, kind, name):
+def test_who_was_there_before_the_call_is_not_quarantined(contained):
     """IAM may answer with a role that production uses: its creation date tells, and the command shows it."""
     mallory = contained.person()
-    parameters = {f"{kind.title()}Name": f"old-{mallory.name}"}
-    trust = {"AssumeRolePolicyDocument": TRUST} if kind == "role" else {}
-    getattr(mallory.iam, f"create_{kind}")(**parameters, **trust)
+    name = f"old-{mallory.name}"
+    mallory.iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)
     (event,) = contained.events()
-    event["detail"]["eventName"] = name
-    principals = contained.backend.users if kind == "user" else contained.backend.roles
-    (principal,) = [p for p in principals.values() if p.name == f"old-{mallory.name}"]
-    principal.create_date -= timedelta(seconds=10)
+    event["detail"]["eventName"] = "AcquireRole"
+    contained.backend.get_role(name).create_date -= timedelta(seconds=10)
     decision = contained.contain(event)
-    assert decision["reason"] == f"the {kind} old-{mallory.name} was there before the call"
-    assert decision["commands"][0] == f"aws iam get-{kind} --{kind}-name old-{mallory.name}"
-    assert not contained.quarantined(kind, f"old-{mallory.name}")
+    assert decision["reason"] == f"the role {name} was there before the call"
+    assert decision["commands"][0] == f"aws iam get-role --role-name {name}"
+    assert not contained.quarantined("role", name)
 
 
 def test_a_late_event_does_not_undo_what_an_admin_has_put_right(contained):
-    """Replayed or late, the event finds another document, or another provider, and leaves it."""
+    """Replayed or late, the event finds another document, and leaves it."""
     mallory, role = contained.person(), contained.role()
     policy = {"RoleName": role.name, "PolicyName": "access"}
     mallory.iam.put_role_policy(**policy, PolicyDocument=ANYTHING)
@@ -119,58 +82,21 @@ def test_a_late_event_does_not_undo_what_an_admin_has_put_right(contained):
     decision = contained.contain(event)
     assert (decision["decision"], decision["reason"]) == ("left", "somebody has changed the policy since")
     assert "access" in contained.iam.list_role_policies(RoleName=role.name)["PolicyNames"]
-    parameters = {"Url": "https://late.example.com", "ThumbprintList": ["9" * 40]}
-    arn = mallory.iam.create_open_id_connect_provider(**parameters)["OpenIDConnectProviderArn"]
-    (event,) = contained.events()
-    decision = contained.contain(made(event, timedelta(minutes=1)))  # the provider is a minute younger
-    assert decision["reason"] == "somebody has made another provider of this name since"
-    assert allowed(contained.iam.get_open_id_connect_provider, OpenIDConnectProviderArn=arn)
-
-
-def test_overwriting_takes_no_more_than_overwriting_took(contained):
-    """Deleting an inline policy that mallory has overwritten removes mallory's text: the old one was gone."""
-    mallory, role = contained.person("iam:PutRolePolicy"), contained.role()
-    assert contained.works(role.key)
-    contained.events()
-    mallory.iam.put_role_policy(RoleName=role.name, PolicyName="access", PolicyDocument=NOTHING)
-    assert not contained.works(role.key)
-    assert contained.contain()["decision"] == "contained"
-    assert not contained.works(role.key)
 
 
 # To have a denial lifted
 
 
-@pytest.mark.parametrize("arn", ["arn:aws:iam::aws:policy/AWSDenyAll", QUARANTINE, "DenyIAMAccess", "own"])
+@pytest.mark.parametrize("arn", [QUARANTINE, "own"])
 def test_attaching_a_denial_to_oneself_does_not_lift_it(contained, arn):
-    """AWS's, the guard's or a company's own: a policy with a Deny in it is left."""
+    """The guard's or a company's own: a policy with a Deny in it is left."""
     mallory = contained.person("iam:AttachUserPolicy")
     arn = contained.policy(NOTHING, document("s3:*", DENIAL)) if arn == "own" else arn
-    arn = arn if arn.startswith("arn:") else QUARANTINE.replace("iam-guard-quarantine", arn)
     _, decision = once(contained, mallory, "attach_user_policy", UserName=mallory.name, PolicyArn=arn)
     assert "did" not in decision
     assert decision["decision"] == ("contained" if arn == QUARANTINE else "left")
     answer = contained.iam.list_attached_user_policies(UserName=mallory.name)["AttachedPolicies"]
     assert arn in [policy["PolicyArn"] for policy in answer]
-
-
-def test_putting_the_guards_inline_denial_again_does_not_lift_it(contained):
-    """An inline DenyIAM is a Deny."""
-    mallory = contained.person()
-    denial = document({"Effect": "Deny", "Action": ["iam:*"], "Resource": "*"})
-    parameters = {"UserName": mallory.name, "PolicyName": "DenyIAM", "PolicyDocument": denial}
-    _, decision = once(contained, mallory, "put_user_policy", **parameters)
-    assert decision["decision"] == "left"
-    assert "DenyIAM" in contained.iam.list_user_policies(UserName=mallory.name)["PolicyNames"]
-
-
-def test_joining_a_restricted_group_again_is_no_way_out_of_it(contained):
-    """A group that denies its members something is left, whether mallory was in it before or not."""
-    mallory, group = contained.person(), contained.group(document(DENIAL))
-    contained.iam.add_user_to_group(GroupName=group, UserName=mallory.name)
-    _, decision = once(contained, mallory, "add_user_to_group", GroupName=group, UserName=mallory.name)
-    assert decision["decision"] == "left"
-    assert mallory.name in [user["UserName"] for user in contained.iam.get_group(GroupName=group)["Users"]]
 
 
 def test_a_denial_in_a_back_door_keeps_it_and_somebody_is_told(contained):
@@ -183,6 +109,15 @@ def test_a_denial_in_a_back_door_keeps_it_and_somebody_is_told(contained):
     assert (
         decision["commands"][0] == f"aws iam delete-user-policy --user-name {mallory.name} --policy-name mine"
     )
+
+
+def test_joining_a_restricted_group_again_is_no_way_out_of_it(contained):
+    """A group that denies its members something is left, whether mallory was in it before or not."""
+    mallory, group = contained.person(), contained.group(document(DENIAL))
+    contained.iam.add_user_to_group(GroupName=group, UserName=mallory.name)
+    _, decision = once(contained, mallory, "add_user_to_group", GroupName=group, UserName=mallory.name)
+    assert decision["decision"] == "left"
+    assert mallory.name in [user["UserName"] for user in contained.iam.get_group(GroupName=group)["Users"]]
 
 
 # To keep the back door
@@ -282,16 +217,13 @@ def test_a_user_who_is_made_an_admin_at_once_is_quarantined_when_they_are_out_ag
     assert contained.quarantined("user", eve)
 
 
-@pytest.mark.parametrize(
-    "parameters", [None, {"omitted": True, "originalSize": 131072, "reason": "too large"}]
-)
-def test_a_padded_policy_is_left_with_the_command_that_shows_it(contained, parameters):
+def test_a_padded_policy_is_left_with_the_command_that_shows_it(contained):
     """White space hides the whole call from CloudTrail: its record names neither the user nor the policy."""
     mallory = contained.person()
     policy = {"UserName": mallory.name, "PolicyName": "padded", "PolicyDocument": ANYTHING + " " * 1000}
     mallory.iam.put_user_policy(**policy)
     (event,) = contained.events()
-    event["detail"]["requestParameters"] = parameters
+    event["detail"]["requestParameters"] = {"omitted": True, "originalSize": 131072, "reason": "too large"}
     decision = contained.contain(event)
     assert decision["decision"] == "left"
     shown = json.loads(run(decision["commands"][0], lambda service, _: contained.client(service)))
@@ -305,29 +237,3 @@ def test_renaming_a_quarantined_user_gives_them_nothing(contained):
     once(contained, mallory, "create_user", UserName=eve)
     _, decision = once(contained, mallory, "update_user", UserName=eve, NewUserName=f"{eve}-2")
     assert (decision["decision"], decision["target"]) == ("contained", f"user {eve}-2")
-
-
-def test_taking_a_quarantine_off_is_left_with_the_command_that_puts_it_on_again(contained):
-    """Without the SCP an intruder with all rights can lift one; somebody is told at once."""
-    mallory, eve = contained.person(), f"eve-{len(contained.backend.users)}"
-    once(contained, mallory, "create_user", UserName=eve)
-    _, decision = once(contained, mallory, "detach_user_policy", UserName=eve, PolicyArn=QUARANTINE)
-    assert decision["decision"] == "left"
-    assert (
-        decision["commands"][0] == f"aws iam attach-user-policy --user-name {eve} --policy-arn {QUARANTINE}"
-    )
-
-
-def test_with_the_scp_nobody_takes_a_quarantine_off(contained):
-    """The guard's SCP refuses it to everybody but those whom it exempts."""
-    from sandbox.server import DEPLOY
-
-    mallory, eve = contained.person(), f"eve-{len(contained.backend.users)}"
-    once(contained, mallory, "create_user", UserName=eve)
-    before = list(contained.sandbox.scps)
-    contained.sandbox.scps[:] = [SCP, (DEPLOY / "scp.json").read_text()]
-    try:
-        assert not allowed(mallory.iam.detach_user_policy, UserName=eve, PolicyArn=QUARANTINE)
-    finally:
-        contained.sandbox.scps[:] = before
-    assert contained.quarantined("user", eve)

@@ -4,16 +4,7 @@ import random
 from datetime import timedelta
 
 import pytest
-from contained import (
-    ADMINISTRATOR,
-    ANYTHING,
-    PASSWORD,
-    QUARANTINE,
-    SAML,
-    allowed,
-    decided,
-    once,
-)
+from contained import ADMINISTRATOR, ANYTHING, PASSWORD, QUARANTINE, SAML, allowed, decided, once
 from helpers import CONTAIN, made, outcomes
 
 from sandbox.server import Fault
@@ -122,7 +113,7 @@ def test_a_quarantine_that_denies_nothing_is_not_relied_on(contained):
 def test_no_event_is_lost_while_iam_throttles(contained):
     """With three of ten calls throttled, every event ends as a decision."""
     mallory = contained.person()
-    for number in range(6):
+    for number in range(3):
         eve = f"eve{number}-{mallory.name}"
         mallory.iam.create_user(UserName=eve)
         mallory.iam.create_access_key(UserName=eve)
@@ -131,11 +122,11 @@ def test_no_event_is_lost_while_iam_throttles(contained):
     random.Random(1).shuffle(events)  # noqa: S311  not for secrets
     contained.sandbox.faults.append(Fault("iam:*", "Throttling", caller=GUARD, share=0.3))
     invocations = contained.deliver(*events)
-    assert contained.sandbox.faults[0].hits > 10
+    assert contained.sandbox.faults[0].hits > 5
     assert [line["decision"] for line in decided(invocations) if line["decision"] != "failed"] == [
         "contained"
-    ] * 18
-    for number in range(6):
+    ] * 9
+    for number in range(3):
         eve = f"eve{number}-{mallory.name}"
         (key,) = contained.iam.list_access_keys(UserName=eve)["AccessKeyMetadata"]
         assert key["Status"] == "Inactive"

@@ -2,11 +2,14 @@
 
 import io
 import json
+import re
 import zipfile
 
 import pytest
-from helpers import FUNCTION, REVOKE, case, guards_calls, revoked, shipped
+import yaml
+from helpers import FUNCTION, REVOKE, ROOT, case, guards_calls, moto_user, revoked, shipped
 from moto.awslambda.models import lambda_backends
+from rights import GUARD
 from variants import with_action
 
 from sandbox.server import Fault
@@ -74,7 +77,6 @@ def exempting(fresh):
 
 NOT_ADMIN = SHIPPED["filters"][-1]
 EXEMPTIONS = {
-    "by name": [{"type": "value", "key": "UserName", "op": "not-in", "value": ["break-glass"]}],
     "by path": [{"not": [{"type": "value", "key": "Path", "value": "/emergency/"}]}],
     "by tag": [{"tag:iam-guard-exempt": "absent"}],
 }
@@ -100,6 +102,26 @@ def test_an_exempt_user_is_not_revoked_and_others_are(fresh, exempting, user, ho
     assert revoked(fresh, "break-glass") == []
     fresh.deliver(event)
     assert revoked(fresh, "bob") == ["managed"]
+
+
+def test_a_list_in_s3_is_read_with_the_right_and_fails_loudly_without(fresh, exempting):
+    """The filter of docs/reference.md: without s3:GetObject the event fails, with it the list exempts bob."""
+    (block,) = re.findall(r"```yaml\n(- type: value.*?)```", (ROOT / "docs/reference.md").read_text(), re.S)
+    exempting(filters=[NOT_ADMIN, *yaml.safe_load(block)])
+    s3 = fresh.client("s3")
+    s3.create_bucket(Bucket="security-lists")
+    ids = [moto_user(fresh, "bob").id]
+    s3.put_object(Bucket="security-lists", Key="exempt.json", Body=json.dumps({"ids": ids}))
+    (invocation,) = fresh.deliver(case("revoked-create-user"))
+    assert invocation.dead_lettered
+    resource = "arn:aws:s3:::security-lists/exempt.json"
+    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": resource}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    fresh.client("iam").put_role_policy(RoleName=GUARD, PolicyName="list", PolicyDocument=document)
+    fresh.functions.cool()
+    (invocation,) = fresh.deliver(case("revoked-create-user"))
+    assert invocation.decisions[-1]["reason"] == "exempt by the policy's filters"
+    assert revoked(fresh, "bob") == []
 
 
 def test_errors_of_the_describe_source_propagate(fresh, exempting):

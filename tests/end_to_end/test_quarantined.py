@@ -17,12 +17,6 @@ def quarantined(contained):
     return name
 
 
-# Observing
-
-
-# The policies that operators run
-
-
 KINDS = ("user", "role")
 
 
@@ -89,6 +83,3 @@ def test_giving_iam_back_lifts_no_quarantine(contained, quarantined, run):
         run("restore-iam-access")
         assert [len(policies_on(contained, kind, quarantined)) for kind in KINDS] == [left, left]
     assert [contained.quarantined(kind, quarantined) for kind in KINDS] == [True, True]
-
-
-# What is refused

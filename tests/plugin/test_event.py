@@ -20,16 +20,10 @@ def changed(path, value):
 
 
 def test_a_users_call_names_the_user():
-    """An IAM user's event gives name, account, id, ARN and path."""
-    arn = "arn:aws:iam::111122223333:user/bob"
-    bob = Caller("IAMUser", "111122223333", "user", "bob", "AIDABOBXXXXXXXXXXXXXX", arn, "/")
-    assert IAMEvent(BOB).who == bob
-
-
-def test_a_path_belongs_to_the_arn_not_to_the_name():
-    """A user's path is read off the ARN."""
-    who = IAMEvent(case("revoked-user-with-a-path")).who
-    assert (who.name, who.path) == ("paul", "/team/data/")
+    """An IAM user's event gives name, account, id, ARN and path, which is read off the ARN."""
+    arn = "arn:aws:iam::111122223333:user/team/data/paul"
+    paul = Caller("IAMUser", "111122223333", "user", "paul", "AIDAPAULXXXXXXXXXXXXX", arn, "/team/data/")
+    assert IAMEvent(case("revoked-user-with-a-path")).who == paul
 
 
 def test_a_federated_session_stands_for_the_user_who_made_it():
@@ -59,12 +53,8 @@ def test_a_federated_session_of_root_is_no_user():
     ("path", "value", "part"),
     [
         ("detail", ..., "detail"),
-        ("detail", None, "detail"),
         ("detail", "{}", "detail"),
-        ("detail.userIdentity", ..., "userIdentity"),
-        ("detail.userIdentity", None, "userIdentity"),
         ("detail.userIdentity", [], "userIdentity"),
-        ("detail.userIdentity.type", None, "type"),
         ("detail.userIdentity.type", 7, "type"),
         ("detail.userIdentity.arn", ..., "arn"),
         ("detail.userIdentity.arn", "arn:aws:iam::111122223333:role/bob", "arn"),
@@ -73,9 +63,7 @@ def test_a_federated_session_of_root_is_no_user():
         ("detail.userIdentity.arn", "arn:aws:iam::111122223333:user/bob\n", "arn"),
         ("detail.userIdentity.arn", ["arn:aws:iam::111122223333:user/bob"], "arn"),
         ("detail.userIdentity.userName", "alice", "userName"),
-        ("detail.userIdentity.userName", None, "userName"),
         ("detail.userIdentity.accountId", "444455556666", "accountId"),
-        ("detail.userIdentity.accountId", 111122223333, "accountId"),
         ("detail.userIdentity.principalId", {"a": 1}, "principalId"),
     ],
 )
@@ -130,15 +118,11 @@ def test_a_user_is_only_named_by_an_event_that_agrees_with_itself(path, value):
 @pytest.mark.parametrize(
     ("time", "fresh"),
     [
-        (timedelta(), True),
         (timedelta(minutes=14), True),
         (timedelta(minutes=16), False),
-        (timedelta(days=400), False),
         (-timedelta(minutes=1), True),
         (-timedelta(minutes=16), False),
         ("yesterday", False),
-        ("2026-01-05", False),
-        (None, False),
         (1767607200, False),
         (..., False),
     ],

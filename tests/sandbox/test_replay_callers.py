@@ -23,23 +23,27 @@ def account_of(*records):
     return account
 
 
-@pytest.mark.parametrize(
-    ("changes", "region"),
-    [
-        ({"arn": f"arn:aws-cn:iam::{ACCOUNT}:user/li"}, "cn-north-1"),
-        ({"arn": f"arn:aws-us-gov:iam::{ACCOUNT}:user/sam"}, "us-gov-west-1"),
-        ({"arn": f"arn:aws-eusc:iam::{ACCOUNT}:user/eva"}, "eusc-de-east-1"),
-        ({"arn": f"arn:aws:iam::{ACCOUNT}:user/bob"}, "us-east-1"),
-    ],
-)
-def test_the_sandbox_runs_where_the_partition_gets_iams_events(changes, region):
+@pytest.mark.parametrize(("partition", "region"), [("aws", "us-east-1"), ("aws-cn", "cn-north-1")])
+def test_the_sandbox_runs_where_the_partition_gets_iams_events(partition, region):
     """The callers' ARNs tell the partition, and with it the region that the guard is deployed in."""
-    assert account_of(record({"type": "IAMUser", "accountId": ACCOUNT, **changes})).region == region
+    assert account_of(record(user("li", partition=partition))).region == region
 
 
 def test_calls_of_root_alone_tell_the_region_too():
     """The records' own region tells the partition if no user and no role called."""
     assert account_of({**record(ROOT_USER), "awsRegion": "cn-northwest-1"}).region == "cn-north-1"
+
+
+def test_a_role_that_is_meant_by_its_arn_is_meant_in_its_account_alone():
+    """A name means the roles of all accounts, also if that role does not call there; an ARN means one role."""
+    calls = Calls()
+    for entry in (record(role("ci")), record(role("pipeline")), record(user("bob", OTHER), account=OTHER)):
+        calls.add(entry)
+    first, second = accounts = list(calls.accounts.values())
+    arn = f"arn:aws:iam::{ACCOUNT}:role/pipeline"
+    meant = replay.Meant(set(), ["CI", "gone", "AWSReservedSSO_Ops_*", arn])
+    assert meant.roles_in(first, accounts) == ("CI", "AWSReservedSSO_Ops_*", arn)
+    assert meant.roles_in(second, accounts) == ("CI", "AWSReservedSSO_Ops_*")
 
 
 def test_calls_that_name_no_account_are_laid_to_the_first_that_is_named():
@@ -59,6 +63,18 @@ def test_calls_come_in_the_order_of_their_times():
     for minute in (3, 1, 2):
         calls.add({**record(user("bob")), "eventTime": f"2026-11-20T09:0{minute}:00Z"})
     assert [call.time[15:16] for call in calls.of(ACCOUNT)] == ["1", "2", "3"]
+
+
+def test_a_call_about_oneself_is_one_that_the_settings_can_list():
+    """It is neither one about somebody else, nor one that changes what somebody may do."""
+
+    def is_about_self(action, name):
+        found = {**record(user("bob"), action), "requestParameters": {"userName": name}}
+        return callers.call_of(found).is_about_self
+
+    assert is_about_self("UploadSSHPublicKey", "BOB")
+    assert not is_about_self("UploadSSHPublicKey", "eve")
+    assert not is_about_self("AttachUserPolicy", "bob")
 
 
 @pytest.fixture

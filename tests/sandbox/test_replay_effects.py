@@ -21,6 +21,7 @@ def made(kind, name, unique_id):
     return {kind: {f"{kind}Name": name, f"{kind}Id": unique_id, "arn": f"{ARN}:{kind}/{name}", "path": "/"}}
 
 
+READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 PUT = {**EVE, "policyName": "p", "policyDocument": json.dumps(ANYTHING)}
 #: Calls, their answers, and what becomes of them.
 CALLS = [
@@ -31,13 +32,7 @@ CALLS = [
     (user("bob"), "CreateLoginProfile", EVE, {"loginProfile": EVE}, "contained"),
     (user("bob"), "PutUserPolicy", PUT, None, "contained"),
     (user("bob"), "AttachUserPolicy", {**BOB, "policyArn": f"{ARN}:policy/team/own"}, None, "contained"),
-    (
-        user("bob"),
-        "AttachUserPolicy",
-        {**EVE, "policyArn": "arn:aws:iam::aws:policy/ReadOnlyAccess"},
-        None,
-        "left",
-    ),
+    (user("bob"), "AttachUserPolicy", {**EVE, "policyArn": READ_ONLY}, None, "left"),
     (user("bob"), "CreateRole", {"roleName": "r"}, made("role", "r", "AROAR"), "contained"),
     (user("bob"), "AddUserToGroup", {**EVE, "groupName": "developers"}, None, "left"),
     (user("bob"), "PutUserPolicy", {"omitted": True, "originalSize": 102500}, None, "left"),
@@ -59,20 +54,10 @@ def replayed(tmp_path_factory):
         for minute, (who, action, params, answer, _) in enumerate(CALLS)
     ]
     log = written(tmp_path_factory.mktemp("logs") / "log", json.dumps(records))
-    command = [
-        stock_commands.path("python"),
-        "-m",
-        "sandbox",
-        "replay",
-        log,
-        "--admin",
-        "alice",
-        "--report",
-        log.parent / "page.html",
-    ]
-    policy = POLICIES / "contain-unintended-iam-calls.yml"
-    done = subprocess.run([*command, "--policy", policy], cwd=ROOT, capture_output=True, text=True)
-    return done, (log.parent / "page.html").read_text()
+    page, policy = log.parent / "page.html", POLICIES / "contain-unintended-iam-calls.yml"
+    command = [stock_commands.path("python"), "-m", "sandbox", "replay", log, "--admin", "alice"]
+    command += ["--report", page, "--policy", policy]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True), page.read_text()
 
 
 @pytest.mark.parametrize("number", range(len(CALLS)), ids=lambda n: f"{n}-{CALLS[n][1]}")

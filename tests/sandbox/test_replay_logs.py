@@ -14,7 +14,7 @@ from records import lines, record, user, written
 
 from sandbox.__main__ import main
 from sandbox.cloudtrail import records
-from sandbox.commands import calls, logs, replay
+from sandbox.commands import logs, replay
 from sandbox.commands.rows import Row
 
 BOB = record(user("bob"))
@@ -49,40 +49,29 @@ def tarred(**members):
 
 FORMATS = {
     "log-file": LOG,
-    "indented": json.dumps({"Records": BOTH}, indent=2),
     "byte-order-mark": "\ufeff" + LOG,
     "utf-16-of-powershell": LOG.encode("utf-16"),
     "gzip": gzip.compress(LOG.encode()),
-    "gzip-in-two-parts": gzip.compress(LOG[:99].encode()) + gzip.compress(LOG[99:].encode()),
     "zip": zipped(a_json=TEXTS[0], b_json_gz=gzip.compress(TEXTS[1].encode())),
     "tar-gz": tarred(a_json=TEXTS[0].encode(), b_json_gz=gzip.compress(TEXTS[1].encode())),
     "records-by-line": lines(BOTH),
-    "records-by-line-gzip": gzip.compress(lines(BOTH).encode()),
-    "empty-lines": "\n\n" + lines(BOTH) + "\n",
     "indented-one-after-the-other": "\n".join(json.dumps(r, indent=2) for r in BOTH),
-    "keys-in-order": json.dumps(BOTH, sort_keys=True),
-    "envelopes-by-line": lines(ENVELOPES),
     "record-and-envelope": lines([BOTH[0], ENVELOPES[1]]),
-    "log-files-by-line": lines({"Records": [r]} for r in BOTH),
-    "records-between-something-else": json.dumps({"account": "1", "Records": BOTH, "n": {"id": [1, 2]}}),
     "list-of-envelopes": json.dumps(ENVELOPES),
     "list-of-records-and-others": json.dumps([None, "text", *BOTH, 5]),
     "lookup-events": json.dumps({"Events": LOOKED_UP}, indent=4),
-    "lookup-events-by-line": lines(LOOKED_UP),
     "lookup-events-cut-by-query": json.dumps(TEXTS),
     "lookup-events-as-text": "EVENTS\tAKIA\t"
     + "\t1\tCreateUser\tiam.amazonaws.com\nEVENTS\t".join(TEXTS)
     + "\t2",
     "filter-log-events": json.dumps({"events": [{"timestamp": 1, "message": t} for t in TEXTS]}),
     "export-of-cloudwatch-logs": "".join(f"2026-11-20T09:01:00.000Z {text}\n" for text in TEXTS),
-    "subscription": json.dumps({"logGroup": "t", "logEvents": [{"id": "1", "message": t} for t in TEXTS]}),
     "sqs-messages": json.dumps({"Messages": MESSAGES}),
     "sns-in-sqs": json.dumps({"Messages": [{"Body": json.dumps({"Message": m["Body"]})} for m in MESSAGES]}),
     "lake": json.dumps({"QueryResultRows": [[{"eventjson": text}] for text in TEXTS]}),
     "splunk": lines({**ROW, "result": {"_raw": text, "source": "iam.amazonaws.com"}} for text in TEXTS),
     "elastic": lines({"_source": {"event": {"original": text, "provider": logs.IAM}}} for text in TEXTS),
 }
-SINGLE = {"envelope": json.dumps(ENVELOPES[0], indent=2), "record": json.dumps(BOB)}
 NO_CALLS = {
     "other-services": json.dumps({"Records": [record(user("bob"), "PutObject", "s3")]}),
     "a-policy-that-names-iam": json.dumps(
@@ -93,31 +82,22 @@ NO_CALLS = {
         {"insightDetails": {"eventSource": logs.IAM, "eventName": "GetUser", "insightType": "ApiCallRate"}}
     ),
     "no-records": '{"Records": []}',
-    "no-events": '{"Events": []}',
-    "empty-list": "[]",
 }  # fmt: skip
 NOTIFICATION = {"eventVersion": "2.1", "eventSource": "aws:s3", "eventName": "ObjectCreated:Put"}
 DIGEST = json.dumps({"awsAccountId": "1", "digestS3Bucket": "trail", "logFiles": []})
 LAKE_COLUMNS = {"QueryResultRows": [[{"eventSource": logs.IAM}, {"eventName": "CreateUser"}]]}
 BAD = {
     "empty": ("", "empty"),
-    "blank": (" \n\n", "empty"),
     "text": ("2026-01-05 CreateUser by bob\n", "not JSON"),
     "binary": (bytes(range(256)), "not text"),
     "cut-off-gzip": (FORMATS["gzip"][:-20], "cut off"),
-    "only-gzips-first-bytes": (b"\x1f\x8b", "cut off"),
     "cut-off-zip": (FORMATS["zip"][:-30], "cut off"),
-    "cut-off-tar": (FORMATS["tar-gz"][:-30], "cut off"),
-    "gzip-of-text": (gzip.compress(b"hello"), "not JSON"),
     "cut-off-json": (LOG[:-20], "a call to IAM, from line 1 on, cannot be read whole"),
     "cut-off-behind-the-calls": (LOG[: LOG.index("PutObject")], "cut off"),
     "cut-off-lines": (lines(BOTH)[:-20], "from line 2 on"),
-    "cut-off-text-in-json": (FORMATS["lookup-events-cut-by-query"][:-20], "cannot be read whole"),
     "columns-of-lake": (json.dumps(LAKE_COLUMNS), "a query or an export the whole event"),
     "lookup-events-without-records": ('[{"EventSource": "iam.amazonaws.com"}]', "have lookup-events print"),
-    "number": ("5", "no whole record"),
     "another-object": ('{"hello": "world"}', "no whole record"),
-    "a-long-other-list": (json.dumps([{}] * 2000), "no whole record"),
     "notification-of-s3": (json.dumps({"Records": [NOTIFICATION]}), "no whole record"),
     "nested-too-deep": ("[" * 100_000, "not JSON"),
 }
@@ -127,30 +107,18 @@ def records_in(path):
     return [logs.record_of(entry) for _, entry in logs.read(path)]
 
 
+@pytest.mark.parametrize("chunk", [logs.CHUNK, 7])
 @pytest.mark.parametrize("content", FORMATS.values(), ids=FORMATS)
-def test_calls_are_found_in_a_file_of_any_shape(tmp_path, content):
-    """Whatever a file wraps its records in, the calls to IAM among them are found once each, in their order."""
+def test_calls_are_found_in_a_file_of_any_shape(tmp_path, monkeypatch, content, chunk):
+    """Whatever wraps the records, and however little is read at once: the calls are found, in their order."""
+    monkeypatch.setattr(logs, "CHUNK", chunk)
+    monkeypatch.setattr(logs, "LONGEST", max(chunk, 2500))
     assert records_in(written(tmp_path / "log", content)) == BOTH
-
-
-@pytest.mark.parametrize("content", FORMATS.values(), ids=FORMATS)
-def test_a_log_may_be_cut_anywhere_while_it_is_read(tmp_path, monkeypatch, content):
-    """However little of a file is read at once, its calls are the same."""
-    monkeypatch.setattr(logs, "CHUNK", 7)
-    monkeypatch.setattr(logs, "LONGEST", 2500)
-    assert records_in(written(tmp_path / "log", content)) == BOTH
-
-
-@pytest.mark.parametrize("content", SINGLE.values(), ids=SINGLE)
-def test_a_single_entry_is_read(tmp_path, content):
-    """A file may hold one record or one envelope."""
-    assert records_in(written(tmp_path / "log", content)) == [BOB]
 
 
 def test_an_event_keeps_its_envelope(tmp_path):
     """EventBridge's events are found with what they say beside the record, also as text within messages."""
-    for shape in ("list-of-envelopes", "sqs-messages"):
-        assert [e for _, e in logs.read(written(tmp_path / "log", FORMATS[shape]))] == ENVELOPES
+    assert [e for _, e in logs.read(written(tmp_path / "log", FORMATS["sqs-messages"]))] == ENVELOPES
 
 
 @pytest.mark.parametrize("content", NO_CALLS.values(), ids=NO_CALLS)
@@ -159,18 +127,14 @@ def test_a_log_without_calls_to_iam_is_a_log(tmp_path, content):
     assert records_in(written(tmp_path / "log", content)) == []
 
 
-@pytest.mark.parametrize("form", ["one file", "lines"])
-def test_the_size_of_a_log_does_not_matter_for_the_memory(tmp_path, form):
+def test_the_size_of_a_log_does_not_matter_for_the_memory(tmp_path):
     """A log of many megabytes is read record by record, zipped or not."""
-    entry = json.dumps({**BOB, "requestParameters": {"filler": "x" * 1000}})
+    entry = json.dumps({**BOB, "requestParameters": {"filler": "x" * 50_000}})
     with gzip.open(tmp_path / "log", "wt", compresslevel=1) as log:
-        log.write('{"Records": [' if form == "one file" else "")
-        for _ in range(20_000):
-            log.write(entry + (",\n" if form == "one file" else "\n"))
-        log.write(entry + ("]}" if form == "one file" else ""))
+        log.write('{"Records": [' + f"{entry},\n" * 600 + entry + "]}")
     tracemalloc.start()
     try:
-        assert sum(1 for _ in logs.read(tmp_path / "log")) == 20_001
+        assert sum(1 for _ in logs.read(tmp_path / "log")) == 601
         assert tracemalloc.get_traced_memory()[1] < 10 << 20
     finally:
         tracemalloc.stop()
@@ -198,9 +162,10 @@ def test_a_file_that_is_no_log_is_named_and_all_others_count(tmp_path, monkeypat
 
 
 def test_a_bad_file_alone_is_no_log_without_calls(tmp_path, capsys, no_sandbox):
-    """If nothing could be read, nothing is said of what the files hold."""
-    assert main(["replay", str(written(tmp_path / "bad", "hello"))]) == 1
-    assert capsys.readouterr().out == ""
+    """If nothing could be read, such as a link whose target is gone, nothing is said of what the files hold."""
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    assert main(["replay", str(tmp_path / "link")]) == 1
+    assert capsys.readouterr() == ("", f"replay: {tmp_path / 'link'}: no such file or directory\n")
 
 
 def test_a_bad_file_in_an_archive_is_named_and_its_others_count(tmp_path):
@@ -239,19 +204,6 @@ def test_the_commands_that_get_logs_stand_in_the_docs():
     assert f"```sh\n{logs.SYNC}\n{logs.LOOKUP}\n```" in page
 
 
-def test_a_dangling_link_is_no_such_file(tmp_path, capsys, no_sandbox):
-    """A link whose target is gone is named at the end."""
-    (tmp_path / "link").symlink_to(tmp_path / "gone")
-    assert main(["replay", str(tmp_path / "link")]) == 1
-    assert capsys.readouterr().err == f"replay: {tmp_path / 'link'}: no such file or directory\n"
-
-
-def test_a_log_without_iam_calls_starts_nothing(tmp_path, capsys, no_sandbox):
-    """Calls to other services count nowhere, and a log that holds nothing else is no error."""
-    assert main(["replay", str(written(tmp_path / "log", NO_CALLS["other-services"]))]) == 0
-    assert capsys.readouterr().out == "These files hold no call to IAM.\n"
-
-
 def test_a_folder_is_read_with_all_below_it(tmp_path):
     """All logs below a folder are found, in the order of their names; other files are left alone."""
     days = ["2026/01/09/b.json.gz", "2026/01/09/a.json", "2026/01/10/c.JSON", "events.jsonl"]
@@ -263,14 +215,12 @@ def test_a_folder_is_read_with_all_below_it(tmp_path):
 
 def test_a_pattern_stands_for_files_and_folders(tmp_path):
     """Replay expands patterns as a shell does, since a command line holds only so many names."""
-    for name in ("a.json", "b/c.json"):
-        written(tmp_path / name, LOG)
-    found = logs.files(str(tmp_path / "*"))
-    assert found == [(str(tmp_path / "a.json"), False), (str(tmp_path / "b/c.json"), True)]
+    a, b = (written(tmp_path / name, LOG) for name in ("a.json", "b/c.json"))
+    assert logs.files(str(tmp_path / "*")) == [(str(a), False), (str(b), True)]
 
 
 def test_digests_in_a_folder_are_skipped_and_damaged_logs_are_not(tmp_path, capsys, no_sandbox):
-    """Other JSON in a folder is counted and left out; a file that is cut off is named."""
+    """Other JSON in a folder is left out, and refused if it is named; a file that is cut off is named."""
     written(tmp_path / "CloudTrail-Digest/d.json.gz", gzip.compress(DIGEST.encode()))
     written(tmp_path / "CloudTrail/a.json", json.dumps({"Records": []}))
     assert main(["replay", str(tmp_path)]) == 0
@@ -278,11 +228,7 @@ def test_digests_in_a_folder_are_skipped_and_damaged_logs_are_not(tmp_path, caps
     written(tmp_path / "CloudTrail/b.json", LOG[: LOG.index("iam.amazonaws")])
     assert main(["replay", str(tmp_path)]) == 1
     assert "b.json: it is cut off" in capsys.readouterr().err
-
-
-def test_a_digest_that_is_named_is_refused(tmp_path, capsys, no_sandbox):
-    """A file that somebody names has to be a log."""
-    assert main(["replay", str(written(tmp_path / "digest.json", DIGEST))]) == 1
+    assert main(["replay", str(tmp_path / "CloudTrail-Digest/d.json.gz")]) == 1
     assert "holds no whole record" in capsys.readouterr().err
 
 
@@ -296,11 +242,3 @@ def test_a_log_is_read_from_a_pipe(no_sandbox, capsys):
     finally:
         os.close(reading)
     assert capsys.readouterr().out == "These files hold no call to IAM.\n"
-
-
-def test_a_long_reading_says_how_far_it_is(tmp_path, no_sandbox, monkeypatch, capsys):
-    """While files are read, stderr tells of files and calls."""
-    monkeypatch.setattr(calls, "PROGRESS_SECONDS", 0)
-    log = json.dumps({"Records": [record(user("bob"), "PutObject", "s3")]})
-    assert main(["replay", str(written(tmp_path / "log", log))]) == 0
-    assert "read 1 of 1 files, 0 calls to IAM" in capsys.readouterr().err

@@ -1,8 +1,6 @@
 """The page of a replay: what it says, that it needs nothing else, and that text from logs is no more than text."""
 
 import re
-import shutil
-import subprocess
 from collections import Counter
 from html.parser import HTMLParser
 
@@ -13,7 +11,6 @@ from sandbox.commands import report
 from sandbox.commands.rows import Decided, Row
 
 HOSTILE = "\"'></title><script>alert(1)</script><img src=//192.0.2.1/x onerror=alert(1)>{{ 7 * 7 }}&amp;"
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 def row(caller, *calls, kind="IAMUser", why=None):
@@ -39,7 +36,7 @@ ROWS = [
         (10, "CreateAccessKey", None, {"invoked_by": "cloudformation.amazonaws.com"}),
     ),
     row("carol", (3, "ChangePassword", "revoked", SELF), (4, "GetUser", "not-delivered")),
-    row("dave", (4, "AttachUserPolicy", "revoked", SELF)),
+    row("dave", (4, "AttachUserPolicy", "revoked")),
     row("terraform/run", (5, "CreateRole", "would-revoke"), kind="AssumedRole"),
     row("app/i-1", (5, "CreateRole", "would-revoke"), kind="AssumedRole"),
     row("AWSReservedSSO_Ops_0123456789abcdef/eve", (6, "GetRole", "would-revoke"), kind="AssumedRole"),
@@ -116,10 +113,8 @@ def test_the_page_needs_nothing_else_and_runs_nothing(path, page):
 def test_text_from_logs_is_text(page):
     """Hostile names, calls, errors and user agents stand on the page as they are, in no element of their own."""
     assert page.text.count(HOSTILE) >= 6
-    assert (
-        page.tags["title", None]
-        == 1 + sum(n for (tag, kind), n in page.tags.items() if kind in ("call", "read")) - 2
-    )
+    marks = sum(n for (tag, kind), n in page.tags.items() if kind in ("call", "read"))
+    assert page.tags["title", None] == 1 + marks - 2
 
 
 def test_a_timeline_shows_the_calls_the_denial_and_what_would_not_have_happened(page):
@@ -160,28 +155,3 @@ def test_a_long_page_stays_short(tmp_path, monkeypatch):
     text = Page((tmp_path / "page").read_text()).text
     assert "and 3 more" in text
     assert "8 more callers are in the table" in text
-
-
-@pytest.mark.skipif(
-    BROWSER is None, reason="there is no Chromium; CI installs it with: apt-get install chromium"
-)
-def test_a_browser_shows_the_page_and_runs_nothing(path, page, tmp_path):
-    """Chromium builds the elements that the page was written with, and draws it."""
-
-    def browse(*options):
-        common = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
-        return subprocess.run(
-            [BROWSER, *common, *options, path.as_uri()],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
-        )
-
-    shown = Page(browse("--dump-dom").stdout)
-    assert shown.dangerous == []
-    assert {
-        tag: n for tag, n in shown.tags.items() if tag[0] in ("line", "rect", "details", "pre", "title")
-    } == {tag: n for tag, n in page.tags.items() if tag[0] in ("line", "rect", "details", "pre", "title")}
-    browse("--window-size=390,800", f"--screenshot={tmp_path}/page.png")
-    assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")

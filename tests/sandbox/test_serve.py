@@ -1,6 +1,5 @@
 """``python -m sandbox serve``: what a person has who pastes its lines into a shell."""
 
-import json
 import re
 import shutil
 import signal
@@ -16,8 +15,9 @@ from types import SimpleNamespace
 import aws_cli
 import pytest
 import stock_commands
-from helpers import PREVIEW, REVOKE, ROOT, ok
+from helpers import REVOKE, ROOT, ok
 
+from sandbox.__main__ import main
 from sandbox.commands import serve
 
 COMMAND = [sys.executable, "-m", "sandbox", "serve"]
@@ -25,7 +25,7 @@ RUN = "custodian run --vars-file iam-guard.yml"
 LAST_LINE = "Ctrl-C ends the accounts"
 #: What a person's shell may hold before: it would lead elsewhere.
 BEFORE = {"AWS_PROFILE": "production", "AWS_ENDPOINT_URL_IAM": "http://192.0.2.1:9", "AWS_SESSION_TOKEN": "t"}
-SECONDS = 60
+SECONDS = 180
 
 
 def start():
@@ -104,20 +104,11 @@ def test_a_shell_in_which_the_lines_are_pasted_knows_no_other_account(account):
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", found["AWS_ENDPOINT_URL"])
 
 
-@pytest.mark.parametrize(("prefix", "who"), [("", "root"), ("bob ", "user/bob"), ("ada ", "user/ada")])
-def test_a_command_is_the_operators_unless_a_persons_name_stands_before_it(account, prefix, who):
+def test_a_command_is_the_operators_unless_a_persons_name_stands_before_it(account):
     """The operator is root; a person's name in front of a command runs it with that person's key."""
-    assert f"arn:aws:iam::111122223333:{who}" in ok(account.run(f"{prefix}aws sts get-caller-identity"))
-
-
-def test_the_preview_names_who_has_called_iam(account):
-    """It says bob and carol, with their groups, and not the admin."""
-    ok(account.run(f"{RUN} -s {account.folder} -r us-east-1 -p {PREVIEW} policies/{PREVIEW}.yml"))
-    found = json.loads((account.folder / PREVIEW / "resources.json").read_text())
-    assert {one["UserName"]: one["GroupList"] for one in found} == {
-        "bob": ["developers", "data"],
-        "carol": ["developers"],
-    }
+    ask = "aws sts get-caller-identity"
+    root, bob = re.findall(r"arn:aws:iam::111122223333:([\w/]+)", ok(account.run(f"{ask}; bob {ask}")))
+    assert (root, bob) == ("root", "user/bob")
 
 
 def test_somebody_who_calls_iam_is_denied_without_anybody_delivering_the_event(guarded):
@@ -125,17 +116,6 @@ def test_somebody_who_calls_iam_is_denied_without_anybody_delivering_the_event(g
     ok(guarded.run("bob aws iam create-user --user-name backdoor"))
     guarded.wait(f"CreateUser  iam-guard-{REVOKE} -> bob: revoked (managed)")
     assert "AccessDenied" in guarded.run("bob aws iam create-user --user-name backdoor-2").stderr
-
-
-def test_a_mail_can_be_read_whole(guarded):
-    """What a topic mails stands below its subject, line by line."""
-    ok(guarded.run("aws sns create-topic --name letters"))
-    topic = "--topic-arn arn:aws:sns:us-east-1:111122223333:letters"
-    ok(guarded.run(f"aws sns subscribe {topic} --protocol email --endpoint a@example.com"))
-    ok(guarded.run(f"aws sns publish {topic} --subject Read --message $'first\\nsecond'"))
-    guarded.wait("second")
-    at = next(i for i, line in enumerate(guarded.said) if "mail to a@example.com: Read" in line)
-    assert [line.strip() for line in guarded.said[at + 1 : at + 3]] == ["first", "second"]
 
 
 def test_a_catch_up_can_be_run_by_hand(guarded):
@@ -182,13 +162,13 @@ def test_ctrl_c_ends_it_even_if_something_swallows_the_interrupt():
     assert done.stdout.endswith("\nThe accounts are gone. Close the shells that used them.\n")
 
 
-def test_a_port_that_is_taken_is_said_in_one_line():
+def test_a_port_that_is_taken_is_said_in_one_line(monkeypatch, capsys):
     """With ``--port`` of somebody else, nothing starts, and the exit status is 1."""
     with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setattr(serve, "Sandbox", lambda port: socket.socket().bind(("127.0.0.1", port)))
         port = other.getsockname()[1]
-        done = subprocess.run([*COMMAND, "--port", str(port)], cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"serve: port {port}: Address already in use\n"
+        assert main(["serve", "--port", str(port)]) == 1
+    assert capsys.readouterr() == ("", f"serve: port {port}: Address already in use\n")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +178,6 @@ def test_a_port_that_is_taken_is_said_in_one_line():
         ("aws-cli/1.28.9 Python/3.11", True),
         ("aws-cli/1.29.0 Python/3.11", False),
         ("aws-cli/2.13.0 Python/3.11", False),
-        ("aws-cli/2.31.3 Python/3.13", False),
         ("", False),
     ],
 )

@@ -79,8 +79,9 @@ def test_a_stack_that_cannot_be_made_leaves_nothing_behind(account):
     assert account.status() == "CREATE_COMPLETE"
 
 
-def test_a_policy_that_has_the_denials_name_already_is_not_adopted(account):
+def test_a_policy_that_has_the_denials_name_already_is_not_adopted(sandbox):
     """The stack fails and leaves that policy as it was; after both are deleted (docs/deploy.md), it can be made."""
+    account = Account(sandbox, "change set")
     iam = account.client("iam")
     arn = iam.create_policy(PolicyName="DenyIAMAccess", PolicyDocument=json.dumps(HARMLESS))["Policy"]["Arn"]
     before = account.content()
@@ -118,8 +119,9 @@ def test_a_log_group_stays_a_stacks_own_when_the_stack_changes(sandbox):
     assert account.content()["logs"] == []
 
 
-def test_a_stack_of_which_something_could_not_be_deleted_can_only_be_deleted(account):
+def test_a_stack_of_which_something_could_not_be_deleted_can_only_be_deleted(sandbox):
     """While somebody carries one of its policies, the stack is in state DELETE_FAILED, and cannot be changed."""
+    account = Account(sandbox, "change set")
     account.deploy(AdminGroups="admins")
     account.sandbox.create_user("bob", account=account.id)
     denial = {"UserName": "bob", "PolicyArn": f"arn:aws:iam::{account.id}:policy/DenyIAMAccess"}

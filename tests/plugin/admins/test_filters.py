@@ -2,58 +2,23 @@
 
 import pytest
 from botocore.exceptions import ClientError
-from botocore.stub import Stubber
-from helpers import PAT
+from helpers import moto_group
 
-from c7n_iamguard.iam import client
+from sandbox.iam import entities as sandbox_iam
 from sandbox.server import Fault
 
 
-def group(name, group_id="AGPA" + "X" * 16):
-    """A group as IAM's operations describe one."""
-    arn = f"arn:aws:iam::111122223333:group/{name}"
-    return {"GroupName": name, "Path": "/", "GroupId": group_id, "Arn": arn, "CreateDate": "2026-01-01"}
-
-
-@pytest.fixture
-def stubbed(in_process, monkeypatch):
-    """``stubbed(groups)``: the filter for some admin groups, and the stub of the IAM client that it uses."""
-    stubs = []
-
-    def make(*groups):
-        policy = in_process(filters=[{"type": "admin-group-member", "groups": list(groups)}])
-        iam = client.iam(policy.resource_manager)
-        monkeypatch.setitem(client._kept, "iam", iam)
-        stubs.append(Stubber(iam))
-        stubs[0].activate()
-        return policy.resource_manager.filters[0], stubs[0]
-
-    yield make
-    stubs[0].assert_no_pending_responses()
-    stubs[0].deactivate()
-
-
-def test_groups_on_a_later_page_count(stubbed):
-    """An admin group on the second page of ListGroupsForUser makes an admin, whatever its name is by now."""
-    criterion, stub = stubbed("admins")
-    stub.add_response("get_group", {"Group": group("admins"), "Users": [PAT]}, {"GroupName": "admins"})
-    page = {"Groups": [group("developers", "B" * 16)], "IsTruncated": True, "Marker": "next"}
-    stub.add_response("list_groups_for_user", page, {"UserName": "pat"})
-    page = {"Groups": [group("ADMINS")], "IsTruncated": False}
-    stub.add_response("list_groups_for_user", page, {"UserName": "pat", "Marker": "next"})
+def test_groups_on_later_pages_count(fresh, user, in_process, monkeypatch):
+    """The admin group is found on any page, of all groups and of a user's own."""
+    monkeypatch.setattr(sandbox_iam, "MAX_PAGE_ITEMS", 1)
+    for name in ("developers", "chefs"):
+        fresh.client("iam").create_group(GroupName=name)
+    user("pat", groups=["developers", "chefs"])
+    data = {"type": "admin-group-member", "groups": [moto_group(fresh, "chefs").id]}
+    (criterion,) = in_process(filters=[data]).resource_manager.filters
     assert criterion.process([{"UserName": "pat"}])
-
-
-def test_an_admin_group_on_a_later_page_is_found(stubbed):
-    """A group whose name has another case is looked for among all groups, page by page."""
-    criterion, stub = stubbed("admins")
-    stub.add_client_error("get_group", "NoSuchEntity")
-    page = {"Groups": [group("developers")], "IsTruncated": True, "Marker": "next"}
-    stub.add_response("list_groups", page, {})
-    stub.add_response("list_groups", {"Groups": [group("ADMINS")]}, {"Marker": "next"})
-    stub.add_response("get_group", {"Group": group("ADMINS"), "Users": [PAT]}, {"GroupName": "ADMINS"})
-    pins = criterion.pin()
-    assert pins == {"groups": {"admins": group("ADMINS")["GroupId"]}, "roles": {}, "patterns": {}}
+    pages = [call.action for call in fresh.calls]
+    assert (pages.count("ListGroups"), pages.count("ListGroupsForUser")) == (3, 2)
 
 
 def test_an_error_of_iam_never_counts_as_no_groups(in_process, user, fresh):

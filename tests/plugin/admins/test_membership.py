@@ -104,22 +104,6 @@ def test_a_removal_that_changed_nothing_makes_nobody_an_admin():
     assert answer_of(membership(out_before, ["ada"]), user_id("mallory"), 2) is False
 
 
-def test_a_call_is_judged_by_the_membership_of_its_second():
-    """Who was an admin when they called was one, whatever they are now; before the addition, nobody can tell."""
-    judged = membership([add(10, "ada", "eve"), remove(20, "ada", "eve")], ["ada"])
-    at = [answer_of(judged, user_id("eve"), second) for second in (9, 10, 15, 20, 21)]
-    assert at == [None, True, True, True, False]
-    assert [answer_of(judged, user_id(name), -100) for name in PEOPLE] == [True, None, False, False]
-
-
-def test_an_admin_of_one_group_stays_one_if_a_non_admin_adds_them_to_another():
-    """Mallory adds ada, who is an admin, to a second admin group: ada is not unlawful for it."""
-    groups, users = {ADMINS: "admins", DEPUTIES: "deputies"}, {user_id(name): name for name in PEOPLE}
-    members = {(ADMINS, user_id("ada")), (DEPUTIES, user_id("ada"))}
-    judged = Membership([add(1, "mallory", "ada", "deputies")], groups, users, members, is_trusted)
-    assert judged.unlawful_members() | judged.doubtful_members() == set()
-
-
 def test_an_addition_after_the_last_second_that_counts_is_left_out_and_repeating_one_hides_nobody():
     """The event path has its time for an addition; adding the friend once more does not start that time again."""
     records = [NEW_FRIEND, add(10, "mallory", "friend"), add(50, "mallory", "friend")]
@@ -143,17 +127,6 @@ def test_an_addition_under_another_name_of_the_group_counts():
         judged = membership([NEW_FRIEND, *records], ["ada", "friend"])
         assert judged.unlawful_members() | judged.doubtful_members() == {user_id("friend")}
     assert membership([add(2, "mallory", "friend", "x")], ["ada"]).doubtful_members() == set()
-
-
-def test_a_user_who_was_renamed_since_is_found():
-    """A friend is added and renamed: they are not lawful under their new name."""
-    records = [
-        NEW_FRIEND,
-        add(1, "mallory", "friend"),
-        record(2, "mallory", "UpdateUser", userName="friend", newUserName="innocent"),
-    ]
-    users = {user_id("ada"): "ada", user_id("mallory"): "mallory", user_id("friend"): "innocent"}
-    assert membership(records, ["ada", "friend"], users=users).unlawful_members() == {user_id("friend")}
 
 
 CALLS = st.lists(

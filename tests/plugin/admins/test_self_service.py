@@ -1,6 +1,5 @@
 """Self-service: which calls users may make about themselves, and what a record has to prove. Pure."""
 
-import copy
 import json
 import re
 from pathlib import Path
@@ -11,8 +10,8 @@ import yaml
 from helpers import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
+from trail import federated, role, user
 from trail import record as record_of
-from trail import role, user
 
 from c7n_iamguard.admins.options import problem_with_call
 from c7n_iamguard.admins.self_service import CALLS, NAMED, NO_TARGET, OPTIONAL, about_themselves
@@ -23,13 +22,10 @@ SCENES = {
 }
 IAM = botocore.session.get_session().get_service_model("iam")
 SESSION = {"accessKeyId": "ASIAIOSFODNN7EXAMPLE"}
-FEDERATED = {
-    "type": "FederatedUser",
-    "arn": "arn:aws:sts::111122223333:federated-user/app",
-    "accountId": "111122223333",
-    "sessionContext": {"sessionIssuer": user("pat") | {"accessKeyId": None}},
-    **SESSION,
-}
+FEDERATED = federated("pat")
+#: A call of each kind; the last two are about a user.
+KINDS = ("ChangePassword", "EnableMFADevice", "CreateAccessKey")
+ABOUT_A_USER = KINDS[1:]
 #: What the answer to CreateAccessKey tells.
 KEY_OF = {name: {"accessKey": {"accessKeyId": "AKIA0", "userName": name}} for name in ("pat", "eve")}
 
@@ -47,11 +43,6 @@ def judged(call, parameters, identity=None, calls=CALLS, **more):
     return about_themselves(made, caller(made), calls)
 
 
-def of(target):
-    """The calls whose target is known in this way."""
-    return [call for call, how in CALLS.items() if how == target]
-
-
 @pytest.mark.parametrize("scene", sorted(SCENES))
 def test_a_whole_scene_is_self_service_with_the_first_list_of_the_docs(scene):
     """An enrolment of an MFA device and a forced password change, wrong codes included, deny nobody."""
@@ -64,53 +55,40 @@ def test_a_whole_scene_is_self_service_with_the_first_list_of_the_docs(scene):
         assert not about_themselves(record, who, [call for call in calls if call != record["eventName"]])
 
 
-def test_the_same_enrolment_for_somebody_else_is_not_self_service():
-    """Of an enrolment for another user, only the device itself is made without hitting anybody."""
-    seen = set()
-    for record in copy.deepcopy(SCENES["mfa-enrolment"]):
-        if not record["readOnly"]:
-            parameters = record["requestParameters"]
-            parameters.update({"userName": "eve"} if "userName" in parameters else {})
-            seen.add((record["eventName"], about_themselves(record, caller(record), CALLS)))
-    assert seen == {("CreateVirtualMFADevice", True), ("EnableMFADevice", False), ("ResyncMFADevice", False)}
-
-
 def refused(names):
     """What the settings say about those of the names that may not be listed."""
     problems = [problem_with_call(name, None) for name in names]
     return [problem[0].removesuffix(" cannot be self-service") for problem in problems if problem]
 
 
-def test_the_first_list_of_the_docs_may_be_listed():
-    """The settings refuse nothing of the list that the docs recommend."""
-    assert refused(first_list()) == []
-
-
-@pytest.mark.parametrize("call", CALLS)
-def test_the_table_agrees_with_the_model_of_iam(call):
+def test_the_table_agrees_with_the_model_of_iam():
     """A call without a target takes no user's name; a name is left out only where IAM says whom it means then."""
-    shape = IAM.operation_model(call).input_shape
-    about = shape.members.get("UserName")
-    documented = f"{IAM.operation_model(call).documentation} {about and about.documentation}"
-    implicit = re.search("determine[sd] .*implicitly|defaults to the principal|assumes the user", documented)
-    assert (about is None) == (CALLS[call] == NO_TARGET)
-    assert bool(about and "UserName" not in shape.required_members and implicit) == (CALLS[call] == OPTIONAL)
+    for call, how in CALLS.items():
+        model = IAM.operation_model(call)
+        about = model.input_shape.members.get("UserName")
+        documented = f"{model.documentation} {about and about.documentation}"
+        implicit = re.search(
+            "determine[sd] .*implicitly|defaults to the principal|assumes the user", documented
+        )
+        assert (about is None) == (how == NO_TARGET), call
+        is_left_out = about and "UserName" not in model.input_shape.required_members and implicit
+        assert bool(is_left_out) == (how == OPTIONAL), call
+    assert [CALLS[call] for call in KINDS] == [NO_TARGET, NAMED, OPTIONAL]
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        *("DeleteVirtualMFADevice", "TagMFADevice"),  # a serial number may be anybody's
-        *("TagUser", "UntagUser", "UpdateUser", "DeleteUser", "CreateUser"),
-        *("AddUserToGroup", "RemoveUserFromGroup", "PutUserPolicy", "DeleteUserPolicy", "AttachUserPolicy"),
-        *("DetachUserPolicy", "PutUserPermissionsBoundary", "DeleteUserPermissionsBoundary"),
-        *("UpdateAccountPasswordPolicy", "GenerateCredentialReport", "CreateServiceLinkedRole"),
-    ],
+HITS_OTHERS = (
+    *("DeleteVirtualMFADevice", "TagMFADevice"),  # a serial number may be anybody's
+    *("TagUser", "UntagUser", "UpdateUser", "DeleteUser", "CreateUser"),
+    *("AddUserToGroup", "RemoveUserFromGroup", "PutUserPolicy", "DeleteUserPolicy", "AttachUserPolicy"),
+    *("DetachUserPolicy", "PutUserPermissionsBoundary", "DeleteUserPermissionsBoundary"),
+    *("UpdateAccountPasswordPolicy", "GenerateCredentialReport", "CreateServiceLinkedRole"),
 )
-def test_what_hits_others_or_takes_off_a_denial_may_not_be_listed(call):
+
+
+def test_what_hits_others_or_takes_off_a_denial_may_not_be_listed():
     """Such a call is refused in the setting, and is no self-service even if it is listed."""
-    assert refused([call]) == [repr(call)]
-    assert not judged(call, {"userName": "pat"}, calls=[call])
+    assert refused(HITS_OTHERS) == [repr(call) for call in HITS_OTHERS]
+    assert not [call for call in HITS_OTHERS if judged(call, {"userName": "pat"}, calls=[call])]
 
 
 def test_no_other_call_of_iam_is_taken_for_a_misspelling():
@@ -119,33 +97,28 @@ def test_no_other_call_of_iam_is_taken_for_a_misspelling():
     assert not [text for text in refused(others) if "did you mean" in text]
 
 
-@pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("write", [str.lower, "iam:{}".format, lambda call: call[:5] + call[6:]])
-def test_a_misspelling_is_refused_with_the_name_that_was_meant(call, write):
+def test_a_misspelling_is_refused_with_the_name_that_was_meant():
     """Another case, the prefix of a policy's action and a missing letter lead to the right name."""
-    assert refused([write(call)]) == [f"{write(call)!r} (did you mean {call}?)"]
+    for written in ("changepassword", "iam:ChangePassword", "ChangPassword"):
+        assert refused([written]) == [f"{written!r} (did you mean ChangePassword?)"]
 
 
 def test_what_is_no_name_of_a_call_is_refused():
     """Wildcards, values that are no text and reads are refused; the rest of the list is not mentioned."""
-    names = ["ChangePassword", "*", "iam:*", 5, None, True, ["ChangePassword"], {"a": 1}, "ListMFADevices"]
-    said = refused(names)
-    assert said[:-1] == ["'*'", "'iam:*'", "5", "None", "True", "['ChangePassword']", "{'a': 1}"]
-    assert said[-1] == "'ListMFADevices' (reads never count)"
+    names = [*first_list(), "iam:*", None, ["ChangePassword"], "ListMFADevices"]
+    assert refused(names) == ["'iam:*'", "None", "['ChangePassword']", "'ListMFADevices' (reads never count)"]
 
 
 @pytest.mark.parametrize("identity", [user("pat"), user("pat") | SESSION, FEDERATED], ids=lambda i: i["type"])
-@pytest.mark.parametrize("call", of(NAMED) + of(OPTIONAL))
+@pytest.mark.parametrize("call", ABOUT_A_USER)
 def test_a_call_that_names_its_caller_is_self_service(call, identity):
     """So it is with temporary credentials of the user, in any case of the name, and if the call fails."""
     assert judged(call, {"userName": "pat"}, identity)
     assert judged(call, {"userName": "PAT"}, identity, errorCode="NoSuchEntityException")
 
 
-@pytest.mark.parametrize("call", of(NAMED) + of(OPTIONAL))
-@pytest.mark.parametrize(
-    "name", ["eve", "", "pat ", "/pat", "p\u00e4t", None, 5, True, ["pat"], {"userName": "pat"}], ids=repr
-)
+@pytest.mark.parametrize("call", ABOUT_A_USER)
+@pytest.mark.parametrize("name", ["eve", "", "pat ", "/pat", None, ["pat"]], ids=repr)
 def test_a_call_that_names_anybody_else_is_not_self_service(call, name):
     """Another name, no text, and no text at all are not the caller."""
     assert not judged(call, {"userName": name}, responseElements=KEY_OF["pat"])
@@ -156,14 +129,14 @@ def test_a_letter_that_only_looks_like_the_callers_is_not_theirs():
     assert not judged("EnableMFADevice", {"userName": "mar\u212a"}, user("mark"))
 
 
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", KINDS)
 def test_a_denied_call_is_self_service_only_without_a_target(call):
     """CloudTrail shows no parameters of a denied call."""
     for more in ({"errorCode": "AccessDenied"}, {}):
         assert judged(call, None, **more) == (CALLS[call] == NO_TARGET)
 
 
-@pytest.mark.parametrize("call", of(NAMED) + of(OPTIONAL))
+@pytest.mark.parametrize("call", ABOUT_A_USER)
 @pytest.mark.parametrize(
     ("identity", "parameters", "shown"),
     [
@@ -192,7 +165,7 @@ def test_a_new_access_key_is_the_callers_if_the_response_says_so(identity):
     assert not judged("CreateAccessKey", {"userName": "eve"}, identity, responseElements=KEY_OF["pat"])
 
 
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", KINDS)
 def test_only_users_calls_of_iam_are_self_service(call):
     """Roles, root, other services' calls of the same name and calls that are not listed are not."""
     mine = {"userName": "pat"}
@@ -202,6 +175,7 @@ def test_only_users_calls_of_iam_are_self_service(call):
     assert not judged(call, mine, root)
     assert not judged(call, mine, eventSource="transfer.amazonaws.com")
     assert not judged(call, mine, calls=[name for name in CALLS if name != call])
+    assert not judged(call, mine, eventName=[call])
 
 
 VALUES = st.recursive(
@@ -211,17 +185,10 @@ VALUES = st.recursive(
 )
 
 
-@given(st.sampled_from(of(NAMED) + of(OPTIONAL)), VALUES, VALUES, st.booleans())
+@given(st.sampled_from(ABOUT_A_USER), VALUES, VALUES, st.booleans())
 def test_no_record_about_somebody_else_is_self_service(call, parameters, response, session):
     """Whatever a record holds, it ends as yes or no; if it names a target, that is the caller."""
     identity = user("pat") | (SESSION if session else {})
     if judged(call, parameters, identity, responseElements=response):
         named = response["accessKey"]["userName"] if parameters is None else parameters.get("userName", "pat")
         assert named.lower() == "pat"
-
-
-@given(VALUES)
-def test_a_record_without_the_name_of_a_call_is_not_self_service(name):
-    """Whatever stands in a record's eventName, it ends as yes or no."""
-    made = record_of(user("pat")) | {"eventName": name}
-    assert not about_themselves(made, caller(made), CALLS)

@@ -1,7 +1,7 @@
 """What a person can do about a call that the guard does not take back: the commands, without AWS."""
 
 import pytest
-from plans import ADMINISTRATOR, DATE, DOCUMENT, IAM, KEY, OIDC, POLICY, SAML, check_command, plan, status
+from plans import ADMINISTRATOR, DOCUMENT, IAM, KEY, POLICY, check_command, plan, status
 
 from c7n_iamguard.contain import manual, undoable
 from c7n_iamguard.contain.plan import ManualSteps, Reversal, camel
@@ -9,33 +9,17 @@ from c7n_iamguard.contain.plan import ManualSteps, Reversal, camel
 LEFT = [
     ("AttachUserPolicy", {"userName": "eve", "policyArn": ADMINISTRATOR}, None,
      [f"aws iam detach-user-policy --user-name eve --policy-arn {ADMINISTRATOR}"]),
-    ("AddUserToGroup", {"userName": "eve", "groupName": "admins"}, None,
-     ["aws iam remove-user-from-group --group-name admins --user-name eve"]),
-    ("AttachRolePolicy", {"roleName": "app", "policyArn": ADMINISTRATOR}, None,
-     [f"aws iam detach-role-policy --role-name app --policy-arn {ADMINISTRATOR}"]),
-    ("AttachGroupPolicy", {"groupName": "devs", "policyArn": ADMINISTRATOR}, None,
-     [f"aws iam detach-group-policy --group-name devs --policy-arn {ADMINISTRATOR}"]),
-    ("AddRoleToInstanceProfile", {"instanceProfileName": "web", "roleName": "app"}, None,
-     ["aws iam remove-role-from-instance-profile --instance-profile-name web --role-name app"]),
-    ("AddClientIDToOpenIDConnectProvider", {"openIDConnectProviderArn": OIDC, "clientID": "evil"}, None,
-     ["aws iam remove-client-id-from-open-id-connect-provider "
-      f"--open-id-connect-provider-arn {OIDC} --client-id evil"]),
     ("UpdateAssumeRolePolicy", {"roleName": "app", "policyDocument": DOCUMENT}, None,
      ["aws iam update-assume-role-policy --role-name app --policy-document file://trust-before.json"]),
     ("DeleteUserPermissionsBoundary", {"userName": "bob"}, None,
      ["aws iam put-user-permissions-boundary --user-name bob --permissions-boundary ARN-OF-THE-BOUNDARY-BEFORE"]),
-    ("PutRolePermissionsBoundary", {"roleName": "app", "permissionsBoundary": ADMINISTRATOR}, None,
-     ["aws iam put-role-permissions-boundary --role-name app --permissions-boundary ARN-OF-THE-BOUNDARY-BEFORE"]),
-    ("UpdateSAMLProvider", {"sAMLProviderArn": SAML, "sAMLMetadataDocument": "<?xml>"}, {"sAMLProviderArn": SAML},
-     [f"aws iam update-saml-provider --saml-provider-arn {SAML} "
-      "--saml-metadata-document file://metadata-before.xml"]),
     ("CreatePolicyVersion", {"policyArn": POLICY, "policyDocument": DOCUMENT, "setAsDefault": True},
-     {"policyVersion": {"versionId": "v2", "isDefaultVersion": True, "createDate": DATE}},
+     {"policyVersion": {"versionId": "v2", "isDefaultVersion": True}},
      [f"aws iam set-default-policy-version --policy-arn {POLICY} --version-id VERSION-BEFORE",
       f"aws iam list-policy-versions --policy-arn {POLICY}",
       f"aws iam delete-policy-version --policy-arn {POLICY} --version-id v2"]),
     ("CreatePolicyVersion", {"policyArn": POLICY, "policyDocument": DOCUMENT},
-     {"policyVersion": {"versionId": "v2", "isDefaultVersion": False, "createDate": DATE}},
+     {"policyVersion": {"versionId": "v2", "isDefaultVersion": False}},
      [f"aws iam delete-policy-version --policy-arn {POLICY} --version-id v2"]),
     ("SetDefaultPolicyVersion", {"policyArn": POLICY, "versionId": "v3"}, None,
      [f"aws iam set-default-policy-version --policy-arn {POLICY} --version-id VERSION-BEFORE",
@@ -46,8 +30,6 @@ LEFT = [
      ["aws iam deactivate-mfa-device --user-name bob --serial-number arn:aws:iam::111122223333:mfa/bob"]),
     ("DeactivateMFADevice", {"serialNumber": "arn:aws:iam::111122223333:mfa/bob"}, None,
      ["aws iam list-mfa-devices --user-name bob"]),
-    ("AcceptDelegationRequest", {"delegationRequestId": "dr-0123456789abcdef"}, None,
-     ["aws iam reject-delegation-request --delegation-request-id dr-0123456789abcdef"]),
     ("CreateDelegationRequest", {"description": "x"}, {"delegationRequestId": "dr-0123456789abcdef"},
      ["aws iam reject-delegation-request --delegation-request-id dr-0123456789abcdef"]),
     ("EnableOutboundWebIdentityFederation", None, {"issuerIdentifier": "https://x"},
@@ -63,9 +45,6 @@ LEFT = [
     ("CreateServiceLinkedRole", {"aWSServiceName": "x.amazonaws.com"},
      {"role": {"roleName": "AWSServiceRoleForX", "roleId": "AROAX", "path": "/aws-service-role/x.amazonaws.com/"}},
      ["aws iam delete-service-linked-role --role-name AWSServiceRoleForX"]),
-    ("CreateVirtualMFADevice", {"virtualMFADeviceName": "x"},
-     {"virtualMFADevice": {"serialNumber": "arn:aws:iam::111122223333:mfa/x"}},
-     ["aws iam delete-virtual-mfa-device --serial-number arn:aws:iam::111122223333:mfa/x"]),
 ]  # fmt: skip
 
 
@@ -77,7 +56,7 @@ def made_of(shape, name=""):
         return [made_of(shape.member, name)]
     if shape.type_name == "map":
         return {}
-    values = {"boolean": True, "integer": 1, "timestamp": DATE}
+    values = {"boolean": True, "integer": 1, "timestamp": "2026-02-22"}
     known = {"Status": "Active", "Path": "/", "ThumbprintList": "9" * 40}
     if name in known:
         return known[name]
@@ -119,7 +98,6 @@ def test_an_operation_that_is_new_tomorrow_is_left():
     )
 
 
-@pytest.mark.parametrize("parameters", [None, {"omitted": True}])
 @pytest.mark.parametrize(
     ("name", "command"),
     [
@@ -131,9 +109,9 @@ def test_an_operation_that_is_new_tomorrow_is_left():
         ("UploadServerCertificate", "list-server-certificates"),
     ],
 )
-def test_a_call_that_was_padded_is_left_with_what_is_there_now(name, parameters, command):
+def test_a_call_that_was_padded_is_left_with_what_is_there_now(name, command):
     """CloudTrail leaves out parameters of more than 100 KB, so its record cannot say what the call was about."""
-    show, look_up = plan(name, parameters).commands
+    show, look_up = plan(name, {"omitted": True}).commands
     assert show == f"aws iam {command}"
     assert look_up.startswith("aws cloudtrail lookup-events ")
     check_command(show)

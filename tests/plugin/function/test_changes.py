@@ -148,22 +148,6 @@ def test_calls_from_before_an_exemption_ended_are_not_held_against_its_owner(fre
     assert revoked(fresh, "bob") == ["managed"]
 
 
-def test_people_may_change_their_own_password_and_nobody_elses(fresh, deploy):
-    """With self-service, ChangePassword is let pass; a login profile of somebody else's is not."""
-    deploy(self_service=["ChangePassword", "UpdateLoginProfile"])
-    event = case("revoked-create-user")
-    event["detail"] |= {"eventName": "ChangePassword", "requestParameters": None}
-    invocation = fresh.functions.invoke(FUNCTION, event)
-    assert reason(invocation) == "self-service: ChangePassword"
-    parameters = {"userName": "BOB", "passwordResetRequired": False}
-    event["detail"] |= {"eventName": "UpdateLoginProfile", "requestParameters": parameters}
-    assert reason(fresh.functions.invoke(FUNCTION, event)) == "self-service: UpdateLoginProfile"
-    assert revoked(fresh, "bob") == []
-    parameters["userName"] = "alice"
-    fresh.functions.invoke(FUNCTION, event)
-    assert revoked(fresh, "bob") == ["managed"]
-
-
 def test_options_of_the_command_stay_with_the_command(fresh, deploy):
     """Deployed with metrics, logs and output to S3, for which it has no rights, the function denies people."""
     fresh.client("s3").create_bucket(Bucket="custodian-output")

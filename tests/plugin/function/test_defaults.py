@@ -1,6 +1,5 @@
 """What a mode does not say, and what its own values win over. Pure."""
 
-import pytest
 from c7n.config import Config
 from c7n.policy import Policy
 from helpers import REVOKE, shipped
@@ -8,21 +7,6 @@ from helpers import REVOKE, shipped
 from c7n_iamguard.function import defaults
 
 SHIPPED = shipped(REVOKE)
-
-
-@pytest.mark.parametrize(
-    ("own", "both"),
-    [
-        ({}, {"a": 1, "b": {"c": 2}}),
-        ({"a": 3}, {"a": 3, "b": {"c": 2}}),
-        ({"b": {"d": 4}}, {"a": 1, "b": {"c": 2, "d": 4}}),
-        ({"b": {"c": [5]}}, {"a": 1, "b": {"c": [5]}}),
-        ({"b": 6}, {"a": 1, "b": 6}),
-    ],
-)
-def test_a_policys_own_values_win_key_by_key(own, both):
-    """Objects are merged; of everything else, the policy's own value stands."""
-    assert defaults.merged({"a": 1, "b": {"c": 2}}, own) == both
 
 
 def guarded_policy(account="111122223333", data=SHIPPED, **own):

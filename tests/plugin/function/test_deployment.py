@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 from c7n.actions import EventAction
-from helpers import CONTAIN, REVOKE, event_time, policy, shipped
+from helpers import REVOKE, event_time, policy, shipped
 
 from c7n_iamguard.errors import Refusal
 from c7n_iamguard.event import IAMEvent
@@ -159,17 +159,6 @@ def test_what_aws_refuses_a_deployment_is_said_in_one_sentence_with_the_fix(mode
     assert message.rstrip(".") in said
     assert fix in said
     assert ("role" in fix or "account.yml" in fix) or "mode.role" not in said
-
-
-@pytest.mark.parametrize(
-    ("name", "stack"),
-    [(REVOKE, "account.yml"), (OF_ROLES, "account.yml with Roles=yes"), (CONTAIN, "contain.yml")],
-)
-def test_a_missing_role_is_said_with_the_stack_that_makes_it(mode, name, stack):
-    """Each template has its own roles."""
-    refusal = {"Code": "InvalidParameterValueException", "Message": "The role cannot be assumed."}
-    said = foreseen(mode(name).policy, ClientError({"Error": refusal}, "CreateFunction"))
-    assert f"Deploy deploy/{stack} first" in said
 
 
 def test_an_error_of_another_kind_is_not_explained_away(mode):

@@ -64,16 +64,3 @@ def test_a_name_that_changes_hands_while_the_history_is_read_betrays_nobody(
     assert found == ([("m2", mallory, 1)] if fate == "renamed" else [])
     assert [each["UserName"] for each in told] == (["m2"] if fate == "renamed" else [])
     assert [line["decision"] for line in logged()] == ([] if fate == "renamed" else ["let-pass"])
-
-
-def test_actions_run_only_if_somebody_was_found(catch_up, history, monkeypatch):
-    """A catch-up that finds nobody says nothing and does nothing."""
-    ran = []
-    for expected in ([["mallory"]], []):
-        mode = catch_up()
-        monkeypatch.setattr(
-            mode, "run_actions", lambda users: ran.append([user["UserName"] for user in users])
-        )
-        mode.run({})
-        assert ran == expected
-        history.clear(), ran.clear()

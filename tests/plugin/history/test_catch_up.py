@@ -9,6 +9,7 @@ from helpers import EVENTS, REVOKE, backend, case, deny_arn, event_time, fill_ma
 from c7n_iamguard.aws_names import OBSERVED
 from c7n_iamguard.errors import Refusal
 from c7n_iamguard.history import lookup_events
+from sandbox.iam import entities as sandbox_iam
 from sandbox.server import Fault
 
 CALLS = {"type": "unintended-iam-calls", "groups": ["Admins"]}
@@ -38,15 +39,6 @@ def test_a_call_is_judged_when_the_event_path_has_had_its_time(history, caught, 
     assert list(caught(USERS)) == expected
 
 
-def test_admins_and_those_who_are_revoked_already_are_left_alone(history, caught, attacker, user, fresh):
-    """An admin's calls are lawful, and whoever carries the denial needs no second one."""
-    user("ada", groups=["Admins"]).iam.create_user(UserName="colleague")
-    attacker.iam.create_user(UserName="backdoor")
-    fresh.deliver()
-    history.pass_by()
-    assert list(caught(USERS)) == []
-
-
 def test_who_was_an_admin_when_they_called_is_not_denied_for_it(history, caught, fresh, user):
     """An admin calls, and another admin takes them out of the group: the call stays lawful."""
     ada, eve = user("ada", groups=["Admins"]), user("eve", groups=["Admins"])
@@ -73,18 +65,6 @@ def test_an_admin_group_that_was_renamed_is_known_by_its_new_name(history, caugh
     assert list(caught(USERS, pins=pins)) == []
 
 
-def test_who_leaves_the_group_by_themselves_is_left_to_people(history, caught, user, logged):
-    """Nobody can tell whether somebody who removed themselves was a member: said, and not denied."""
-    eve = user("eve", groups=["Admins"])
-    history.clear()
-    eve.iam.create_user(UserName="colleague")
-    history.pass_by(20)
-    eve.iam.remove_user_from_group(GroupName="Admins", UserName="eve")
-    history.pass_by(40)
-    assert list(caught(USERS)) == []
-    assert [(line["decision"], line["user"]) for line in logged()] == [("failed", "eve")]
-
-
 def test_the_past_of_an_account_that_was_not_guarded_is_not_judged(history, caught, attacker):
     """Calls before the first deployment, or before observing ended, deny nobody."""
     attacker.iam.create_user(UserName="backdoor")
@@ -93,9 +73,6 @@ def test_the_past_of_an_account_that_was_not_guarded_is_not_judged(history, caug
     assert list(caught(USERS, mark=an_hour)) == ["mallory"]
     assert list(caught(USERS, mark=half_an_hour)) == []
     assert list(caught(USERS, mark=half_an_hour + OBSERVED)) == []
-
-
-# Restorations
 
 
 # Observing, floods and faults
@@ -164,37 +141,26 @@ def test_a_caller_who_is_gone_is_reported(history, caught, attacker, fresh, logg
     assert len(logged()) == 1
 
 
-# Roles
-
-
-def test_a_role_whose_call_was_missed_is_found(history, caught, fresh):
-    """A role that is not on the list is found; one that is, and the guard's own, are not."""
-    for name in ("pipeline", "Terraform"):
-        arn = fresh.create_role(name)["Arn"]
-        fresh.client("iam", fresh.session(arn)).create_user(UserName=f"{name}-user")
-    history.pass_by()
-    filters = [{**CALLS, "roles": ["Terraform"]}]
-    found = caught(filters, "aws.iam-role")
-    assert list(found) == ["pipeline"]
-
-
 def test_a_large_account_is_judged_in_a_handful_of_calls(history, caught, fresh, attacker, monkeypatch):
-    """5,000 users and 2,000 events, reads included: 6 calls for the account, one for 50 events, no more."""
+    """Ten times as many users would be 1,000 a call, and there is one call for 50 events, reads included."""
     monkeypatch.setattr(lookup_events, "SECONDS_PER_REQUEST", 0)  # CloudTrail's limit is another test's
+    monkeypatch.setattr(sandbox_iam, "MAX_PAGE_ITEMS", 100)
     users = backend(fresh)
-    for number in range(5000 - len(users.users)):
+    for number in range(500 - len(users.users)):
         users.create_user(fresh.region, f"crowd-{number}")
     attacker.iam.create_user(UserName="backdoor")
     made = history.records[-1]
     history.clear()
-    for number in range(2000):
+    for number in range(500):
         read = {"eventName": "GetUser", "readOnly": True} if number % 10 else {}
         history.append({**made, **read, "eventID": f"event-{number}"})
     history.pass_by()
     fresh.calls.clear()
     found = caught(USERS)
-    assert len(found["mallory"]["c7n:IAMCalls"]) == 200
-    actions = [call.action for call in fresh.calls if call.service in ("iam", "cloudtrail")]
+    assert len(found["mallory"]["c7n:IAMCalls"]) == 50
+    calls = [call for call in fresh.calls if call.service in ("iam", "cloudtrail")]
+    assert {call.params["MaxItems"] for call in calls if "Details" in call.action} == {1000}
+    actions = [call.action for call in calls]
     assert actions.count("GetAccountAuthorizationDetails") == 6
-    assert actions.count("LookupEvents") == 41  # the history has the run's own six reads, too
+    assert actions.count("LookupEvents") == 11  # the history has the run's own six reads, too
     assert set(actions) - {"GetAccountAuthorizationDetails", "LookupEvents"} <= {"ListRoles"}

@@ -7,7 +7,7 @@ import pytest
 from helpers import FUNCTION, function_names, stock
 from kept import functions as kept_functions
 
-NAME = "list-iam-guard-functions"
+NAME, OF_FUNCTION = "list-iam-guard-functions", {"FunctionName": FUNCTION}
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def report(fresh, tmp_path):
     """``report()``: what stock custodian finds about the main function, by the shipped policy."""
     put_back = kept_functions(fresh.account, fresh.region)
 
-    def run(function=FUNCTION):
+    def run():
         done = stock(
             "custodian", "run", "-s", tmp_path, "-r", fresh.region, "--cache-period", "0",
             f"policies/{NAME}.yml", environ=fresh.environ(),
@@ -23,7 +23,7 @@ def report(fresh, tmp_path):
         assert done.returncode == 0, done.stderr
         found = {f["FunctionName"]: f for f in json.loads((tmp_path / NAME / "resources.json").read_text())}
         assert set(found) == set(function_names(fresh, fresh.account))
-        return found[function]["c7n:IAMGuardHealth"]
+        return found[FUNCTION]["c7n:IAMGuardHealth"]
 
     yield run
     put_back()
@@ -44,32 +44,18 @@ def test_a_healthy_function_has_no_problem(report, fresh):
 
 
 BREAK = {
-    "its rule is disabled": lambda c: c("events").disable_rule(Name=FUNCTION),
-    "its rule does not have it as target": lambda c: c("events").remove_targets(
-        Rule=FUNCTION, Ids=[FUNCTION]
+    "its rule is disabled": ("events", "disable_rule", {"Name": FUNCTION}),
+    "its rule does not have it as target": ("events", "remove_targets", {"Rule": FUNCTION, "Ids": [FUNCTION]}),
+    "its rule may not invoke it": ("lambda", "remove_permission", {**OF_FUNCTION, "StatementId": FUNCTION}),
+    "its reserved concurrency is 0": (
+        "lambda", "put_function_concurrency", {**OF_FUNCTION, "ReservedConcurrentExecutions": 0}
     ),
-    "its rule may not invoke it": lambda c: c("lambda").remove_permission(
-        FunctionName=FUNCTION, StatementId=FUNCTION
-    ),
-    "its reserved concurrency is 0": lambda c: c("lambda").put_function_concurrency(
-        FunctionName=FUNCTION, ReservedConcurrentExecutions=0
-    ),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("problem", BREAK)
 def test_what_keeps_a_function_from_being_invoked_is_said(report, fresh, problem):
     """Each way in which nothing invokes the function any more is a sentence in the report."""
-    BREAK[problem](fresh.client)
-    try:
-        assert report()["problem"] == problem
-    finally:
-        client = fresh.client("lambda")
-        if "concurrency" in problem:
-            client.delete_function_concurrency(FunctionName=FUNCTION)
-        if "may not invoke" in problem:
-            arn = fresh.client("events").describe_rule(Name=FUNCTION)["Arn"]
-            client.add_permission(
-                FunctionName=FUNCTION, StatementId=FUNCTION, SourceArn=arn,
-                Action="lambda:InvokeFunction", Principal="events.amazonaws.com",
-            )  # fmt: skip
+    service, operation, parameters = BREAK[problem]
+    getattr(fresh.client(service), operation)(**parameters)
+    assert report()["problem"] == problem

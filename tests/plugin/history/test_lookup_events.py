@@ -1,6 +1,5 @@
 """Reading CloudTrail's event history: paging, AWS's limit, what happens when a part cannot be read."""
 
-import logging
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -40,36 +39,24 @@ def calls(number):
     return [record(BOB, number=n) for n in range(number)]
 
 
-def test_all_pages_are_read_newest_first(trail):
-    """Every record of the span comes out, in CloudTrail's order, and 50 of them take one request."""
+def test_all_pages_of_one_span_are_read_newest_first(trail):
+    """Every record comes out, in CloudTrail's order; all requests select IAM's events alone, 50 within one span."""
     history = trail(calls(120))
-    assert list(reading(history)) == history.records
-    assert [request["MaxResults"] for request in history.requests] == [50, 50, 50]
-
-
-def test_every_page_is_of_one_span_of_iams_events(trail):
-    """All requests select by IAM's event source alone, within the same span."""
-    history = trail(calls(120))
-    list(reading(history, hours=7))
+    assert list(reading(history, hours=7)) == history.records
     first, *others = history.requests
-    assert first["LookupAttributes"] == [
-        {"AttributeKey": "EventSource", "AttributeValue": "iam.amazonaws.com"}
-    ]
-    assert first["EndTime"] - first["StartTime"] == 7 * 3600
-    assert first["EndTime"] == NOW.timestamp()
-    assert len(others) == 2
-    for request in others:
-        assert {**request, "NextToken": None} == {**first, "NextToken": None}
+    iams_events = {"AttributeKey": "EventSource", "AttributeValue": "iam.amazonaws.com"}
+    assert (first["LookupAttributes"], first["MaxResults"]) == ([iams_events], 50)
+    assert (first["EndTime"] - first["StartTime"], first["EndTime"]) == (7 * 3600, NOW.timestamp())
+    assert [request.pop("NextToken") for request in others] == ["50", "100"]
+    assert others == [first] * 2
 
 
 def test_two_requests_a_second_are_made_and_no_more(trail):
-    """Requests are half a second apart, and 200 of them take no longer than the limit dictates."""
-    history = trail(calls(10_000), latency=0.1)
-    assert len(list(reading(history))) == 10_000
+    """Requests are half a second apart, and they take no longer than the limit dictates."""
+    history = trail(calls(1000), latency=0.1)
+    assert len(list(reading(history))) == 1000
     gaps = [later - earlier for earlier, later in zip(history.times, history.times[1:], strict=False)]
-    assert len(history.requests) == 200
-    assert min(gaps) == pytest.approx(0.5)
-    assert sum(gaps) == pytest.approx(199 * 0.5)
+    assert gaps == [pytest.approx(0.5)] * 19
 
 
 def test_slow_answers_are_not_waited_on_top_of(trail, clock):
@@ -78,21 +65,13 @@ def test_slow_answers_are_not_waited_on_top_of(trail, clock):
     assert clock.slept == []
 
 
-def test_an_empty_history_is_complete(trail):
-    """A span without any call takes one request, and nothing is missing."""
-    history = trail()
-    read = reading(history, partial=True)
-    assert list(read) == []
-    assert not read.problems
-    assert len(history.requests) == 1
-
-
 def test_an_empty_page_is_not_the_end(trail, monkeypatch):
     """AWS may return a page without events and a token for the next one."""
     history = trail()
     answers = iter([{"Events": [], "NextToken": "1"}, {"Events": []}])
     monkeypatch.setattr(history.client, "lookup_events", lambda **_: next(answers))
-    assert list(reading(history)) == []
+    read = reading(history, partial=True)
+    assert list(read) == read.problems == []
     assert next(answers, None) is None
 
 
@@ -114,14 +93,6 @@ def test_what_goes_away_is_tried_again(trail, fault):
     assert [request.get("NextToken") for request in history.requests] == [None, *["50"] * 4, "100"]
 
 
-def test_pauses_between_tries_grow_up_to_a_limit(trail, clock):
-    """The more tries have failed, the longer the pause before the next, and never longer than 20 seconds."""
-    list(reading(trail(calls(1), dict.fromkeys(range(8), THROTTLED))))
-    pauses = [seconds for seconds in clock.slept if seconds != 0.5]
-    for pause, longest in zip(pauses, (1, 2, 4, 8, 16, 20, 20, 20), strict=True):
-        assert longest / 2 <= pause <= longest
-
-
 def test_a_strict_reading_puts_up_with_throttles_for_five_minutes(trail, clock):
     """While every request is throttled it is tried again; after five minutes the reading fails."""
     read, began = iter(reading(trail(calls(120), {...: THROTTLED, 0: None}))), clock.now
@@ -138,47 +109,36 @@ def test_a_partial_reading_puts_up_with_throttles_until_its_deadline(trail, cloc
     began = clock.now
     assert len(list(read)) == 50
     assert min(seconds, 300) - 20 <= clock.now - began <= min(seconds, 300)
-    (problem,) = read.problems
-    assert THROTTLED in problem
-    assert read.problems
+    assert [THROTTLED in problem for problem in read.problems] == [True]
 
 
-def test_a_partial_reading_ends_at_its_deadline(trail, clock):
+def test_a_partial_reading_ends_at_its_deadline(trail):
     """Without any error, too, a reading stops when its time is over, and says so."""
-    history = trail(calls(10_000))
-    read = reading(history, partial=True, seconds=10)
+    read = reading(trail(calls(2000)), partial=True, seconds=10)
     assert len(list(read)) == 20 * 50
     assert read.problems == ["the time for reading is over"]
 
 
-@pytest.mark.parametrize("code", ["AccessDeniedException", "InvalidNextTokenException"])
-def test_what_does_not_go_away_fails_at_once(trail, code):
-    """An error that another try would meet again ends the reading with CloudTrail's own message."""
-    history = trail(calls(120), {1: code})
-    with pytest.raises(IncompleteHistory, match=code):
-        list(reading(history))
-    assert len(history.requests) == 2
-
-
-def test_a_partial_reading_keeps_what_it_has_when_access_is_denied(trail):
-    """After any error, the records that were read before it come out, and the reading is incomplete."""
-    read = reading(trail(calls(120), {1: "AccessDeniedException"}), partial=True)
+def test_what_does_not_go_away_fails_at_once(trail):
+    """An error that another try would meet again ends the reading with CloudTrail's own message, or in part."""
+    histories = [trail(calls(120), {1: "AccessDeniedException"}) for _ in range(2)]
+    with pytest.raises(IncompleteHistory, match="AccessDeniedException"):
+        list(reading(histories[0]))
+    read = reading(histories[1], partial=True)
     assert len(list(read)) == 50
-    assert read.problems
+    assert len(read.problems) == 1
+    assert [len(history.requests) for history in histories] == [2, 2]
 
 
-@pytest.mark.parametrize("broken", ["", "{", "[]", "null", '"text"'])
-def test_an_entry_that_holds_no_record_fails_a_strict_reading(trail, broken):
-    """An entry whose CloudTrailEvent is no JSON object is named, and the reading fails."""
+@pytest.mark.parametrize("broken", ["{", '"text"'])
+def test_an_entry_that_holds_no_record_fails_a_strict_reading(trail, caplog, broken):
+    """An entry without a JSON object is named; a partial reading goes on after it, and is incomplete."""
+    records = [*calls(3), broken, *calls(2)]
     with pytest.raises(IncompleteHistory, match=r"the entry broken of 2026-11-25 12:00:00.+ cannot be read"):
-        list(reading(trail([*calls(3), broken, *calls(2)])))
-
-
-def test_a_partial_reading_goes_on_after_a_broken_entry(trail, caplog):
-    """The other records come out, the reading is incomplete, and the log names the entry."""
-    read = reading(trail([*calls(3), "{", *calls(2)]), partial=True)
+        list(reading(trail(records)))
+    read = reading(trail(records), partial=True)
     assert len(list(read)) == 5
-    assert read.problems
+    assert len(read.problems) == 1
     assert "the entry broken of" in caplog.text
 
 
@@ -188,17 +148,6 @@ def test_records_about_another_account_are_left_out(trail):
     foreign["recipientAccountId"] = "444455556666"
     del unsaid["recipientAccountId"]
     assert list(reading(trail([own, foreign, unsaid]))) == [own, unsaid]
-
-
-def test_long_look_ups_show_progress(trail, caplog):
-    """Every half a minute the log says how far the reading has come, and in the end what it took."""
-    caplog.set_level(logging.INFO, "c7n_iamguard.history.lookup_events")
-    list(reading(trail(calls(10_000)), hours=3))
-    *progress, last = [r.getMessage() for r in caplog.records]
-    assert len(progress) == 3
-    assert "3050 IAM events read in 30 s, back to 2026-11-25 11:09:11" in progress[0]
-    assert "the look-up ends at 2026-11-25 09:00:00" in progress[0]
-    assert "10000 IAM events read in 100 s, requests: 200" in last
 
 
 def test_botocore_does_not_try_again_by_itself():

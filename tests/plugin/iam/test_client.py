@@ -1,27 +1,9 @@
 """The AWS clients that everything shares. Pure."""
 
-from concurrent.futures import ThreadPoolExecutor
-from threading import current_thread, main_thread
-from types import SimpleNamespace
-
 import pytest
 from botocore.exceptions import ClientError
 
 from c7n_iamguard.iam import client
-
-
-@pytest.mark.parametrize("count", [0, 1, 7])
-def test_several_are_handled_in_threads_and_told_in_their_order(count):
-    """Of a single one, such as an event's caller, no thread is started."""
-    threads = []
-
-    def twice(number):
-        threads.append(current_thread())
-        return 2 * number
-
-    element = SimpleNamespace(executor_factory=ThreadPoolExecutor)
-    assert client.map_threaded(element, twice, range(count)) == [2 * number for number in range(count)]
-    assert (main_thread() in threads) is (count == 1)
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,6 @@ def test_a_user_on_a_later_page_is_found_by_id(fresh, monkeypatch):
     assert len(pages) == 2 * len(backend(fresh).users)
 
 
-def test_a_user_is_found_by_name_and_by_id(fresh):
-    """Both ways lead to the same user; a name that nobody has is nobody."""
-    iam = fresh.client("iam")
-    found = USER.by_name(iam, "bob")
-    assert USER.by_id(iam, found["UserId"])["Arn"] == found["Arn"]
-    assert USER.by_name(iam, "nobody") is None
-
-
 def test_a_role_is_found_by_its_name_alone(fresh):
     """Nobody can rename a role, so that looking for its id finds nothing, and costs no call."""
     iam = fresh.client("iam")

@@ -4,11 +4,9 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
-from botocore.stub import Stubber
-from helpers import HARMLESS, PAT, REVOKED, deny_arn, deny_user
+from helpers import HARMLESS, REVOKED, deny_arn, deny_user
 
-from c7n_iamguard.iam import client, policy_documents
-from c7n_iamguard.iam.policy_documents import deny_document
+from c7n_iamguard.iam import policy_documents
 from sandbox.server import Fault
 
 THEIR_OWN = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "iam:*", "Resource": "*"}]}
@@ -26,7 +24,7 @@ def test_the_filter_finds_the_same_with_any_source(fresh, user, in_process, sour
         assert {u["UserName"]: u[REVOKED] for u in found} == expected
 
 
-@pytest.mark.parametrize("document", [json.dumps(THEIR_OWN), deny_document(["honeycode:x"])])
+@pytest.mark.parametrize("document", [json.dumps(THEIR_OWN), policy_documents.deny_document(["honeycode:x"])])
 def test_somebody_elses_policies_are_no_deny_of_the_guards(fresh, user, source, document):
     """Neither an inline policy of the guard's name that is not its own or denies no IAM, nor another boundary."""
     user("ora")
@@ -55,29 +53,6 @@ def test_a_user_who_is_gone_is_not_listed(fresh, user, in_process, operation):
         fresh.faults.append(Fault(f"iam:{operation}", "NoSuchEntity", 404))
     policy = in_process(filters=["iam-access-revoked"])
     assert policy.resource_manager.filters[0].process([{"UserName": "gil"}]) == []
-
-
-def test_a_policy_on_a_later_page_counts(in_process, monkeypatch):
-    """The guard's policy on the second page of ListAttachedUserPolicies is found."""
-    policy = in_process(filters=["iam-access-revoked"])
-    iam = client.iam(policy.resource_manager)
-    monkeypatch.setattr(client, "_kept", {})
-
-    def attached(name):
-        return {"PolicyName": name, "PolicyArn": f"arn:aws:iam::111122223333:policy/{name}"}
-
-    client.keep("iam", iam)
-    with Stubber(iam) as stub:
-        stub.add_response("get_user", {"User": PAT}, {"UserName": "pat"})
-        page = {"AttachedPolicies": [attached("own")], "IsTruncated": True, "Marker": "next"}
-        stub.add_response("list_attached_user_policies", page, {"UserName": "pat"})
-        page = {"AttachedPolicies": [attached("DenyIAMAccess")], "IsTruncated": False}
-        stub.add_response("list_attached_user_policies", page, {"UserName": "pat", "Marker": "next"})
-        stub.add_client_error("get_user_policy", "NoSuchEntity")
-        version = {"Document": deny_document(), "VersionId": "v1", "IsDefaultVersion": True}
-        stub.add_response("get_policy_version", {"PolicyVersion": version})
-        (found,) = policy.resource_manager.filters[0].process([{"UserName": "pat"}])
-    assert found[REVOKED] == ["managed"]
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ import json
 
 import pytest
 from c7n.exceptions import PolicyExecutionError
-from helpers import RESTORE_TAG, REVOKED, deny_arn, deny_user, moto_user, state, untagged
+from helpers import REVOKED, deny_arn, deny_user, moto_user, state, untagged
 
 from c7n_iamguard.iam import policy_documents
+from sandbox.iam import entities as sandbox_iam
 from sandbox.server import Fault
 
 THEIR_OWN = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "iam:*", "Resource": "*"}]}
@@ -21,19 +22,15 @@ def restore(policy, *users):
 # Who is revoked
 
 
-@pytest.mark.parametrize("option", ["security/NoIAM", "arn:aws:iam::111122223333:policy/security/NoIAM"])
-def test_another_managed_policy_can_be_the_deny(fresh, user, source, option):
-    """``policy`` names the one managed policy that the filter looks for and the action takes off."""
-    iam = fresh.client("iam")
-    arn = deny_arn(fresh, "security/NoIAM")
-    if arn not in [p["Arn"] for p in iam.list_policies(Scope="Local")["Policies"]]:
-        iam.create_policy(
-            PolicyName="NoIAM", Path="/security/", PolicyDocument=policy_documents.deny_document()
-        )
+def test_another_managed_policy_can_be_the_deny(fresh, user, in_process, monkeypatch):
+    """``policy`` names the one that the filter looks for and the action takes off, on whichever page it is."""
+    monkeypatch.setattr(sandbox_iam, "MAX_PAGE_ITEMS", 1)
+    iam, option, arn = fresh.client("iam"), "security/NoIAM", deny_arn(fresh, "security/NoIAM")
+    iam.create_policy(PolicyName="NoIAM", Path="/security/", PolicyDocument=policy_documents.deny_document())
     user("pol")
     for attached in (deny_arn(fresh), arn):
         iam.attach_user_policy(UserName="pol", PolicyArn=attached)
-    policy = source(
+    policy = in_process(
         filters=[{"UserName": "pol"}, {"type": "iam-access-revoked", "policy": option}],
         actions=[{"type": "restore-iam-access", "policy": option}],
     )
@@ -79,15 +76,23 @@ def test_restoring_again_changes_nothing(fresh, user, in_process):
 OF_THE_WAY = ["DeleteUserPermissionsBoundary", "DetachUserPolicy", "GetUserPolicy", "DeleteUserPolicy"]
 
 
-@pytest.mark.parametrize("operation", OF_THE_WAY)
-def test_what_goes_meanwhile_is_no_failure(fresh, user, in_process, operation):
-    """A form that is gone when the action takes it off is no failure, and the others are taken off."""
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        *((operation, "NoSuchEntity") for operation in OF_THE_WAY),
+        ("DetachUserPolicy", "ConcurrentModification"),
+    ],
+)
+def test_what_others_do_meanwhile_is_no_failure(fresh, user, in_process, monkeypatch, operation, code):
+    """A form that is gone when the action takes it off is no failure, and a conflict is tried again."""
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     user("mel")
     deny_user(fresh, "mel", "managed", "inline", "boundary")
-    fresh.faults.append(Fault(f"iam:{operation}", "NoSuchEntity", 404))
+    fresh.faults.append(Fault(f"iam:{operation}", code, 409, times=1))
     (record,) = restore(in_process(actions=["restore-iam-access"]), "mel")
     gone = {"inline"} if operation == "GetUserPolicy" else set()
     assert set(record["restored"]) == {"managed", "inline", "boundary"} - gone
+    assert fresh.faults[0].hits == 1
 
 
 def test_a_user_deleted_since_the_listing_is_no_failure(fresh, user, source, logged):
@@ -105,19 +110,3 @@ def test_a_user_deleted_since_the_listing_is_no_failure(fresh, user, source, log
     assert restore(policy, *listed) == []
     assert state(fresh, "deb")["managed"] == [deny_arn(fresh)]
     assert [line["reason"] for line in logged()] == ["the user does not exist any more"] * 2
-
-
-STEPS = ["TagUser", "DeleteUserPermissionsBoundary", "DetachUserPolicy", "DeleteUserPolicy", "UntagUser"]
-
-
-@pytest.mark.parametrize("operation", STEPS)
-def test_a_conflict_while_restoring_is_tried_again(fresh, user, in_process, monkeypatch, operation):
-    """Somebody else changes the user at the same time: each step is repeated, and all is taken off."""
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
-    user("con")
-    deny_user(fresh, "con", "managed", "inline", "boundary")
-    fresh.client("iam").tag_user(UserName="con", Tags=[RESTORE_TAG])
-    fresh.faults.append(Fault(f"iam:{operation}", "ConcurrentModification", 409, times=1))
-    (record,) = restore(in_process(actions=["restore-iam-access"]), "con")
-    assert sorted(record["restored"]) == ["boundary", "inline", "managed"]
-    assert fresh.faults[0].hits == 1
