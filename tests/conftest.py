@@ -28,6 +28,7 @@ from helpers import (  # noqa: F401  some test modules import these from here
     stock,
 )
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from c7n_iamguard.aws_names import SINCE_TAG
 from sandbox import Sandbox
@@ -45,16 +46,21 @@ def pytest_configure(config):
         config.add_cleanup(lambda: server.communicate())
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """A file's tests run in one process, and so do the files that share one of the costly set-ups."""
-    costly, shared = ("people", "contained"), {}
-    for item in items:
-        for name in costly:
-            if name in item.fixturenames:
-                shared.setdefault(item.path, name)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(shared.get(item.path, item.path.stem)))
+    """The longest files come first, so that no process waits for them in the end."""
+    longest = ("test_organization_walk", "test_pages", "test_ci", "test_wheel", "test_demo", "test_replay")
+    items.sort(key=lambda item: (item.path.stem not in longest, "plugin" in item.path.parts))
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """A file runs in one process, and so do all files about people, or containment, which share an account."""
+
+    class Files(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return next((subject for subject in ("people", "contain") if subject in file), file)
+
+    return Files(config, log)
 
 
 def pytest_sessionstart():

@@ -208,9 +208,7 @@ def organization(sandbox, repository, job, workplace):
     return SimpleNamespace(**locals())
 
 
-def test_a_pull_request_says_of_every_account_who_would_be_denied_and_what_each_function_would_do(
-    organization,
-):
+def test_a_pull_request_says_who_would_be_denied_and_what_each_function_would_do(organization):
     """The summary names users and functions of each account, and nothing is deployed."""
     done = organization.first
     for account in SOUND:
