@@ -22,7 +22,7 @@ def test_nobody_is_revoked_while_the_pinned_group_is_gone(warm):
     for name, who in (("let-pass-admin", "alice"), ("revoked-create-user", "bob")):
         invocation = warm.functions.invoke(FUNCTION, case(name))
         assert outcomes(invocation) == "failed failed failed dead-lettered"
-        assert "the admin group 'admins'" in invocation.log
+        assert "the admin group 'admins'" in invocation.log.lower()  # a warm function knows how IAM writes it
         assert "put the group right and deploy the policy again" in invocation.log
         assert revoked(warm, who) == []
 
