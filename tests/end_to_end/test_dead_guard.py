@@ -67,7 +67,8 @@ def an_hour_passes(sandbox, minutes=60):
 def alarms(sandbox, state="ALARM", **later):
     """The alarms that are in a state from the last minute to the next, as of now or later, without their prefix."""
     minute = datetime.now(timezone.utc).replace(second=0, microsecond=0) + timedelta(**later)
-    states = [sandbox.alarms(minute + timedelta(minutes=number)) for number in range(-1, 3)]
+    first = -1 if state == "ALARM" else 0  # a minute ago may be in the hour before, which had no data
+    states = [sandbox.alarms(minute + timedelta(minutes=number)) for number in range(first, 3)]
     return {
         name.removeprefix("iam-guard-") for found in states for name, its in found.items() if its == state
     }
