@@ -20,7 +20,7 @@ EVENT_SOURCE = "iam.amazonaws.com"
 
 #: Types of callers behind whom there may be nobody, that is no IAM user and no role of the account.
 OTHER_TYPES = {"Root", "FederatedUser", "AWSService", "AWSAccount", "Directory", "IdentityCenterUser"}
-#: Where a record says whether the caller had signed in with MFA.
+#: The place in a record that says whether the caller had signed in with MFA.
 MFA = ("userIdentity", "sessionContext", "attributes", "mfaAuthenticated")
 #: How CloudTrail and the guard's tags write a time.
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
@@ -46,7 +46,7 @@ class MalformedEvent(ValueError):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who made a call, as CloudTrail recorded it. What CloudTrail does not tell is None."""
+    """The caller of IAM, as CloudTrail recorded them. A fact that CloudTrail does not tell is None."""
 
     type: str  #: CloudTrail's ``userIdentity.type``: ``IAMUser``, ``FederatedUser``, ``AssumedRole``, …
     account: str | None  #: the 12-digit id of the account that the caller belongs to
@@ -92,7 +92,7 @@ class IAMEvent(dict[str, Any]):
 
     @cached_property
     def who(self) -> Caller:
-        """Who called."""
+        """The event's caller."""
         return caller(self.record)
 
     @property
@@ -116,7 +116,7 @@ class IAMEvent(dict[str, Any]):
 
 
 def caller(record: Any) -> Caller:
-    """Who made a call.
+    """The caller of a record.
 
     :raises MalformedEvent: if the record names no caller, contradicts itself, or has a type that nobody knows
     """
@@ -134,6 +134,8 @@ def caller(record: Any) -> Caller:
         return _principal(type_, "role", issuer, identity, where)
     if type_ == "FederatedUser" and _object(issuer, where).get("type") == "IAMUser":
         return _principal(type_, "user", issuer, identity, where)
+    if type_ == "FederatedUser" and issuer.get("type") == "Root":
+        type_ = "Root"  # a federated session of root's
     if type_ not in OTHER_TYPES:
         raise MalformedEvent(f"nobody knows whose rights a caller of the type {type_} has")
     account, service = str_or_none(identity, "accountId"), str_or_none(identity, "invokedBy")

@@ -134,7 +134,7 @@ class Alarm(StackResource):
 
     def apply(self):
         if "DatapointsToAlarm" in self.properties:
-            raise NotImplementedError("the sandbox does not know DatapointsToAlarm")
+            raise ValueError("the sandbox does not know DatapointsToAlarm")
         number = {name: int(self.properties[name]) for name in NUMBERS if name in self.properties}
         threshold = {"Threshold": float(self.properties["Threshold"])}
         properties = {**self.properties, **number, **threshold}

@@ -41,12 +41,12 @@ def test_callers_who_are_no_users_never_turn_into_one(name, kind):
     assert IAMEvent(case(f"not-delivered-{name}")).who.kind == kind
 
 
-def test_a_federated_session_of_root_is_no_user():
-    """GetFederationToken by root stands for no IAM user."""
+def test_a_federated_session_of_root_is_root():
+    """A session by GetFederationToken stands for root, who may make admins, and for no IAM user."""
     event = case("revoked-federated-user")
     issuer = event["detail"]["userIdentity"]["sessionContext"]["sessionIssuer"]
     issuer.update(type="Root", arn="arn:aws:iam::111122223333:root")
-    assert IAMEvent(event).who.kind is None
+    assert (IAMEvent(event).who.kind, IAMEvent(event).who.type) == (None, "Root")
 
 
 @pytest.mark.parametrize(
