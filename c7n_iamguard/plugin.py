@@ -1,4 +1,4 @@
-"""What the plugin adds to c7n: importing a module registers what is in it."""
+"""The plugin's additions to c7n: importing a module registers what is in it."""
 
 from c7n_iamguard import errors
 from c7n_iamguard.admins import filters, protect_group, remove_from_group  # noqa: F401

@@ -1,4 +1,4 @@
-"""What an operator may write, and the error if it is wrong: it names the policy, the key and the fix.
+"""The checks of an operator's settings. An error names the policy, the key and the fix.
 
 The shipped policies hold placeholders such as ``{admin_groups}``. c7n fills them in from ``iam-guard.yml`` before a
 policy runs. ``custodian validate`` sees the placeholders themselves, so only a run refuses them.

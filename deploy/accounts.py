@@ -25,7 +25,7 @@ import yaml
 SETTINGS_FILE, OUTPUT, SCP = "iam-guard.yml", "accounts.yml", "deploy/scp.json"
 SETTINGS = ("admin_groups", "admin_roles", "exempt", "self_service", "runbook",
             "observe_users", "observe_roles", "observe_people", "observe_containment")  # fmt: skip
-#: What an account may have, as c7n-org reads it. c7n-org ignores other keys, and so a misspelt one.
+#: The keys of an account that c7n-org reads. It ignores other ones, and so a misspelt one.
 TEXTS = ("account_id", "name", "display_name", "email", "org_id", "profile", "external_id")
 FIELDS = dict.fromkeys(TEXTS, str) | {"role": (str, list), "regions": list, "tags": list, "vars": dict}
 #: How the written file begins.
@@ -99,7 +99,7 @@ def accounts_in(path):
 
 
 def own_vars(where, account, ignored):
-    """What an account itself sets: by hand any setting, by its tags the admin group.
+    """The settings of an account itself: by hand any of them, by its tags the admin group.
 
     :param ignored: collects tags that look like settings: their accounts, by the tag's key
     """

@@ -104,7 +104,7 @@ def this_account():
 
 
 class Notes(logging.Handler):
-    """What the plugin and Custodian say meanwhile: the line of each function, and warnings."""
+    """The messages of the plugin and of Custodian: the line of each function, and warnings."""
 
     def __init__(self):
         super().__init__(logging.INFO)
@@ -144,7 +144,7 @@ def work(what, account, policies):
 
 
 def grouped(said):
-    """What was said, each once: a text about several functions after all of their names."""
+    """Each message once: a text about several functions after all of their names."""
     names = {}
     for line in said:
         name, _, text = line.partition(": ") if line.startswith(PREFIX) else ("", "", line)
@@ -221,7 +221,7 @@ def loaded(account, policy, output, what):
 
 
 def preview(policy, policies, notes):
-    """What the plugin says of a function, and whom the policy finds if it denies whoever calls."""
+    """The plugin's line about a function, and the callers that its policy would deny."""
     line, warnings = policy.get_execution_mode().preview()
     name, _, does = line.partition(": ")
     notes.said += [f"{name}: {warning}" for warning in warnings]
@@ -233,7 +233,7 @@ def preview(policy, policies, notes):
 
 
 def deploy(policy, policies, notes):
-    """What a function does that was deployed."""
+    """The line about a function that was deployed."""
     name = policy.run()["FunctionName"]
     return [(name, notes.lines[name])]
 

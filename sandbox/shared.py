@@ -1,4 +1,4 @@
-"""What botocore makes for each client anew, and moto for each call, though all of a process may share it."""
+"""All clients share the work that botocore does anew for each, and all calls the list of moto's modules."""
 
 import functools
 

@@ -9,7 +9,7 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 POLICIES = ROOT / "policies"
-#: Who is meant to use IAM, as shipped: the group admins, and Identity Center's administrators.
+#: The shipped settings: the group admins and Identity Center's administrators are meant to use IAM.
 SETTINGS = ROOT / "iam-guard.yml"
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import boto3
 
-#: Where the executables are, for each process of a test run.
+#: The environment variable that tells each process of a test run where the executables are.
 FOLDER = "IAM_GUARD_COMMANDS"
 COMMANDS = {"custodian": "c7n.cli:main", "c7n-org": "c7n_org.cli:cli", "python": None, "python3": None}
 SHARED = Path(__file__).parent.parent / "sandbox" / "shared.py"

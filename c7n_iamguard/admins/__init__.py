@@ -1,1 +1,1 @@
-"""Who is meant to use IAM, now and then; and whom nobody should have made an admin."""
+"""The users and roles that are meant to use IAM, now and at a past moment, and the admin group's protection."""

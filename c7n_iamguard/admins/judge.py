@@ -33,7 +33,7 @@ InGroup = Callable[[Collection[str]], Verdict]
 
 @dataclass(frozen=True)
 class Meant:
-    """Who is meant to use IAM: the settings' entries, each with the moment until which it counts.
+    """The settings' entries of who is meant to use IAM, each with the moment until which it counts.
 
     An entry that was removed from a list counts for the calls before its removal.
     """

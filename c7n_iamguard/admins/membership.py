@@ -1,4 +1,4 @@
-"""Who was an admin when, worked out from CloudTrail's records of what changed the admin groups. Pure.
+"""The admins of a past moment, worked out from CloudTrail's records of what changed the admin groups. Pure.
 
 IAM tells who is a member now, but not since when or by whom. The records of a span of time tell who added and
 removed whom. These rules decide who is an admin:
@@ -35,7 +35,7 @@ from c7n_iamguard.admins.renames import GROUPS, USERS, Change, Names
 from c7n_iamguard.event import Caller, MalformedEvent, caller, seconds_of, str_or_none
 
 ADDS, REMOVES = "AddUserToGroup", "RemoveUserFromGroup"
-#: What the records of a span are needed for.
+#: The calls whose records are needed.
 CHANGES = frozenset((ADDS, REMOVES, "UpdateGroup", "UpdateUser", "CreateUser", "DeleteUser"))
 
 #: The ids of a group and of a user.
@@ -205,7 +205,7 @@ def _pairs(calls: Iterable[GroupCall]) -> set[Pair]:
 
 
 def _change(record: Mapping[str, Any]) -> Change | None:
-    """What a record says of a change; None if it is about something else, or the call failed."""
+    """The change that a record tells of; None if it is about something else, or the call failed."""
     if record.get("eventName") not in CHANGES or record.get("errorCode"):
         return None
     try:

@@ -40,7 +40,7 @@ class MeantOptions:
         return {entry["id"]: end_of(entry["until"]) if "until" in entry else FOREVER for entry in entries}
 
     def pin(self):
-        """What the options stand for in the account as of now, as a JSON object that becomes part of the pins."""
+        """The ids that the options stand for in the account now, as a JSON object that becomes part of the pins."""
         listed, wanted = setting(self, "roles", []), "roles" in self.data or kind_of(self.manager) is ROLE
         return {
             "groups": groups.pin(self, setting(self, "groups", [])),
@@ -50,12 +50,12 @@ class MeantOptions:
 
     @cached_property
     def pins(self):
-        """What the deployment has pinned; None outside a function."""
+        """The pins of the deployment; None outside a function."""
         environment = self.manager.ctx.policy.data.get("mode", {}).get("environment", {})
         return json.loads(environment.get("Variables", {}).get(PINS, "null"))
 
     def who_is_meant(self, event):
-        """Who is meant to use IAM, as :class:`.Meant`: as pinned in a function, or as of now outside one."""
+        """The :class:`.Meant`: as pinned in a function, or as of now outside one."""
         if event is not None and self.pins is None:
             refuse_account(self, "the function does not know the admins' ids", "deploy the policy again")
         pins = self.pin() if self.pins is None else self.pins

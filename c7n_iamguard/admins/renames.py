@@ -24,7 +24,7 @@ State = frozenset[tuple[str, str]]
 
 
 class Change(NamedTuple):
-    """What a record says of a call that changed a name or a membership."""
+    """A call that changed a name or a membership, read from its record."""
 
     second: int
     event_name: str
@@ -48,7 +48,7 @@ class Named(NamedTuple):
         return self.creates is not None
 
     def move(self, change: Change) -> Move | None:
-        """What a change did to the names; None if it did nothing to them."""
+        """The effect of a change on the names; None if it had none."""
         name, new = change.names.get(self.key), change.names.get(self.new_key)
         if name and new and name != new and change.event_name == self.renames:
             return name, new, None
@@ -64,7 +64,7 @@ GROUPS = Named("groupName", "newGroupName", "UpdateGroup")
 
 
 class Names:
-    """Whom the names in a span of time stood for.
+    """The ids behind the names in a span of time.
 
     :param named: :data:`USERS` or :data:`GROUPS`
     :param now: the names of now, by id

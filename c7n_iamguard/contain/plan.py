@@ -87,7 +87,7 @@ Check: TypeAlias = Callable[[Any, "Reversal"], "Reversal"]
 
 @dataclass(frozen=True)
 class Reversal:
-    """What reverses the call."""
+    """The call that reverses this one."""
 
     containment: str  #: the result, in words
     call: Call  #: the call that reverses it

@@ -32,7 +32,7 @@ READING = ("Get", "List", "Describe", "Generate", "Simulate")
 
 
 def plan(record: dict[str, Any], who: Caller, quarantine: str) -> NoChange | Reversal | ManualSteps:
-    """What to do about a call; ``quarantine`` is the ARN of the managed policy that denies everything."""
+    """The plan for a call; ``quarantine`` is the ARN of the managed policy that denies everything."""
     call = Record(record, who, quarantine)
     if record.get("errorCode"):
         return NoChange("the call failed, so that it left nothing")
@@ -131,7 +131,7 @@ def compact(document: str) -> str:
 def own_gain(
     call: Record, containment: str, undo: str, names: tuple[str, str], check: Check
 ) -> Reversal | ManualSteps:
-    """What somebody gave a user. The guard takes off only what callers give themselves."""
+    """A gift to a user. The guard takes off only what callers give themselves."""
     parameters = call.texts(*names)
     if not call.who.is_principal("user", parameters["UserName"], None):
         return manual.plan(call)

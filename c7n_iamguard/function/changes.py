@@ -1,4 +1,4 @@
-"""What a deployment changes: who is meant to use IAM now and was not before, and the other way round."""
+"""The changes that a deployment makes: who is meant to use IAM now and was not before, and the other way round."""
 
 import json
 import time
@@ -21,7 +21,7 @@ LISTS = ("groups", "roles", "patterns", "exempt", "self_service")
 
 
 def pins_for(policy, before):
-    """Who is meant to use IAM, by id, for a function that is about to be deployed, and a list of warnings.
+    """The pins for a function that is about to be deployed, and a list of warnings.
 
     :param before: the pins of the function that is deployed now; None if there is none
     :raises Refusal: if the account contradicts the settings
@@ -104,7 +104,7 @@ def check_somebody(policy, elements):
 
 
 def taken_off(before, pins, now):
-    """Who was taken off the lists, and when, in seconds since 1970. Their earlier calls deny nobody."""
+    """The ids that were taken off the lists, and when, in seconds since 1970. Their earlier calls deny nobody."""
     off = {}
     for name in LISTS:
         listed = set(ids_in(pins[name]))
@@ -142,7 +142,7 @@ def trusted_roles(policy, before, pins):
 
 
 def summary(policy, name, observes, tags, pins):
-    """What a function does, in one line; ``tags`` are those of the deployed function; empty if there is none."""
+    """One line about a function; ``tags`` are those of the deployed function, and empty if there is none."""
     observed = {"yes": True, "no": False}.get(tags.get(OBSERVES_TAG), observes)
     version = tags.get(VERSION_TAG, __version__)
     changed = [] if tags else ["new"]

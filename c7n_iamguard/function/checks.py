@@ -1,4 +1,4 @@
-"""What ``custodian validate`` refuses: settings that deny the wrong people, or forge, lose or misread events."""
+"""The refusals of ``custodian validate``: settings that deny the wrong people, or forge, lose or misread events."""
 
 from collections.abc import Callable
 from typing import NamedTuple

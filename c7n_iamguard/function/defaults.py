@@ -23,7 +23,7 @@ BY_TYPE = {
     },
     "periodic": {"timeout": 900},
 }
-#: What the rule's pattern needs beside the event's name ``*``, which c7n renders, and which matches no call.
+#: The part of the rule's pattern beside the event's name ``*``, which c7n renders, and which matches no call.
 ANY_NAME = {"exists": True}
 
 

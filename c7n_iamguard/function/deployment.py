@@ -1,4 +1,4 @@
-"""What all functions of the guard share: how Custodian deploys them, and how they run a policy's actions."""
+"""The common part of all functions: how Custodian deploys them, and how they run a policy's actions."""
 
 import json
 import logging
@@ -71,7 +71,7 @@ class GuardedFunction:
         return function
 
     def preview(self):
-        """What a deployment would say about the policy's function: its line, and warnings."""
+        """The line and the warnings that a deployment would print about the policy's function."""
         with self.foreseeing():
             return self.prepare()
 

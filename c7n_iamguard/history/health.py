@@ -55,7 +55,7 @@ class GuardHealth(Filter):
 
 
 def health_of(function, events, lambda_, logs, organizations):
-    """What AWS says about one function."""
+    """The facts that AWS tells about one function."""
     name, arn = function["FunctionName"], function["FunctionArn"]
     rule = answer_or_none(events.describe_rule, Name=name) or {}
     targets = (answer_or_none(events.list_targets_by_rule, Rule=name) or {}).get("Targets", ())

@@ -18,7 +18,7 @@ log = logging.getLogger("c7n_iamguard.history.iam_calls")
 
 #: The option ``hours``: CloudTrail keeps events for 90 days.
 HOURS_SCHEMA = {"type": "integer", "minimum": 1, "maximum": 90 * 24}
-#: What a call is annotated with, as CloudTrail names it in the record.
+#: The facts that a call is annotated with, as CloudTrail names them in the record.
 COPIED = (
     "eventTime", "eventName", "eventID", "errorCode", "errorMessage", "sourceIPAddress", "userAgent",
     "requestParameters", "responseElements",
@@ -32,7 +32,7 @@ RESOURCE = re.compile(r"not authorized to perform: \S+ on resource: (.+?)(?= bec
 
 
 def target(record):
-    """What a call was about, for a column of a report: the texts among its parameters, without documents.
+    """The subject of a call, for a column of a report: the texts among its parameters, without documents.
 
     If IAM denied a call, CloudTrail keeps no parameters, but the error message may name the resource. The caller of
     a failed call chooses these texts freely. So they are cut and reduced to printable ASCII: a line break would

@@ -56,7 +56,7 @@ class History:
         self.deadline = time.monotonic() + seconds
         self.next_request = time.monotonic()
         self.requests = self.events = 0
-        #: What could not be read, one sentence each.
+        #: One sentence for each part that could not be read.
         self.problems = []
 
     def __iter__(self):

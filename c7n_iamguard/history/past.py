@@ -1,4 +1,4 @@
-"""What CloudTrail's event history tells the judge: who was an admin when, and who was given IAM back."""
+"""The judge's view of CloudTrail's event history: who was an admin when, and who was given IAM back."""
 
 import time
 from functools import cached_property

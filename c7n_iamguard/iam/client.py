@@ -55,7 +55,7 @@ def answer_or_none(call, *names, **parameters):
 
 
 def map_threaded(element, function, items):
-    """What ``function`` returns for each item, in the items' order. Several items are handled in threads."""
+    """The results of ``function`` in the items' order. Several items are handled in threads."""
     if len(items) < 2:  # an event's caller; starting a thread takes longer than the rest of c7n
         return [function(item) for item in items]
     # All callers of an account share IAM's limits, so more threads would only be throttled more often.

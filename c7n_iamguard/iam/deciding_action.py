@@ -1,4 +1,4 @@
-"""What the actions that decide about users and roles have in common."""
+"""The common part of the actions that decide about users and roles."""
 
 import logging
 

@@ -21,7 +21,7 @@ class Distrusted(Exception):
 
 
 class ManagedPolicies:
-    """What an action has read of managed policies, for as long as the function lives."""
+    """The managed policies that an action has read, for as long as the function lives."""
 
     def __init__(self):
         #: When a policy was read and what is wrong with it, by ARN, actions and the function that judged it.

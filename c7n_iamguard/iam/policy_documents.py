@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-#: What a revocation takes away.
+#: The actions that a revocation denies.
 DENIED_ACTIONS = ("iam:*",)
 
 

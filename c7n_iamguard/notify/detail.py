@@ -1,4 +1,4 @@
-"""What an event of the guard says: its title and its detail. Pure.
+"""The title and the detail of an event of the guard. Pure.
 
 The detail is an interface: ``deploy/iam-guard-event.schema.json`` describes it. It always has all keys, because
 EventBridge leaves out of a mail what is missing. If a value is not known, it is an empty text, or null.
@@ -122,7 +122,7 @@ def named(type_: str | None, name: str | None, id_: str | None, arn: str | None)
 
 
 def caller(about: dict[str, str], who: Caller | None) -> dict[str, str]:
-    """Who called: the principal, or somebody else if the decision is about a member whom they added."""
+    """The caller: the principal, or somebody else if the decision is about a member whom they added."""
     if who is None or who.is_principal(about["type"], about["name"], about["id"]):
         return about
     return named(who.kind, who.name, who.id, who.arn)
@@ -131,7 +131,7 @@ def caller(about: dict[str, str], who: Caller | None) -> dict[str, str]:
 def commands(
     detail: dict[str, Any], noted: dict[str, Any], record: dict[str, Any], path: str, teller: Teller
 ) -> dict[str, str]:
-    """What a person can do about a decision, as commands that may be empty; ``path`` is the caller's."""
+    """The commands that a person can run, each of which may be empty; ``path`` is the caller's."""
     called, session, directory = detail["caller"], detail["call"]["sessionName"], directory_account(record)
     region, left = teller.region, noted.get("commands") or ()
     return {

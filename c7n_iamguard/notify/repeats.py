@@ -43,7 +43,7 @@ class Repeats:
             self.times[subject, event_id(event)] = now
 
     def subject(self, principal, event):
-        """What an event is about. Each session of a role that cannot be denied may be another person."""
+        """The key of a notice. Each session of a role that cannot be denied may be another person."""
         decision = principal[ANNOTATION]["decision"]
         who = principal.get(self.kind.id_key) or principal[self.kind.name_key]
         session = decision == "cannot-revoke" and event is not None

@@ -1,4 +1,4 @@
-"""What a person can do about a decision, as commands, and what happened, as sentences. Pure.
+"""The commands that a person can run after a decision, and the sentences that tell what happened. Pure.
 
 Both go into mails. So they hold no text that a caller could have written, such as a user agent or parameters.
 ``noted`` is the decision, as the actions noted it.
@@ -18,7 +18,7 @@ RESTORE = "policies/restore-iam-access.yml"
 PLAIN_NAME = re.compile(r"[\w+=.@-]{1,64}", re.ASCII)
 #: The ways in which IAM can be denied, in words.
 FORMS = {"managed": "a managed policy", "inline": "an inline policy", "boundary": "a permissions boundary"}
-#: What a call was about, as the guard writes it.
+#: The subject of a call, as the guard writes it.
 PLAIN_TARGET = re.compile(r"(?:user|role|group) [\w+=,.@-]{1,128}", re.ASCII)
 #: A command that holds only names and ARNs. A caller can write documents and addresses.
 PLAIN_COMMAND = re.compile(r"aws iam(?: (?:file://)?(?!\S*://)[\w+=,.@/:-]+)+", re.ASCII)
@@ -74,7 +74,7 @@ def contain_command(
 
 
 def sentences(detail: dict[str, Any], noted: dict[str, Any]) -> str:
-    """What happened, for somebody who has never heard of the guard."""
+    """The story of a decision, for somebody who has never heard of the guard."""
     caller, call, account = detail["caller"], detail["call"], detail["account"]
     alias = f" ({account['alias']})" if account["alias"] else ""
     text = f"The IAM {caller['type']} {caller['name']} in account {account['id']}{alias}"
@@ -90,7 +90,7 @@ def sentences(detail: dict[str, Any], noted: dict[str, Any]) -> str:
 
 
 def outcome(detail: dict[str, Any], noted: dict[str, Any]) -> str:
-    """What the guard did about a call, without the full stop."""
+    """The guard's answer to a call, without the full stop."""
     name, decision, groups = detail["principal"]["name"], detail["decision"], ", ".join(detail["groups"])
     target = noted.get("target") or ""
     gift = f"what the call gave{f' ({target})' if PLAIN_TARGET.fullmatch(target) else ''}"
@@ -112,7 +112,7 @@ def outcome(detail: dict[str, Any], noted: dict[str, Any]) -> str:
 
 
 def next_step(detail: dict[str, Any]) -> str:
-    """What follows if the guard cannot deny a role IAM: the security account may deny its person, by an SCP."""
+    """The next step if the guard cannot deny a role IAM: the security account may deny its person, by an SCP."""
     if detail["observed"] or IDENTITY_CENTER_PATH not in detail["principal"]["arn"]:
         return "a person has to act"
     return (

@@ -104,7 +104,7 @@ class RevokeIAMAccess(DecidingAction):
 
     @property
     def denied_actions(self):
-        """What a revocation takes away, as action patterns."""
+        """The actions that a revocation denies, as patterns."""
         return self.data.get("deny", list(DENIED_ACTIONS))
 
     def prepare(self):
