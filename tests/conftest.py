@@ -42,8 +42,7 @@ def pytest_xdist_auto_num_workers():
 
 def pytest_configure(config):
     if not hasattr(config, "workerinput"):  # its workers use the commands of the run
-        server = stock_commands.start()
-        config.add_cleanup(lambda: server.communicate())
+        config.add_cleanup(stock_commands.start())
 
 
 def pytest_collection_modifyitems(items):

@@ -1,14 +1,21 @@
-"""``custodian``, ``c7n-org`` and ``python``, each forked from a process that has loaded what they load.
+"""``custodian``, ``c7n-org``, ``python`` and functions, each forked from a process that has loaded what they load.
 
 Loading c7n and moto takes most of a command's time. So a server loads both once for a test run. Executables of
 these names, to stand in front of PATH, send it their arguments, environment, folder and files. From there on a
 command runs as ever: it loads the plugin, and in its place the sandbox, by itself. The wheel's tests run the
 scripts that pip has installed.
+
+A second server stands for Lambda's runtime. It has loaded boto3 and the runtime client, and nothing else. A function
+finds its code in the uploaded zip alone. The functions share the bytecode of equal sources.
 """
 
+import contextlib
+import fcntl
 import gc
+import hashlib
 import importlib
 import json
+import marshal
 import os
 import runpy
 import selectors
@@ -18,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import _bootstrap_external as imports
 from pathlib import Path
 
 import boto3
@@ -45,10 +53,12 @@ SERVICES = (
     "sqs",
     "s3",
 )
+#: The runtime client itself reads its address when it is imported.
+LIBRARIES = ("boto3", "botocore.httpsession")
 CLIENT = """#!{python} -IS
 import json, os, signal, socket, sys
 with socket.socket(socket.AF_UNIX) as server:
-    server.connect({path!r})
+    server.connect({folder!r} + ("/functions" if "awslambdaric" in sys.argv else "/commands"))
     socket.send_fds(server, [b"x"], [0, 1, 2])
     server.sendall(json.dumps([sys.argv, os.getcwd(), dict(os.environ)]).encode())
     server.shutdown(socket.SHUT_WR)
@@ -66,32 +76,59 @@ def path(command):
 
 def start():
     """Begin to serve commands, until the answer's ``stdin`` is closed."""
+    from sandbox.lambda_.environments import runtime_files  # which the servers do not load
+
     folder = tempfile.TemporaryDirectory(prefix="commands-")
     os.environ[FOLDER] = folder.name
     for command in COMMANDS:
-        text = CLIENT.format(python=sys.executable, path=f"{folder.name}/socket")
+        text = CLIENT.format(python=sys.executable, folder=folder.name)
         path(command).write_text(text)
         path(command).chmod(0o755)
     environ = os.environ | {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     # With a file as its stdout, each command would believe that it can seek in its own one.
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    server = subprocess.Popen([sys.executable, __file__, folder.name], env=environ, **pipes)
-    server.folder = folder
-    while not Path(folder.name, "socket").exists():
-        time.sleep(0.01)
-    return server
+    layer = Path(folder.name, "layer")
+    layer.mkdir()
+    Path(folder.name, "bytecode").mkdir()
+    for source in runtime_files():
+        (layer / source.name).symlink_to(source)
+    environs = {"commands": environ, "functions": environ | {"PYTHONPATH": str(layer)}}
+    servers = []
+    for name, environ in environs.items():
+        command = [sys.executable, *["-S"] * (name == "functions"), __file__, folder.name, name]
+        servers.append(subprocess.Popen(command, env=environ, **pipes))
+        while not Path(folder.name, name).exists():
+            time.sleep(0.01)
+
+    def stop():
+        for server in servers:
+            server.communicate()
+        folder.cleanup()
+
+    return stop
 
 
-def serve(folder):
-    """Fork a process for each command; returns in such a process alone, with the command's words."""
-    listening = socket.socket(socket.AF_UNIX)
-    listening.bind(f"{folder}/socket")
-    listening.listen(100)
+def load_commands():
+    """Load what most commands load."""
     for name in PRELOADED:
         importlib.import_module(name)
     runpy.run_path(str(SHARED))["put_in_place"]()
     for service in SERVICES:
         boto3.client(service, "us-east-1", aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106
+
+
+def load_functions():
+    """Load what Lambda's runtime brings along."""
+    for name in LIBRARIES:
+        importlib.import_module(name)
+
+
+def serve(path, load):
+    """Fork a process for each command; returns in such a process alone, with the command's words."""
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(path)
+    listening.listen(100)
+    load()
     gc.freeze()
     ended, wakes = socket.socketpair()
     wakes.setblocking(False)
@@ -119,16 +156,18 @@ def serve(folder):
                     process, status = os.waitpid(-1, os.WNOHANG)
                     if not process:
                         break
-                    with waiting.pop(process) as client:
+                    with waiting.pop(process) as client, contextlib.suppress(BrokenPipeError):
                         client.sendall(b"%d" % (os.waitstatus_to_exitcode(status) % 256))
 
 
 def become(client):
     """Take on what a client has sent: its files, folder and environment; returns its words."""
     os.setsid()
-    with client:
-        _, files, _, _ = socket.recv_fds(client, 1, 3)
-        words, folder, environ = json.loads(b"".join(iter(lambda: client.recv(65536), b"")))
+    _, files, _, _ = socket.recv_fds(client, 1, 3)
+    words, folder, environ = json.loads(b"".join(iter(lambda: client.recv(65536), b"")))
+    # If the client is killed, SIGIO ends the command.
+    fcntl.fcntl(client, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(client.detach(), fcntl.F_SETFL, os.O_ASYNC)
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
@@ -161,5 +200,30 @@ def run(words):
         runpy.run_path(rest[0], run_name="__main__")
 
 
+def run_function(words):
+    """Lambda's runtime client: its words follow ``python -S -m``."""
+    path = [path for path in sys.path[1:] if not path.startswith(folder)]
+    sys.path[:] = [os.getcwd(), *os.environ["PYTHONPATH"].split(os.pathsep), *path]
+    sys.argv = words[3:]
+    imports.SourceFileLoader.get_code = shared_bytecode
+    runpy.run_module("awslambdaric", run_name="__main__", alter_sys=True)
+
+
+def shared_bytecode(loader, name):
+    """The code of a module, compiled by the first process that has needed a source like it."""
+    path = loader.get_filename(name)
+    source = loader.get_data(path)
+    cached = Path(folder, "bytecode", hashlib.sha256(source).hexdigest())
+    if not cached.exists():
+        written = cached.with_suffix(f".{os.getpid()}")
+        written.write_bytes(marshal.dumps(loader.source_to_code(source, path)))
+        written.rename(cached)
+    return marshal.loads(cached.read_bytes())
+
+
 if __name__ == "__main__":
-    run(serve(sys.argv[1]))
+    folder, name = sys.argv[1:]
+    if name == "functions":
+        run_function(serve(f"{folder}/{name}", load_functions))
+    else:
+        run(serve(f"{folder}/{name}", load_commands))

@@ -5,6 +5,7 @@ In a Lambda, c7n's sessions build a new client, and with it a new TLS connection
 """
 
 import os
+from weakref import WeakKeyDictionary
 
 from botocore.config import Config
 from c7n.utils import get_retry, local_session
@@ -31,6 +32,8 @@ THROTTLES = ("ThrottlingException", "Throttling", "TooManyRequestsException", "R
 
 #: The clients that serve every event, by service.
 _kept = {}
+#: The clients of c7n's sessions.
+_made = WeakKeyDictionary()
 
 
 def keep(service, client):
@@ -40,8 +43,13 @@ def keep(service, client):
 
 def client_of(manager, service, config=BULK_CONFIG, region=None):
     """The client of a service, such as ``events``, in the policy's region unless another one is given."""
-    session = local_session(manager.session_factory)
-    return _kept.get(service) or session.client(service, region_name=region, config=config)
+    if service in _kept:
+        return _kept[service]
+    session, wanted = local_session(manager.session_factory), (service, region, config)
+    clients = _made.setdefault(session, {})
+    if wanted not in clients:
+        clients[wanted] = session.client(service, region_name=region, config=config)
+    return clients[wanted]
 
 
 def iam(manager):

@@ -28,6 +28,7 @@ from pathlib import Path
 #: What AWS's Python runtimes bring along: boto3, and the client that runs the handler.
 RUNTIME = ("boto3", "awslambdaric")
 INIT_SECONDS = 30
+PYTHON = sys.executable
 
 
 @dataclass
@@ -76,7 +77,7 @@ class Environment:
         self.init_seconds = 0.0
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-S", "-m", "awslambdaric", function.handler],
+                [PYTHON, "-S", "-m", "awslambdaric", function.handler],
                 cwd=self.task,
                 env=environ,
                 stdout=log,
