@@ -31,7 +31,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from c7n.config import Config
 from c7n.credentials import assumed_session
 from c7n.policy import PolicyCollection
-from c7n.resources import load_available
+from c7n.resources import load_resources
+from c7n.structure import StructureParser
 from c7n_org import cli
 
 ACCOUNTS, SETTINGS, LIST = "accounts.yml", "iam-guard.yml", "policies/list-iam-guard-functions.yml"
@@ -118,18 +119,19 @@ class Notes(logging.Handler):
             self.lines[name] = does
 
 
-def work(what, account, policies):
+def work(what, account, policies, own):
     """Do a command in one account: the rows of the table, what else was said, whether something is wrong."""
-    load_available()
+    asked = read(LIST)["policies"] if what == "status" else policies
+    load_resources(StructureParser().get_resource_types({"policies": asked}))
     notes, rows, bad = Notes(), [], False
     logging.basicConfig(level=logging.INFO, handlers=[notes], force=True)
     try:
         session = session_of(account)
-        stop = stopped(session, policies) or unseen(session, account, policies)
+        stop = stopped(session, own) or unseen(session, account, policies, own)
         with TemporaryDirectory(prefix=PREFIX) as output:
-            for policy in read(LIST)["policies"] if what == "status" else policies:
-                stop = stop or stopped(session, policies)  # somebody may have stopped it meanwhile
-                if stop and what == "deploy":
+            for policy in asked:
+                # Somebody may have stopped it meanwhile.
+                if what == "deploy" and (stop := stop or stopped(session, own)):
                     break
                 try:
                     rows += DOES[what](loaded(account, policy, output, what), policies, notes)
@@ -167,7 +169,7 @@ def own_names(policies):
     return {f"{PREFIX}{policy['name']}" for policy in itertools.chain(policies, *files)}
 
 
-def stopped(session, policies):
+def stopped(session, own):
     """Why nothing may be deployed: the stack is not there, or somebody has stopped the guard. None if it may."""
     iam = session.client("iam")
     try:
@@ -176,20 +178,20 @@ def stopped(session, policies):
         return NO_STACK
     pages = session.client("events").get_paginator("list_rules").paginate(NamePrefix=PREFIX)
     disabled = {rule["Name"] for page in pages for rule in page["Rules"] if rule["State"] == "DISABLED"}
-    names = disabled & own_names(policies)
+    names = disabled & own
     return (
         names
         and f"stopped, since these rules are disabled: {short(names)}. To go on, run deploy/switch on, then this"
     )
 
 
-def unseen(session, account, policies):
+def unseen(session, account, policies, own):
     """Why nothing may act in an account without functions. None if that account's own settings let it act."""
     used = set(re.findall(r"{(observe_\w+)}", str(policies)))
     acts = sorted(key for key in used - account["own"] if account["vars"].get(key) is False)
     pages = session.client("lambda").get_paginator("list_functions").paginate()
     there = {function["FunctionName"] for page in pages for function in page["Functions"]}
-    if not acts or there & own_names(policies):
+    if not acts or there & own:
         return None
     own = f'{{account_id: "{account["account_id"]}", vars: {{{", ".join(f"{key}: true" for key in acts)}}}}}'
     return (
@@ -283,6 +285,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         policies = [policy for file in options.files for policy in functions_in(file)]
+        own = own_names(policies)
         listed = (options.config, options.role, options.accounts, options.tags)
         accounts = [this_account()] if options.this_account else accounts_in(*listed)
     except (Problem, BotoCoreError, ClientError) as problem:
@@ -290,8 +293,8 @@ def main(arguments=None):
         return 2
     names = [f"{account['name']} ({account['account_id']})" for account in accounts]
     with ProcessPoolExecutor(cli.WORKER_COUNT) as pool:
-        done = pool.map(work, itertools.repeat(options.what), accounts, itertools.repeat(policies))
-        results = list(zip(names, done, strict=True))
+        jobs = [pool.submit(work, options.what, account, policies, own) for account in accounts]
+        results = [(name, job.result()) for name, job in zip(names, jobs, strict=True)]
     table(
         ("account", *COLUMNS[options.what]), [(name, *row) for name, (rows, _, _) in results for row in rows]
     )

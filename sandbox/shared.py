@@ -2,6 +2,7 @@
 
 import functools
 
+import botocore.hooks
 import botocore.httpsession
 import botocore.regions
 import botocore.session
@@ -9,9 +10,11 @@ import moto.backends
 
 
 def put_in_place():
-    """Let clients share models of services, rules of endpoints and settings of TLS, and calls moto's modules."""
+    """Let clients share what they look up in botocore's files, their settings of TLS, and calls moto's modules."""
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)
     botocore.httpsession.create_urllib3_context = functools.cache(botocore.httpsession.create_urllib3_context)
+    aliased = functools.cache(botocore.hooks.EventAliaser(None)._alias_event_name)
+    botocore.hooks.EventAliaser._alias_event_name = lambda self, name: aliased(name)
     make, made = botocore.regions.EndpointProvider, {}
 
     def provider(**parts):
