@@ -1,4 +1,4 @@
-"""All clients share the work that botocore does anew for each, and all calls the list of moto's modules."""
+"""Clients and calls share what botocore and moto otherwise look up anew for each."""
 
 import functools
 
@@ -7,10 +7,12 @@ import botocore.httpsession
 import botocore.regions
 import botocore.session
 import moto.backends
+import moto.core.responses
+import moto.core.utils
 
 
 def put_in_place():
-    """Let clients share what they look up in botocore's files, their settings of TLS, and calls moto's modules."""
+    """Let clients share botocore's files and settings of TLS, and calls the lists of moto's modules and methods."""
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)
     botocore.httpsession.create_urllib3_context = functools.cache(botocore.httpsession.create_urllib3_context)
     aliased = functools.cache(botocore.hooks.EventAliaser(None)._alias_event_name)
@@ -25,5 +27,7 @@ def put_in_place():
         return made[key][0]
 
     botocore.regions.EndpointProvider = provider
+    moto.core.utils.create_loader = botocore.session.create_loader
     modules = set(moto.backends.list_of_moto_modules())
     moto.backends.list_of_moto_modules = lambda: modules
+    moto.core.responses.method_names_from_class = functools.cache(moto.core.utils.method_names_from_class)

@@ -55,20 +55,20 @@ def walk(tmp_path_factory):
         ok(run(switch("false", "true")))  # as the page's first stage says
         done = {command: ok(run(command, profile)) for profile, command in steps()}
         first = done[STATUS]
-        ok(run(f"{switch('true', 'false')}; {SETTINGS} && {DEPLOY}"))
-        account.run("staging_bob aws iam create-user --user-name backdoor")
-        account.wait(f"{FUNCTION} -> bob: revoked (managed)")
-        account.wait("mail to security@example.com")
         ok(run(NEW[0], "management"))
-        smoke = account.run("staging_ada deploy/smoke-test --yes")
+        ok(run(switch("true", "false")))
         response = run("aws sts get-caller-identity", "iam-guard-response")
         stack_set = run(DEPENDED_ON, "management")
         new = account.wait("the account research ").split()[4]
         ok(run(NEW[1].format(new), "management"))
         joined = [run(command) for command in (LIST, SETTINGS, STATUS, DEPLOY)]
+        account.run("staging_bob aws iam create-user --user-name backdoor")
+        account.wait(f"{FUNCTION} -> bob: revoked (managed)")
+        account.wait("mail to security@example.com")
+        smoke = account.run("staging_ada deploy/smoke-test --yes")
         own = f'{{account_id: "{new}", vars: {{observe_users: true}}}}'
         ok(run(f"echo 'accounts: [{own}]' > differences.yml; {DIFFERENCES}"))
-        deployed = run(DEPLOY)
+        deployed = run(f"{DEPLOY} --accounts {new}")
         strangers = f"staging_ada aws events disable-rule --name {FUNCTION}"
         ok(account.run(strangers))
         ok(run(SCPS, "management"))
