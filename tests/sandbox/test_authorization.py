@@ -1,7 +1,5 @@
 """The sandbox's authorization, held against what AWS documents: conditions, and policies of resources."""
 
-import json
-
 import pytest
 from botocore.exceptions import ClientError
 
@@ -137,47 +135,6 @@ def test_another_account_needs_both_policies(account):
         assert refused(account.client("sts", keys["may"], OTHER).assume_role, **asked) == "AccessDenied"
     finally:
         account.outsiders.clear()
-
-
-# Dead-letter queues
-
-
-def mine(*names):
-    arns = [f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}" for name in names]
-    return {"redrivePermission": "byQueue", "sourceQueueArns": arns}
-
-
-@pytest.mark.parametrize(
-    ("policy", "moved"),
-    [(None, True), ({"redrivePermission": "denyAll"}, False), (mine("evil"), True), (mine("x"), False)],
-)
-def test_a_dead_letter_queue_says_who_may_name_it(account, policy, moved):
-    """A queue of the attacker's moves a forged message into another queue, unless that one forbids it."""
-    sqs = account.client("sqs", account.keys["ann"], ACCOUNT)
-    sent = {"RedriveAllowPolicy": json.dumps(policy)} if policy else {}
-    target = sqs.create_queue(QueueName="letters", Attributes=sent)["QueueUrl"]
-    attributes = sqs.get_queue_attributes(QueueUrl=target, AttributeNames=["All"])["Attributes"]
-    assert json.loads(attributes.get("RedriveAllowPolicy", "null")) == policy
-    redrive = json.dumps({"deadLetterTargetArn": attributes["QueueArn"], "maxReceiveCount": 1})
-    evil = {"QueueName": "evil", "Attributes": {"RedrivePolicy": redrive}}
-    if moved:
-        source = sqs.create_queue(**evil)["QueueUrl"]
-        sqs.send_message(QueueUrl=source, MessageBody="forged")
-        for _ in range(2):
-            sqs.receive_message(QueueUrl=source, VisibilityTimeout=0)
-        assert sqs.receive_message(QueueUrl=target)["Messages"][0]["Body"] == "forged"
-        sqs.delete_queue(QueueUrl=source)
-    else:
-        assert refused(sqs.create_queue, **evil) == "InvalidParameterValue"
-    sqs.delete_queue(QueueUrl=target)
-
-
-@pytest.mark.parametrize("policy", [{"redrivePermission": "nobody"}, {"redrivePermission": "byQueue"}])
-def test_a_redrive_allow_policy_is_checked(account, policy):
-    """SQS refuses a permission that it does not know, and sources that do not go with it."""
-    sqs = account.client("sqs", account=ACCOUNT)
-    sent = {"RedriveAllowPolicy": json.dumps(policy)}
-    assert refused(sqs.create_queue, QueueName="wrong", Attributes=sent) == "InvalidAttributeValue"
 
 
 def test_tags_of_a_function_need_a_right_of_their_own(account):
