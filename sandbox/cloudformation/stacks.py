@@ -78,14 +78,8 @@ def create_resources(self):
 
 
 @replaces(Stack)
-def update(self, template, *args, **kwargs):
-    before = self.template
-
-    def undo():
-        self.template = before
-        self._parse_template()
-
-    updated(self, lambda: update.original(self, template, *args, **kwargs), undo)
+def update(self, *args, **kwargs):
+    updated(self, lambda: update.original(self, *args, **kwargs))
 
 
 @replaces(ChangeSet)
@@ -106,9 +100,9 @@ def created(stack, work):
         raise
 
 
-def updated(stack, work, undo=lambda: None):
+def updated(stack, work):
     """Do something that changes a stack. If it fails, the stack is as its template and parameters were before."""
-    resources = stack.resource_map
+    resources, text = stack.resource_map, stack.template
     template, parameters = resources._template, dict(resources.input_parameters)
     try:
         work()
@@ -117,7 +111,8 @@ def updated(stack, work, undo=lambda: None):
         for name in set(template["Resources"]) - set(resources._template["Resources"]):
             resources._parsed_resources.pop(name, None)  # it has been deleted, and is made again
         resources.update(template, defaults | parameters)
-        undo()
+        stack.template = text
+        stack._parse_template()
         stack.status, stack.status_reason = "UPDATE_ROLLBACK_COMPLETE", getattr(error, "message", str(error))
         raise
 
@@ -139,11 +134,8 @@ def create_change_set(self, stack_name, parameters, **kwargs):
 @replaces(CloudFormationBackend, "_resolve_update_parameters")
 def resolve_update_parameters(self, instance, incoming_params):
     """The parameters of an update. The value before of one that was never named is the template's default."""
-    known = [
-        one
-        for one in incoming_params
-        if "ParameterValue" in one or one["ParameterKey"] in instance.parameters
-    ]
+    before = instance.parameters
+    known = [one for one in incoming_params if "ParameterValue" in one or one["ParameterKey"] in before]
     return resolve_update_parameters.original(self, instance, known)
 
 
@@ -155,9 +147,7 @@ def has_parameters(self, parameters):
 
 def texts(parameters):
     """Parameters as they are written: a list is a text with commas."""
-    return {
-        name: ",".join(value) if isinstance(value, list) else str(value) for name, value in parameters.items()
-    }
+    return {k: ",".join(v) if isinstance(v, list) else str(v) for k, v in parameters.items()}
 
 
 @replaces(CloudFormationResponse, "_validate_different_update")

@@ -4,7 +4,6 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQue
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
 """
 
-
 from moto.core.responses import ActionResult
 from moto.sqs.models import Queue
 from moto.sqs.responses import SQSResponse
