@@ -155,7 +155,7 @@ def done(stack_set, action, instances):
     return ActionResult({"OperationId": operation})
 
 
-# Accounts that join and leave
+# Accounts that join
 
 
 @replaces(OrganizationsBackend)
@@ -169,16 +169,6 @@ def create_account(self, **kwargs):
 def move_account(self, **kwargs):
     move_account.original(self, **kwargs)
     joined(self, kwargs["AccountId"])
-
-
-@replaces(OrganizationsBackend)
-def remove_account_from_organization(self, **kwargs):
-    """Take an account out of the organization and of all StackSets, which all retain its stacks."""
-    remove_account_from_organization.original(self, **kwargs)
-    for region in cloudformation_backends[self.org.master_account_id].values():
-        for stack_set in region.stacksets.values():
-            known = stack_set.stack_instances
-            known[:] = [one for one in known if one.account_id != kwargs["AccountId"]]
 
 
 def joined(backend, account):

@@ -1,7 +1,7 @@
 """What moto's CloudFormation lacks: lists without ``AWS::NoValue``, rollbacks, what refuses to be deleted.
 
-A call that makes or changes a stack does all of it at once. If it fails, its error is the resource's, and the stack
-is then as CloudFormation leaves it.
+A call that makes or changes a stack does all of it at once. If it fails, its error is the resource's. A stack that
+cannot be made is then as CloudFormation leaves it; one that cannot be changed stays where the change stopped.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeletePolicy.html
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cfn-console-delete-stack.html
@@ -77,14 +77,12 @@ def create_resources(self):
     created(self, lambda: create_resources.original(self))
 
 
-@replaces(Stack)
-def update(self, *args, **kwargs):
-    updated(self, lambda: update.original(self, *args, **kwargs))
-
-
 @replaces(ChangeSet)
 def apply(self):
-    (created if self.change_set_type == "CREATE" else updated)(self.stack, lambda: apply.original(self))
+    if self.change_set_type == "CREATE":
+        created(self.stack, lambda: apply.original(self))
+    else:
+        apply.original(self)
     self.stack.parameters = {**self.stack.parameters, **self.parameters}
     self.stack.output_map = parsing.OutputMap(self.stack.resource_map, self.template_dict, self.stack_id)
 
@@ -97,23 +95,6 @@ def created(stack, work):
         stack.resource_map.delete()
         stack.output_map = parsing.OutputMap(stack.resource_map, {}, stack.stack_id)
         stack.status, stack.status_reason = "ROLLBACK_COMPLETE", getattr(error, "message", str(error))
-        raise
-
-
-def updated(stack, work):
-    """Do something that changes a stack. If it fails, the stack is as its template and parameters were before."""
-    resources, text = stack.resource_map, stack.template
-    template, parameters = resources._template, dict(resources.input_parameters)
-    try:
-        work()
-    except Exception as error:
-        defaults = {name: slot.get("Default") for name, slot in template.get("Parameters", {}).items()}
-        for name in set(template["Resources"]) - set(resources._template["Resources"]):
-            resources._parsed_resources.pop(name, None)  # it has been deleted, and is made again
-        resources.update(template, defaults | parameters)
-        stack.template = text
-        stack._parse_template()
-        stack.status, stack.status_reason = "UPDATE_ROLLBACK_COMPLETE", getattr(error, "message", str(error))
         raise
 
 
