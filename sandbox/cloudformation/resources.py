@@ -18,10 +18,7 @@ NUMBERS = ("EvaluationPeriods", "Period")
 
 
 class StackResource:
-    """A resource that a stack makes, changes by making it anew, and takes away.
-
-    :param name: its physical id
-    """
+    """A resource that a stack makes, changes by making it anew, and takes away; ``name`` is its id."""
 
     def __init__(self, name, properties, account, region):
         self.physical_resource_id = name

@@ -18,10 +18,7 @@ CONTAIN_STACK = guard.ROOT / "deploy" / "contain.yml"
 
 
 class Story:
-    """The demo as it is told: the users, what was checked, and the rows of the closing table.
-
-    :param sandbox: the account, with the guard deployed
-    """
+    """The demo as it is told: the users, what was checked, and the rows of the closing table."""
 
     def __init__(self, sandbox):
         self.sandbox = sandbox
@@ -32,10 +29,7 @@ class Story:
         self.rows = [("caller", "call", "decision", "how")]
 
     def call(self, name, service, operation, **params):
-        """Make a call as a user, and show it with its answer.
-
-        :returns: the code of the error that it was answered with, or None
-        """
+        """Make a call as a user, show it with its answer, and return the code of the error, or None."""
         client = self.sandbox.client(service, self.keys[name])
         code, answer = None, "done"
         try:
@@ -48,17 +42,11 @@ class Story:
         return code
 
     def create_user(self, name, new):
-        """Have a user call CreateUser.
-
-        :returns: the error's code or None, and the EventBridge event of the call
-        """
+        """Have a user call CreateUser, and return the error's code or None, and the event of the call."""
         return self.call(name, "iam", "CreateUser", UserName=new), self.sandbox.pending[-1]
 
     def deliver(self, event, note=""):
-        """Hand an event to EventBridge, show what the function decided, and add the row of it.
-
-        :returns: the decision, as the function logged it
-        """
+        """Hand an event to EventBridge, show the decision that the function logged, and add the row of it."""
         name, call = caller_of(event), event["detail"]["eventName"] + note
         invocations = self.sandbox.deliver(event)
         found = decided(invocations)
@@ -128,11 +116,7 @@ def caller_of(event):
 
 
 def run(policy=guard.POLICY):
-    """Tell the whole story.
-
-    :param policy: the policy file that is deployed
-    :returns: 0 where all that is claimed held, 1 where anything did not
-    """
+    """Tell the whole story, and return the exit status: 1 where anything that is claimed did not hold."""
     with Sandbox() as sandbox:
         say(
             "c7n-iamguard: an IAM user who is no admin calls IAM, and loses IAM access.",
@@ -187,10 +171,7 @@ def alice(story):
 
 
 def bob(story):
-    """Tell of bob.
-
-    :returns: the event of his first call
-    """
+    """Tell of bob, and return the event of his first call."""
     title("bob, who has the rights of an administrator", "He is in no admin group, and creates a user.")
     event, _ = story.revoke("bob", "bob's", "his", "backdoor")
     story.check("DenyIAMAccess is attached to him now", "DenyIAMAccess" in story.attached("bob")[1])
@@ -269,10 +250,7 @@ def mallory(story):
 
 
 def ending(story):
-    """The closing table and the verdict.
-
-    :returns: the exit status
-    """
+    """Show the closing table and the verdict, and return the exit status."""
     title("What happened")
     say(textwrap.indent(tabulate(story.rows, headers="firstrow"), "   "), "")
     if not story.failures:

@@ -54,10 +54,7 @@ class EventBridge:
         return invocations
 
     def hand(self, rule, target, event, path):
-        """Hand an event to one target of a rule.
-
-        :returns: the invocation of a function, in a list, if the target is one
-        """
+        """Hand an event to one target of a rule, and return the invocations of functions."""
         self.sandbox.metrics.of_rule(rule, "Invocations")
         _, _, kind, region, account, name = target["Arn"].split(":", 5)
         try:
@@ -112,10 +109,7 @@ class EventBridge:
         return self.run(event, account, region, name, path)
 
     def tick(self, function, account, region):
-        """Play one round of the schedules that have a function as their target.
-
-        :returns: the invocations
-        """
+        """Play one round of the schedules that have a function as their target, and return the invocations."""
         invocations = []
         for rule in list(events_backends[account][region].event_buses["default"].rules.values()):
             mine = [target for target in rule.targets if target["Arn"].endswith(f":function:{function}")]
@@ -148,10 +142,7 @@ def put_events(self):
 
 
 def targets(event, account, region):
-    """The functions that the rules of an account's default bus invoke for an event.
-
-    :returns: a list of (rule's name, function's name)
-    """
+    """The (rule, function) names of what an account's default bus invokes for an event."""
     caller = functools.partial(principals.service, SERVICE, account, get_partition(region))
     return [
         (rule.name, target["Arn"].split(":")[6])

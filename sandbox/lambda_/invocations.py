@@ -159,12 +159,9 @@ class Functions:
         ), f"{self.sandbox.endpoint}/{account}/{name}"
 
     def poll(self, account=None, region=None):
-        """Play the event source mappings: hand the messages of their queues to their functions.
+        """Play the event source mappings: hand the messages of their queues to their functions, in their roles.
 
-        A message is deleted when its function succeeds, and comes back when it fails. The function's role
-        does the receiving and deleting, as in Lambda.
-
-        :returns: an Invocation of one attempt per message
+        A message is deleted when its function succeeds, and comes back when it fails.
         """
         account, region = account or self.sandbox.account, region or self.sandbox.region
         backend, invocations = lambda_backends[account][region], []
