@@ -15,9 +15,8 @@ def parser():
     policy = {"type": policy_file, "metavar": "FILE"}
 
     shown = commands.add_parser("demo", help="show what the guard does, on an embedded AWS account")
-    shown.add_argument(
-        "--policy", **policy, default=POLICY, help="the policy file; the pack's own if left out"
-    )
+    own = "the policy file; the pack's own if left out"
+    shown.add_argument("--policy", **policy, default=POLICY, help=own)
     shown.set_defaults(run=lambda options: demo.run(options.policy))
 
     kept = commands.add_parser("serve", help="keep an AWS account running, to try the guard in by hand")
@@ -30,13 +29,11 @@ def parser():
     paged.set_defaults(run=lambda options: preview.run(options.folder, options.report))
 
     told = commands.add_parser("replay", help="tell what the guard would have done with your logs")
-    told.add_argument(
-        "files", nargs="+", metavar="FILE", help="files with CloudTrail records; a folder of them"
-    )
+    logs = "files with CloudTrail records; a folder of them"
+    told.add_argument("files", nargs="+", metavar="FILE", help=logs)
     told.add_argument("--json", action="store_true", help="print one JSON object per caller")
-    told.add_argument(
-        "--calls", action="store_true", help="print the calls that led to each decision as well"
-    )
+    calls = "print the calls that led to each decision as well"
+    told.add_argument("--calls", action="store_true", help=calls)
     told.add_argument("--report", type=Path, metavar="FILE", help="write a page for the browser")
     names = {"nargs": "*", "action": "extend", "metavar": "NAME"}
     told.add_argument("--admin", **names, default=[], help="users in the admin group")

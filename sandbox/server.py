@@ -46,35 +46,22 @@ for folder in ("cloudformation", "events", "iam", "lambda_", "organizations", "s
 class Sandbox:
     """AWS on the loopback address. Use it as a context manager; only one may run in a process.
 
-    :param account: the 12-digit id of the account that is used where none is named
-    :param region: the region that is used where none is named
-    :param port: the port to listen on; a free one by default
+    :param account: the account that is used where none is named, as the region is
     :ivar calls: each :class:`~sandbox.requests.Call` that was made
     :ivar pending: the events of IAM calls that :meth:`deliver` has not handed on yet
     :ivar scps: documents that act in every account, beside those of Organizations
     :ivar outsiders: the accounts that are outside of the organization
-    :ivar delegation_policies: by management account; a dict, or JSON text
-    :ivar sessions: what STS has begun, by access key id
     :ivar last_used: when users and roles last used which service, by ARN, such as ``{"iam": None, "s3": datetime}``
-    :ivar jobs: what GenerateServiceLastAccessedDetails found
-    :ivar sent: all mails, the oldest first
-    :ivar known_alarms: by account, region and name
     """
 
     def __init__(self, account=ACCOUNT, region=REGION, port=0):
-        self.account = account
-        self.region = region
-        self.port = port
-        self.calls = []
-        self.faults = []
-        self.scps = []
+        self.account, self.region, self.port = account, region, port
+        self.calls, self.pending, self.faults, self.scps = [], [], [], []
         self.outsiders, self.delegation_policies = set(), {}
         self.sessions, self.last_used, self.jobs = {}, {}, {}
         self.sent, self.known_alarms = [], {}
         self.connections = set()
-        self.connection_delay = 0.0
-        self.call_delay = 0.0
-        self.pending = []
+        self.connection_delay = self.call_delay = 0.0
         self.lock = threading.RLock()
         self.functions = Functions(self)
         self.eventbridge = EventBridge(self)
@@ -132,10 +119,7 @@ class Sandbox:
         """
         account = account or self.account
         loopback(self.endpoint)
-        keys = credentials or {
-            "AccessKeyId": principals.operator_key(account),
-            "SecretAccessKey": "sandbox",
-        }
+        keys = credentials or {"AccessKeyId": principals.operator_key(account), "SecretAccessKey": "sandbox"}
         kept = ("PATH", "LANG", "TMPDIR", "VIRTUAL_ENV")
         environ = {name: os.environ[name] for name in kept if name in os.environ}
         environ |= {
@@ -179,10 +163,7 @@ class Sandbox:
         (formation.update_stack if stack in known else formation.create_stack)(**arguments)
 
     def create_user(self, name, allow="*", groups=(), account=None, path="/", region=None, tags=()):
-        """An IAM user with an inline policy that allows ``allow``, and an access key.
-
-        :returns: the access key, as CreateAccessKey answers it
-        """
+        """An IAM user with an inline policy that allows ``allow``, of whom an access key is returned."""
         client = self.client("iam", account=account, region=region)
         client.create_user(UserName=name, Path=path, Tags=list(tags))
         allowed = {"Effect": "Allow", "Action": allow, "Resource": "*"}
@@ -199,21 +180,16 @@ class Sandbox:
         :returns: the role, as CreateRole answers it
         """
         client = self.client("iam", account=account, region=region)
-        trust = trust or {"AWS": account or self.account}
-        trusted = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": trust}
-        role = client.create_role(
-            RoleName=name, Path=path, AssumeRolePolicyDocument=document(trusted), **more
-        )["Role"]
+        principal = trust or {"AWS": account or self.account}
+        trusted = document({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal})
+        made = client.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=trusted, **more)
         allowed = document({"Effect": "Allow", "Action": allow, "Resource": "*"})
         backend = iam_backends[account or self.account][get_partition(region or self.region)]
         backend.get_role(name).put_policy("access", allowed)  # a call cannot, if the role is one of AWS's
-        return role
+        return made["Role"]
 
     def session(self, role_arn, name="session"):
-        """Begin a session of a role without asking its trust policy, as Identity Center, instances and services do.
-
-        :returns: the session's credentials
-        """
+        """Credentials of a role, without asking its trust policy, as Identity Center, instances and services do."""
         return sessions.credentials_of(sessions.begin(role_arn, name, self.region))
 
     # Events

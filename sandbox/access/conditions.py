@@ -42,6 +42,7 @@ FITTING = {
     "ArnEquals": (ARN,),
     "ArnLike": (ARN,),
     "Bool": (BOOL,),
+    "Null": (STRING, ARN, BOOL),
 }
 QUANTIFIERS = {"ForAllValues": all, "ForAnyValue": any}
 
@@ -57,11 +58,10 @@ def holds(operator, key, expected, context):
     key = key.lower()
     quantifier, _, operator = operator.rpartition(":")
     actual = context.get(key)
-    if operator == "Null":
-        _type_of(key)
-        return (actual is None) == (str(expected[0]).lower() == "true")
     negated, name = "Not" in operator, operator.replace("Not", "")
     _check(name, key)
+    if operator == "Null":
+        return (actual is None) == (str(expected[0]).lower() == "true")
     values = [] if actual is None else actual if isinstance(actual, list) else [actual]
     if not quantifier:
         return any(_compares(name, expected, value) for value in values) != negated
@@ -80,19 +80,12 @@ def arn_matches(pattern, arn):
     return pattern == "*" or (len(patterns) == len(parts) and all(map(matches, patterns, parts)))
 
 
-def _type_of(key):
-    if key.endswith(CLAIMS):
-        return STRING
-    if key not in KEYS:
-        raise ValueError(f"the sandbox does not know the condition key {key}")
-    return KEYS[key]
-
-
 def _check(name, key):
-    if name not in FITTING:
-        raise ValueError(f"the sandbox does not know the condition operator {name}")
-    if _type_of(key) not in FITTING[name]:
-        raise ValueError(f"{key} is a key of type {_type_of(key)}: {name} does not fit it")
+    type_ = STRING if key.endswith(CLAIMS) else KEYS.get(key)
+    if name not in FITTING or type_ is None:
+        raise ValueError(f"the sandbox does not know the condition {name} of {key}")
+    if type_ not in FITTING[name]:
+        raise ValueError(f"{key} is a key of type {type_}: {name} does not fit it")
 
 
 def _compares(name, expected, actual):

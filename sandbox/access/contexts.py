@@ -4,10 +4,7 @@ from sandbox.access.resources import entity_of, function_arn
 
 
 def context_of(request):
-    """The condition keys of a request, in lower case.
-
-    :param request: a :class:`~sandbox.requests.Request`
-    """
+    """The condition keys of a :class:`~sandbox.requests.Request`, in lower case."""
     extra = {"iam": _iam, "lambda": _lambda}.get(request.service)
     return _tags(request.params) | (extra(request) if extra else {})
 

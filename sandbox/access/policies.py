@@ -26,10 +26,7 @@ def allows(policies, action, resource, context=None):
 
 
 def names_any(statement, names):
-    """Whether a statement of a resource's policy is about somebody who may be called by ``names``.
-
-    :param names: what the caller may be called: values by ``AWS``, ``Service`` and ``Federated``
-    """
+    """Whether a statement of a resource's policy is about somebody whom ``names`` has by ``AWS``, ``Service``, …"""
     if "NotPrincipal" in statement:
         raise ValueError("the sandbox does not know NotPrincipal")
     principal = statement["Principal"]

@@ -56,15 +56,13 @@ class Principal:
     def entity(self):
         """moto's user or role behind the credentials; None for all others, and where it is gone."""
         if self.kind == "AssumedRole":
-            found = next((role for role in self.backend.roles.values() if role.name == self.name), None)
-        elif self.kind in ("IAMUser", "FederatedUser"):
-            # A session goes on under its user's new name; a key is looked up anew for each call.
-            users = self.backend.users.values()
-            renamed = (user for user in users if user.id == self.id)
-            found = next(renamed, None) if self.id else self.backend.users.get(self.name)
-        else:
-            found = None
-        return found if found is not None and self.id in (None, found.id) else None
+            known = self.backend.roles.values()
+            return next((r for r in known if r.name == self.name and self.id in (None, r.id)), None)
+        if self.kind not in ("IAMUser", "FederatedUser"):
+            return None
+        # A session goes on under its user's new name; a key is looked up anew for each call.
+        same = (user for user in self.backend.users.values() if user.id == self.id)
+        return next(same, None) if self.id else self.backend.users.get(self.name)
 
     @property
     def arn(self):
@@ -149,9 +147,5 @@ def principal_of(key, region):
 
 
 def service(name, account, partition, arn=None):
-    """An AWS service that acts by itself, on behalf of a resource of an account.
-
-    :param name: such as ``events.amazonaws.com``
-    :param arn: the resource, such as the rule's ARN
-    """
+    """An AWS service that acts by itself, on behalf of a resource of an account, such as a rule."""
     return Principal("Service", account, partition, service_key(account), name, session=arn)

@@ -1,24 +1,38 @@
 """The policies of resources: event buses, queues, topics, functions, and the trust policies of roles."""
 
-import json
-
 from moto.awslambda.models import lambda_backends
 from moto.events.models import events_backends
 from moto.iam.models import iam_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
+from sandbox import running
 from sandbox.access import policies
-from sandbox.organizations import scps
 
 
 def policy_on(arn):
-    """A resource's policy as a dict; None if it has none, or is not there."""
-    parts = arn.split(":", 5)
-    if len(parts) < 6 or parts[2] not in READERS:
-        return None
-    _, partition, service, region, account, resource = parts
-    return READERS[service](account, partition if service == "iam" else region, resource, arn)
+    """A resource's policy, as a dict or JSON text; None or empty if it has none, or is not there."""
+    _, partition, service, region, account, resource = [*arn.split(":", 5), *[""] * 5][:6]
+    if service == "iam":
+        roles = iam_backends[account][partition].roles.values()
+        return next((role.assume_role_policy_document for role in roles if role.arn == arn), None)
+    if service == "lambda":
+        functions = lambda_backends[account][region].list_functions()
+        named = (one for one in functions if [one.function_name] == resource.split(":")[1:2])
+        statements = next((one.policy.statements for one in named), None)
+        return statements and {"Statement": statements}
+    if service == "organizations":
+        return running.sandbox.delegation_policies.get(account)
+    if service == "events":
+        bus = events_backends[account][region].event_buses.get(resource.removeprefix("event-bus/"))
+        return bus and bus.policy
+    if service == "sns":
+        topic = sns_backends[account][region].topics.get(arn)
+        return topic and topic._policy_json
+    if service == "sqs":
+        queue = sqs_backends[account][region].queues.get(resource)
+        return queue and queue.policy
+    return None
 
 
 def verdict(arn, principal, action, context):
@@ -28,7 +42,7 @@ def verdict(arn, principal, action, context):
         the caller's account lets, ``"caller"`` to the caller by name, or to everybody
     """
     document = policy_on(arn)
-    if document is None:
+    if not document:
         return ""
     allowed = {
         how: policies.grants(document, names, action, arn, context)
@@ -48,49 +62,3 @@ def names_of(principal):
         "caller": {"AWS": {principal.arn, principal.policy_arn}},
         "account": {"AWS": {principal.account, root}},
     }
-
-
-def _of_bus(account, region, resource, arn):
-    kind, _, name = resource.partition("/")
-    bus = events_backends[account][region].event_buses.get(name) if kind == "event-bus" else None
-    return json.loads(bus.policy) if bus and bus.policy else None
-
-
-def _of_queue(account, region, resource, arn):
-    queue = sqs_backends[account][region].queues.get(resource)
-    return _read(queue.policy) if queue and queue.policy else None
-
-
-def _of_topic(account, region, resource, arn):
-    topic = sns_backends[account][region].topics.get(arn)
-    return topic._policy_json if topic else None
-
-
-def _of_function(account, region, resource, arn):
-    try:
-        function = lambda_backends[account][region].get_function(resource.split(":")[1])
-    except Exception:  # there is no such function
-        return None
-    statements = function.policy.statements
-    return {"Statement": statements} if statements else None
-
-
-def _of_role(account, partition, resource, arn):
-    for role in iam_backends[account][partition].roles.values():
-        if role.arn == arn:
-            return _read(role.assume_role_policy_document)
-    return None
-
-
-def _read(document):
-    return json.loads(document) if isinstance(document, str) else document
-
-
-READERS = {
-    "events": _of_bus,
-    "iam": _of_role,
-    "lambda": _of_function,
-    "organizations": scps.delegation_policy,
-    "sns": _of_topic,
-    "sqs": _of_queue,
-}

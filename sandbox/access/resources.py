@@ -14,30 +14,19 @@ IAM_NAMES = (
 #: The parameters that are an ARN themselves.
 IAM_ARNS = ("PolicyArn", "Arn", "SAMLProviderArn", "OpenIDConnectProviderArn", "PolicySourceArn")
 #: Calls that are about the calling user if they name nobody.
-OWN = (
-    "AccessKey",
-    "SSHPublicKey",
-    "SigningCertificate",
-    "ServiceSpecificCredential",
-    "MFADevice",
-    "Password",
-)
+OWN = ("AccessKey", "SSHPublicKey", "SigningCertificate", "ServiceSpecificCredential", "MFADevice")
 
 
 def resource_of(request):
-    """The ARN that a request is about, ``*`` if none; a list where it is about several.
-
-    :param request: a :class:`~sandbox.requests.Request`
-    """
+    """The ARN that a :class:`~sandbox.requests.Request` is about, ``*`` if none; a list if about several."""
     find = FINDERS.get(request.service)
     return (find and find(request)) or "*"
 
 
 def arn_of(request, resource, account=None):
     """The ARN of a resource of the request's region, and of its account if no other one is named."""
-    return (
-        f"arn:{request.partition}:{request.service}:{request.region}:{account or request.account}:{resource}"
-    )
+    place = f"{request.region}:{account or request.account}"
+    return f"arn:{request.partition}:{request.service}:{place}:{resource}"
 
 
 def named(kind, *keys):
@@ -66,16 +55,15 @@ def _iam(request):
         return f"{prefix}saml-provider/{params['Name']}"
     if request.action == "CreateOpenIDConnectProvider":
         return f"{prefix}oidc-provider/{params['Url'].removeprefix('https://')}"
-    about_oneself = request.action.endswith((*OWN, *(f"{name}s" for name in OWN), "GetUser"))
+    about_oneself = request.action.removesuffix("s").endswith((*OWN, "Password", "GetUser"))
     return request.principal.policy_arn if about_oneself else None
 
 
 def entity_of(request, holder, name):
     """moto's object of that name, in any case; None if there is none."""
     known = getattr(iam_backends[request.account][request.partition], holder)
-    if name in known:
-        return known[name]
-    return next((one for one in known.values() if one.name.lower() == str(name).lower()), None)
+    named = (one for one in known.values() if one.name.lower() == str(name).lower())
+    return known.get(name) or next(named, None)
 
 
 def _events(request):

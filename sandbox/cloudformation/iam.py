@@ -13,15 +13,9 @@ from sandbox.replacements import replaces
 def delete_policy(self, policy_arn):
     """IAM deletes no managed policy that somebody carries, attached or as permissions boundary."""
     policy = self.get_policy(policy_arn)
-    holders = [*self.users.values(), *self.groups.values(), *self.roles.values()]
-    carried = [
-        holder
-        for holder in holders
-        if policy.arn in holder.managed_policies
-        or getattr(holder, "permissions_boundary_arn", None) == policy.arn
-    ]
-    if carried:
-        raise DeleteConflictException("Cannot delete a policy attached to entities.")
+    for holder in (*self.users.values(), *self.groups.values(), *self.roles.values()):
+        if policy.arn in (*holder.managed_policies, getattr(holder, "permissions_boundary_arn", None)):
+            raise DeleteConflictException("Cannot delete a policy attached to entities.")
     delete_policy.original(self, policy.arn)
 
 
@@ -63,15 +57,12 @@ def delete_stack_policy(cls, resource_name, cloudformation_json, account_id, reg
 @replaces(Role, "create_from_cloudformation_json")
 def create_role(cls, resource_name, cloudformation_json, account_id, region_name, **more):
     properties = cloudformation_json["Properties"]
+    for arn in properties.get("ManagedPolicyArns", ()):  # a missing one would leave the role behind
+        iam_backends[account_id][get_partition(region_name)].get_policy(arn)
     without = {**cloudformation_json, "Properties": {**properties, "Policies": []}}
     role = create_role.original(resource_name, without, account_id, region_name, **more)
     role.of_stack = {}
-    try:
-        attach(role, properties)
-    except Exception:  # the stack does not know the role yet, and would leave it behind
-        role.of_stack = {"managed": list(role.managed_policies)}
-        cls.delete_from_cloudformation_json(role.name, cloudformation_json, account_id, region_name)
-        raise
+    attach(role, properties)
     return role
 
 

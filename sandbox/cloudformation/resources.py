@@ -18,10 +18,7 @@ NUMBERS = ("EvaluationPeriods", "Period")
 
 
 class StackResource:
-    """A resource that a stack makes, changes by making it anew, and takes away.
-
-    :param name: its physical id
-    """
+    """A resource that a stack makes, changes by making it anew, and takes away; ``name`` is its id."""
 
     def __init__(self, name, properties, account, region):
         self.physical_resource_id = name
@@ -59,78 +56,48 @@ class StackResource:
 
 
 class QueuePolicy(StackResource):
-    """The policy of queues, which it replaces as a whole."""
-
-    def queues(self):
-        known = sqs_backends[self.account][self.region].queues
-        names = [url.rsplit("/", 1)[-1] for url in self.properties["Queues"]]
-        return [known[name] for name in names if name in known]
+    """The policy of queues, which it replaces as a whole, and with which it goes, as do the next two."""
 
     def apply(self):
-        for queue in self.queues():
+        for url in self.properties["Queues"]:
+            queue = sqs_backends[self.account][self.region].get_queue(url.rsplit("/", 1)[-1])
             queue.policy = json.dumps(self.properties["PolicyDocument"])
-
-    def take_away(self):
-        for queue in self.queues():
-            queue.policy = None
 
 
 class TopicPolicy(StackResource):
-    """The policy of topics, which it replaces as a whole; without it they have the default one again."""
-
-    def topics(self):
-        known = sns_backends[self.account][self.region].topics
-        return [known[arn] for arn in self.properties["Topics"] if arn in known]
+    """The policy of topics, which it replaces as a whole."""
 
     def apply(self):
-        for topic in self.topics():
+        for arn in self.properties["Topics"]:
+            topic = sns_backends[self.account][self.region].topics[arn]
             topic._policy_json = self.properties["PolicyDocument"]
 
-    def take_away(self):
-        for topic in self.topics():
-            topic._policy_json = topic._create_default_topic_policy(self.region, self.account, topic.name)
+
+class EventBusPolicy(StackResource):
+    """One statement in the policy of an event bus."""
+
+    def apply(self):
+        buses, sid = events_backends[self.account][self.region].event_buses, self.properties["StatementId"]
+        statement = EventBusPolicyStatement.from_dict({**self.properties["Statement"], "Sid": sid})
+        buses[self.properties["EventBusName"]]._statements[sid] = statement
 
 
 class Subscription(StackResource):
     """A subscription of a topic. One by mail counts as confirmed: its owner has clicked the link."""
 
     def apply(self):
-        sns = sns_backends[self.account][self.region]
-        wanted = self.properties
-        made = sns.subscribe(wanted["TopicArn"], wanted["Endpoint"], wanted["Protocol"])
+        place = (self.properties[name] for name in ("TopicArn", "Endpoint", "Protocol"))
+        made = sns_backends[self.account][self.region].subscribe(*place)
         self.physical_resource_id = made.arn
-        for name in ("FilterPolicyScope", "FilterPolicy", "RawMessageDelivery"):
-            if name in wanted:
-                value = wanted[name]
-                text = value if isinstance(value, str) else json.dumps(value)
-                sns.set_subscription_attributes(made.arn, name, text)
 
     def take_away(self):
         sns_backends[self.account][self.region].subscriptions.pop(self.physical_resource_id, None)
 
 
-class EventBusPolicy(StackResource):
-    """One statement in the policy of an event bus."""
-
-    def bus(self):
-        buses = events_backends[self.account][self.region].event_buses
-        return buses.get(self.properties.get("EventBusName", "default"))
-
-    def apply(self):
-        sid = self.properties["StatementId"]
-        statement = {**self.properties["Statement"], "Sid": sid}
-        self.bus()._statements[sid] = EventBusPolicyStatement.from_dict(statement)
-
-    def take_away(self):
-        bus = self.bus()
-        if bus:
-            bus._statements.pop(self.properties["StatementId"], None)
-
-
 class Alarm(StackResource):
+    @property
     def key(self):
-        name = self.properties.get("AlarmName") or self.physical_resource_id
-        return self.account, self.region, name
+        return self.account, self.region, self.properties["AlarmName"]
 
     def apply(self):
         if "DatapointsToAlarm" in self.properties:
@@ -138,29 +105,22 @@ class Alarm(StackResource):
         number = {name: int(self.properties[name]) for name in NUMBERS if name in self.properties}
         threshold = {"Threshold": float(self.properties["Threshold"])}
         properties = {**self.properties, **number, **threshold}
-        running.sandbox.known_alarms[self.key()] = alarms.Alarm(*self.key(), properties)
+        running.sandbox.known_alarms[self.key] = alarms.Alarm(*self.key, properties)
 
     def take_away(self):
-        running.sandbox.known_alarms.pop(self.key(), None)
+        running.sandbox.known_alarms.pop(self.key, None)
 
 
 class MetricFilter(StackResource):
     def apply(self):
-        wanted = self.properties
-        transformations = [
-            {name[0].lower() + name[1:]: str(value) for name, value in one.items()}
-            for one in wanted["MetricTransformations"]
-        ]
-        logs_backends[self.account][self.region].put_metric_filter(
-            self.name(), wanted["FilterPattern"], wanted["LogGroupName"], transformations
-        )
-
-    def name(self):
-        return self.properties.get("FilterName") or self.physical_resource_id
+        wanted, made = self.properties, self.properties["MetricTransformations"]
+        made = [{name[0].lower() + name[1:]: str(value) for name, value in one.items()} for one in made]
+        names = (wanted[name] for name in ("FilterName", "FilterPattern", "LogGroupName"))
+        logs_backends[self.account][self.region].put_metric_filter(*names, made)
 
     def take_away(self):
         filters = logs_backends[self.account][self.region].filters
-        filters.delete_filter(self.name(), self.properties["LogGroupName"])
+        filters.delete_filter(self.properties["FilterName"], self.properties["LogGroupName"])
 
 
 #: The classes by their types. Nothing in the sandbox looks at trails and at the policies of buckets.

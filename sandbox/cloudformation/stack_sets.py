@@ -72,8 +72,7 @@ def activate_organizations_access(self):
 def create_stack_set(self):
     managed = self._get_param("PermissionModel") == "SERVICE_MANAGED"
     if managed and not getattr(self.cloudformation_backend, ACTIVATED, False):
-        message = "You must enable organizations access to operate a service managed stack set"
-        raise ValidationError(message=message)
+        raise ValidationError(message="You must enable organizations access")
     answer = create_stack_set.original(self)
     stack_set = set_of(self)
     stack_set.auto = (self._get_params().get("AutoDeployment") or {}).get("Enabled") in (True, "true")
@@ -86,30 +85,26 @@ def update_stack_set(self):
     """Replace the template and all parameters, where a missing one gets its default; update all instances."""
     stack_set, before = set_of(self), dict(set_of(self).parameters)
     stack_set.template = self._get_param("TemplateBody") or stack_set.template
-    stack_set.parameters = {}
-    for one in self._get_param("Parameters", []):
-        name = one["ParameterKey"]
-        if "ParameterValue" in one:
-            stack_set.parameters[name] = one["ParameterValue"]
-        elif name in before:
-            stack_set.parameters[name] = before[name]
+    stack_set.parameters = {
+        name: one.get("ParameterValue", before.get(name))
+        for name, one in ((one["ParameterKey"], one) for one in self._get_param("Parameters", []))
+        if "ParameterValue" in one or name in before
+    }
     return done(stack_set, "UPDATE", stack_set.stack_instances)
 
 
 @replaces(CloudFormationResponse)
 def create_stack_instances(self):
     """Create stacks in the accounts of units that the filter leaves."""
-    stack_set, targets = set_of(self), self._get_params().get("DeploymentTargets") or {}
-    if not targets.get("OrganizationalUnitIds"):
-        raise ValidationError(message="OrganizationalUnitIds are required")
-    stack_set.units |= set(targets["OrganizationalUnitIds"])
+    stack_set, accounts = set_of(self), targeted(self)
+    stack_set.units |= set(self._get_params()["DeploymentTargets"]["OrganizationalUnitIds"])
     stack_set.regions = self._get_param("Regions", [])
-    return done(stack_set, "CREATE", added(stack_set, targeted(self, targets)))
+    return done(stack_set, "CREATE", added(stack_set, accounts))
 
 
 @replaces(CloudFormationResponse)
 def update_stack_instances(self):
-    stack_set, accounts = set_of(self), targeted(self, self._get_params().get("DeploymentTargets") or {})
+    stack_set, accounts = set_of(self), targeted(self)
     instances = [one for one in stack_set.stack_instances if one.account_id in accounts]
     for instance in instances:
         for one in self._get_param("ParameterOverrides", []):
@@ -119,7 +114,7 @@ def update_stack_instances(self):
 
 @replaces(CloudFormationResponse)
 def delete_stack_instances(self):
-    stack_set, accounts = set_of(self), targeted(self, self._get_params().get("DeploymentTargets") or {})
+    stack_set, accounts = set_of(self), targeted(self)
     retained = self._get_param("RetainStacks") in (True, "true")
     for instance in [one for one in stack_set.stack_instances if one.account_id in accounts]:
         stack_set.stack_instances.remove(instance)
@@ -132,10 +127,11 @@ def set_of(response):
     return response.cloudformation_backend.describe_stack_set(response._get_param("StackSetName"))
 
 
-def targeted(response, targets):
-    units, named = targets.get("OrganizationalUnitIds", []), set(targets.get("Accounts", []))
-    below = accounts_below(response.current_account, response.partition, units)
-    kind = targets.get("AccountFilterType", "NONE")
+def targeted(response):
+    """The accounts that a call is about: those below its units that its filter leaves."""
+    targets = response._get_params()["DeploymentTargets"]
+    below = accounts_below(response.current_account, response.partition, targets["OrganizationalUnitIds"])
+    named, kind = targets.get("Accounts", ()), targets.get("AccountFilterType", "NONE")
     assert kind != "UNION", "the sandbox does not know UNION"
     return [one for one in below if kind == "NONE" or (one in named) == (kind == "INTERSECTION")]
 
@@ -159,7 +155,7 @@ def done(stack_set, action, instances):
     return ActionResult({"OperationId": operation})
 
 
-# Accounts that join and leave
+# Accounts that join
 
 
 @replaces(OrganizationsBackend)
@@ -173,16 +169,6 @@ def create_account(self, **kwargs):
 def move_account(self, **kwargs):
     move_account.original(self, **kwargs)
     joined(self, kwargs["AccountId"])
-
-
-@replaces(OrganizationsBackend)
-def remove_account_from_organization(self, **kwargs):
-    """Take an account out of the organization and of all StackSets, which all retain its stacks."""
-    remove_account_from_organization.original(self, **kwargs)
-    for region in cloudformation_backends[self.org.master_account_id].values():
-        for stack_set in region.stacksets.values():
-            known = stack_set.stack_instances
-            known[:] = [one for one in known if one.account_id != kwargs["AccountId"]]
 
 
 def joined(backend, account):

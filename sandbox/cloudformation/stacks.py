@@ -1,7 +1,7 @@
 """What moto's CloudFormation lacks: lists without ``AWS::NoValue``, rollbacks, what refuses to be deleted.
 
-A call that makes or changes a stack does all of it at once. If it fails, its error is the resource's, and the stack
-is then as CloudFormation leaves it.
+A call that makes or changes a stack does all of it at once. If it fails, its error is the resource's. A stack that
+cannot be made is then as CloudFormation leaves it; one that cannot be changed stays where the change stopped.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeletePolicy.html
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cfn-console-delete-stack.html
@@ -77,20 +77,12 @@ def create_resources(self):
     created(self, lambda: create_resources.original(self))
 
 
-@replaces(Stack)
-def update(self, template, *args, **kwargs):
-    before = self.template
-
-    def undo():
-        self.template = before
-        self._parse_template()
-
-    updated(self, lambda: update.original(self, template, *args, **kwargs), undo)
-
-
 @replaces(ChangeSet)
 def apply(self):
-    (created if self.change_set_type == "CREATE" else updated)(self.stack, lambda: apply.original(self))
+    if self.change_set_type == "CREATE":
+        created(self.stack, lambda: apply.original(self))
+    else:
+        apply.original(self)
     self.stack.parameters = {**self.stack.parameters, **self.parameters}
     self.stack.output_map = parsing.OutputMap(self.stack.resource_map, self.template_dict, self.stack_id)
 
@@ -103,22 +95,6 @@ def created(stack, work):
         stack.resource_map.delete()
         stack.output_map = parsing.OutputMap(stack.resource_map, {}, stack.stack_id)
         stack.status, stack.status_reason = "ROLLBACK_COMPLETE", getattr(error, "message", str(error))
-        raise
-
-
-def updated(stack, work, undo=lambda: None):
-    """Do something that changes a stack. If it fails, the stack is as its template and parameters were before."""
-    resources = stack.resource_map
-    template, parameters = resources._template, dict(resources.input_parameters)
-    try:
-        work()
-    except Exception as error:
-        defaults = {name: slot.get("Default") for name, slot in template.get("Parameters", {}).items()}
-        for name in set(template["Resources"]) - set(resources._template["Resources"]):
-            resources._parsed_resources.pop(name, None)  # it has been deleted, and is made again
-        resources.update(template, defaults | parameters)
-        undo()
-        stack.status, stack.status_reason = "UPDATE_ROLLBACK_COMPLETE", getattr(error, "message", str(error))
         raise
 
 
@@ -139,11 +115,8 @@ def create_change_set(self, stack_name, parameters, **kwargs):
 @replaces(CloudFormationBackend, "_resolve_update_parameters")
 def resolve_update_parameters(self, instance, incoming_params):
     """The parameters of an update. The value before of one that was never named is the template's default."""
-    known = [
-        one
-        for one in incoming_params
-        if "ParameterValue" in one or one["ParameterKey"] in instance.parameters
-    ]
+    before = instance.parameters
+    known = [one for one in incoming_params if "ParameterValue" in one or one["ParameterKey"] in before]
     return resolve_update_parameters.original(self, instance, known)
 
 
@@ -155,9 +128,7 @@ def has_parameters(self, parameters):
 
 def texts(parameters):
     """Parameters as they are written: a list is a text with commas."""
-    return {
-        name: ",".join(value) if isinstance(value, list) else str(value) for name, value in parameters.items()
-    }
+    return {k: ",".join(v) if isinstance(v, list) else str(v) for k, v in parameters.items()}
 
 
 @replaces(CloudFormationResponse, "_validate_different_update")

@@ -16,19 +16,13 @@ SECRETS = {"AuthenticationCode1", "AuthenticationCode2", "QRCodePNG"}
 
 
 def request_parameters(service, action, params):
-    """The element of a call's parameters; None if there are none to tell.
-
-    :param params: the parameters, by the names of the API
-    """
+    """The element of a call's parameters by the names of the API; None if there are none to tell."""
     operation = operation_of(service, action)
     return lowered(params, operation and operation.input_shape) or None
 
 
 def response_elements(service, action, answer):
-    """The element of a call's answer; None if the call answers nothing.
-
-    :param answer: the body of the answer, as the service has written it
-    """
+    """The element of the body with which a call was answered; None if it answers nothing."""
     operation = operation_of(service, action)
     if operation is None or operation.output_shape is None:
         return None
@@ -67,5 +61,4 @@ def is_secret(shape):
 
 def us_english(time):
     """A time as CloudTrail writes it in ``responseElements``: ``Feb 22, 2026, 4:11:47\u202fPM``."""
-    hour = time.strftime("%I:%M:%S").lstrip("0")
-    return f"{time:%b} {time.day}, {time.year}, {hour}\u202f{time:%p}"
+    return f"{time:%b} {time.day}, {time:%Y, %-I:%M:%S\u202f%p}"

@@ -16,25 +16,21 @@ from sandbox.replacements import replaces
 from sandbox.requests import request_of
 
 PAGE_EVENTS = 50
+TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
-class History:
-    """The event history of all accounts of a sandbox. Records are found in the one region that has IAM's."""
+class History(list):
+    """The records of all accounts of a sandbox, which are found in the one region that has IAM's."""
 
-    def __init__(self):
-        self.records = []
-
-    def append(self, record):
-        self.records.append(record)
-
-    def clear(self):
-        self.records.clear()
+    @property
+    def records(self):
+        return self
 
     def find(self, account, region, params):
         """The records that are asked for, newest first, as (time, number, record)."""
         if region != IAM_REGION.get(get_partition(region)):
             return []
-        start, end = moment(params.get("StartTime")), moment(params.get("EndTime"))
+        start, end = (f"{params[key]:{TIME}}" if key in params else None for key in ("StartTime", "EndTime"))
         if start and end and start > end:
             raise JsonRESTError("InvalidTimeRangeException", "The start time is after the end time.")
         wanted = params.get("LookupAttributes") or []
@@ -42,10 +38,9 @@ class History:
             raise JsonRESTError("InvalidLookupAttributesException", "Only one attribute can be looked up.")
         found = [
             (record["eventTime"], number, record)
-            for number, record in enumerate(list(self.records))
+            for number, record in enumerate(list(self))
             if record.get("recipientAccountId") == account
-            and (not start or record["eventTime"] >= start)
-            and (not end or record["eventTime"] <= end)
+            and (start or "") <= record["eventTime"] <= (end or "9")
             and all(attributes(record)[one["AttributeKey"]] == one["AttributeValue"] for one in wanted)
         ]
         return sorted(found, key=lambda item: item[:2], reverse=True)
@@ -72,19 +67,8 @@ def page_of(found, params):
     return found[:size], found[size:]
 
 
-def moment(value):
-    """A time as records write it; None if none is given."""
-    if value is None:
-        return None
-    if not isinstance(value, datetime):
-        value = datetime.fromtimestamp(value, timezone.utc)
-    if value.tzinfo is None:
-        value = value.replace(tzinfo=timezone.utc)
-    return value.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def entry(record):
-    at = datetime.strptime(record["eventTime"], "%Y-%m-%dT%H:%M:%S%z")
+    at = datetime.strptime(record["eventTime"], TIME).replace(tzinfo=timezone.utc)
     return {
         **{key: value for key, value in attributes(record).items() if value},
         "EventTime": at.timestamp(),

@@ -4,7 +4,6 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html
 """
 
-import json
 import operator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -61,9 +60,8 @@ class Alarm:
         )
         length = timedelta(seconds=period)
         end = datetime.fromtimestamp((now.timestamp() // period + 1) * period, timezone.utc)
-        return [
-            self.value(end - number * length, end - (number - 1) * length) for number in range(count, 0, -1)
-        ]
+        ends = [end - number * length for number in range(count)]
+        return [self.value(end - length, end) for end in reversed(ends)]
 
     def value(self, start, end):
         """The value of one period: of the alarm's metric, or of the expression that it returns."""
@@ -101,14 +99,8 @@ class Alarm:
         now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
         detail = {
             "alarmName": self.name,
-            "configuration": {"description": self.properties.get("AlarmDescription")},
             "previousState": {"value": before, "timestamp": now},
-            "state": {
-                "value": self.state,
-                "timestamp": now,
-                "reason": "Threshold Crossed",
-                "reasonData": "{}",
-            },
+            "state": {"value": self.state, "timestamp": now},
         }
         kind = "CloudWatch Alarm State Change"
         return envelope("aws.cloudwatch", kind, detail, self.account, self.region, [self.arn])
@@ -117,25 +109,15 @@ class Alarm:
         """Tell the topics that the alarm names for its new state, as far as they let CloudWatch in."""
         caller = principals.service(SERVICE, self.account, get_partition(self.region), self.arn)
         description = self.properties.get("AlarmDescription")
-        told = {
-            "AlarmName": self.name,
-            "AlarmDescription": description,
-            "AWSAccountId": self.account,
-            "NewStateValue": self.state,
-            "Region": self.region,
-            "AlarmArn": self.arn,
-        }
         text = (
             f'You are receiving this email because your Amazon CloudWatch Alarm "{self.name}" in the {self.region} '
             f"region has entered the {self.state} state.\n\nAlarm Details:\n- Name: {self.name}\n"
             f"- Description: {description}\n- AWS Account: {self.account}\n"
         )
-        message = json.dumps({"default": json.dumps(told), "email": text})
         subject = f'{self.state}: "{self.name}" in {self.region}'[:100]
         for topic in self.properties.get(ACTIONS.get(self.state), ()):
             if authorization.authorized(caller, "sns:Publish", topic, {"aws:sourceowner": self.account}):
-                topics = sns_backends[self.account][self.region]
-                topics.publish(message, topic, subject=subject, message_structure="json")
+                sns_backends[self.account][self.region].publish(text, topic, subject=subject)
 
 
 def added(expression, values):

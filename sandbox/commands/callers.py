@@ -112,10 +112,8 @@ def call_of(entry, account=None):
     try:
         who, problem = plugin.caller(record), None
         if who.account not in (None, stand_in):
-            who, problem = (
-                None,
-                f"the caller is of account {who.account}, and the call was made in {stand_in}",
-            )
+            problem = f"the caller is of account {who.account}, and the call was made in {stand_in}"
+            who = None
     except plugin.MalformedEvent as error:
         who, problem = None, str(error)
     who = who if who and who.kind else None
@@ -127,12 +125,8 @@ def account_of(entry, record):
     """The account whose IAM was called; None if nothing in the record is the id of one."""
     identity = dict_in(record, "userIdentity")
     arns = [ARN.fullmatch(text_in(one, "arn")) for one in (identity, issuer_of(identity))]
-    named = (
-        record.get("recipientAccountId"),
-        identity.get("accountId"),
-        *(arn[2] for arn in arns if arn),
-        entry.get("account") if is_envelope(entry) else None,
-    )
+    named = [record.get("recipientAccountId"), identity.get("accountId"), *(arn[2] for arn in arns if arn)]
+    named += [entry.get("account")] if is_envelope(entry) else []
     return next((str(one) for one in named if is_account(one)), None)
 
 
@@ -176,10 +170,7 @@ def text_in(parent, key):
 
 
 def label(identity, who=None):
-    """What people call a caller: a user's name, role/session, root, the service that called.
-
-    :param identity: CloudTrail's userIdentity element
-    """
+    """What people call a caller, by userIdentity: a user's name, role/session, root, the service that called."""
     if who and who.kind == "user":
         return who.name
     kind = text_in(identity, "type")

@@ -18,10 +18,7 @@ CONTAIN_STACK = guard.ROOT / "deploy" / "contain.yml"
 
 
 class Story:
-    """The demo as it is told: the users, what was checked, and the rows of the closing table.
-
-    :param sandbox: the account, with the guard deployed
-    """
+    """The demo as it is told: the users, what was checked, and the rows of the closing table."""
 
     def __init__(self, sandbox):
         self.sandbox = sandbox
@@ -32,33 +29,24 @@ class Story:
         self.rows = [("caller", "call", "decision", "how")]
 
     def call(self, name, service, operation, **params):
-        """Make a call as a user, and show it with its answer.
-
-        :returns: the code of the error that it was answered with, or None
-        """
+        """Make a call as a user, show it with its answer, and return the code of the error, or None."""
         client = self.sandbox.client(service, self.keys[name])
         code, answer = None, "done"
         try:
             getattr(client, xform_name(operation))(**params)
         except ClientError as error:
-            code, answer = error.response["Error"]["Code"], str(error.response["Error"]["Message"])
-            answer = f"{code}: {answer}"
+            code = error.response["Error"]["Code"]
+            answer = f"{code}: {error.response['Error']['Message']}"
         shown = f"{service}:{operation} {' '.join(params.values())}".rstrip()
         say(f"   {name} calls {shown}", f"     -> {answer}")
         return code
 
     def create_user(self, name, new):
-        """Have a user call CreateUser.
-
-        :returns: the error's code or None, and the EventBridge event of the call
-        """
+        """Have a user call CreateUser, and return the error's code or None, and the event of the call."""
         return self.call(name, "iam", "CreateUser", UserName=new), self.sandbox.pending[-1]
 
     def deliver(self, event, note=""):
-        """Hand an event to EventBridge, show what the function decided, and add the row of it.
-
-        :returns: the decision, as the function logged it
-        """
+        """Hand an event to EventBridge, show the decision that the function logged, and add the row of it."""
         name, call = caller_of(event), event["detail"]["eventName"] + note
         invocations = self.sandbox.deliver(event)
         found = decided(invocations)
@@ -67,6 +55,23 @@ class Story:
         self.check(f"{name}'s event is delivered to the function", len(invocations) == 1)
         self.rows.append((name, call, found["decision"], found.get("how") or "-"))
         return found
+
+    def revoke(self, name, whose, their, new):
+        """Have a user create another one, and see that the guard revokes IAM access for it.
+
+        :param whose: the user in the first line about them, ``their`` in the second
+        :returns: the event of the call, and the decision
+        """
+        code, event = self.create_user(name, new)
+        self.check(f"{whose} first call succeeded", code is None)
+        found = self.deliver(event)
+        self.check(f"the guard revoked {their} IAM access", found["decision"] == "revoked")
+        return event, found
+
+    def deny(self, name, whose, operation, **params):
+        """Have a user call IAM again, and see that they may not."""
+        code = self.call(name, "iam", operation, **params)
+        self.check(f"{whose} next IAM call is answered AccessDenied", code == DENIED)
 
     def deploy(self, policy, **settings):
         """Deploy one more policy file, with changed settings."""
@@ -77,26 +82,15 @@ class Story:
     def check(self, claim, held):
         """Show whether something held, and remember it."""
         say(f"   [{'ok' if held else 'FAILED'}] {claim}")
-        if held:
-            self.held += 1
-        else:
-            self.failures.append(claim)
+        self.held += held
+        self.failures += [] if held else [claim]
 
     def attached(self, name):
-        """Everything that bears on a user's rights, as IAM tells it."""
-        user = self.iam.get_user(UserName=name)["User"]
-        managed = self.iam.list_attached_user_policies(UserName=name)["AttachedPolicies"]
-        inline = self.iam.list_user_policies(UserName=name)["PolicyNames"]
-        return {
-            "managed": sorted(policy["PolicyName"] for policy in managed),
-            "inline": {
-                policy: self.iam.get_user_policy(UserName=name, PolicyName=policy)["PolicyDocument"]
-                for policy in inline
-            },
-            "groups": [g["GroupName"] for g in self.iam.list_groups_for_user(UserName=name)["Groups"]],
-            "boundary": user.get("PermissionsBoundary"),
-            "tags": self.iam.list_user_tags(UserName=name)["Tags"],
-        }
+        """Everything that bears on a user's rights, as IAM tells it, and the names of their policies."""
+        users = self.iam.get_account_authorization_details(Filter=["User"])["UserDetailList"]
+        (user,) = [one for one in users if one["UserName"] == name]
+        policies = *user["AttachedManagedPolicies"], *user["UserPolicyList"]
+        return user, [policy["PolicyName"] for policy in policies]
 
 
 def decided(invocations):
@@ -122,11 +116,7 @@ def caller_of(event):
 
 
 def run(policy=guard.POLICY):
-    """Tell the whole story.
-
-    :param policy: the policy file that is deployed
-    :returns: 0 where all that is claimed held, 1 where anything did not
-    """
+    """Tell the whole story, and return the exit status: 1 where anything that is claimed did not hold."""
     with Sandbox() as sandbox:
         say(
             "c7n-iamguard: an IAM user who is no admin calls IAM, and loses IAM access.",
@@ -181,18 +171,11 @@ def alice(story):
 
 
 def bob(story):
-    """Tell of bob.
-
-    :returns: the event of his first call
-    """
+    """Tell of bob, and return the event of his first call."""
     title("bob, who has the rights of an administrator", "He is in no admin group, and creates a user.")
-    code, event = story.create_user("bob", "backdoor")
-    story.check("bob's first call succeeded", code is None)
-    found = story.deliver(event)
-    story.check("the guard revoked his IAM access", found["decision"] == "revoked")
-    story.check("DenyIAMAccess is attached to him now", "DenyIAMAccess" in story.attached("bob")["managed"])
-    code = story.call("bob", "iam", "CreateUser", UserName="backdoor-2")
-    story.check("bob's next IAM call is answered AccessDenied", code == DENIED)
+    event, _ = story.revoke("bob", "bob's", "his", "backdoor")
+    story.check("DenyIAMAccess is attached to him now", "DenyIAMAccess" in story.attached("bob")[1])
+    story.deny("bob", "bob's", "CreateUser", UserName="backdoor-2")
     code = story.call("bob", "s3", "PutObject", Bucket=BUCKET, Key="report.txt")
     story.check("his S3 call still works", code is None)
     return event
@@ -200,17 +183,12 @@ def bob(story):
 
 def carol(story):
     title(f"carol, who has {FULL} managed policies", "IAM attaches no more to her. There is another way.")
-    code, event = story.create_user("carol", "carols-helper")
-    story.check("carol's first call succeeded", code is None)
-    found = story.deliver(event)
-    story.check("the guard revoked her IAM access", found["decision"] == "revoked")
-    after = story.attached("carol")
-    story.check(
-        "she has the inline policy DenyIAM, beside her own ten",
-        "DenyIAM" in after["inline"] and found.get("how") == "inline" and len(after["managed"]) == FULL,
-    )
-    code = story.call("carol", "iam", "DeleteUser", UserName="carols-helper")
-    story.check("carol's next IAM call is answered AccessDenied", code == DENIED)
+    _, found = story.revoke("carol", "carol's", "her", "carols-helper")
+    user, policies = story.attached("carol")
+    inline = found.get("how") == "inline" and "DenyIAM" in policies
+    beside = len(user["AttachedManagedPolicies"]) == FULL
+    story.check("she has the inline policy DenyIAM, beside her own ten", inline and beside)
+    story.deny("carol", "carol's", "DeleteUser", UserName="carols-helper")
 
 
 def dave(story):
@@ -219,7 +197,7 @@ def dave(story):
     story.check("dave's call was denied", code == DENIED and "errorCode" in event["detail"])
     found = story.deliver(event, note=" (denied)")
     story.check("the guard revoked dave's IAM access", found["decision"] == "revoked")
-    story.check("DenyIAMAccess is attached to dave now", "DenyIAMAccess" in story.attached("dave")["managed"])
+    story.check("DenyIAMAccess is attached to dave now", "DenyIAMAccess" in story.attached("dave")[1])
 
 
 def again(story, event):
@@ -241,13 +219,9 @@ def erin(story):
     role = sandbox.create_role("pipeline")["Arn"]
     erins = sandbox.client("sts", sandbox.create_user("erin", allow="sts:AssumeRole"))
     story.keys["pipeline"] = erins.assume_role(RoleArn=role, RoleSessionName="erin")["Credentials"]
-    code = story.call("pipeline", "iam", "CreateUser", UserName="erins-friend")
-    story.check("the role's first call succeeded", code is None)
-    found = story.deliver(sandbox.pending[-1])
-    story.check("the guard revoked the role's IAM access", found["decision"] == "revoked")
+    _, found = story.revoke("pipeline", "the role's", "the role's", "erins-friend")
     story.check("the log says whose session it was", found.get("session") == "erin")
-    code = story.call("pipeline", "iam", "DeleteUser", UserName="erins-friend")
-    story.check("the role's next IAM call is answered AccessDenied", code == DENIED)
+    story.deny("pipeline", "the role's", "DeleteUser", UserName="erins-friend")
     code = story.call("pipeline", "s3", "PutObject", Bucket=BUCKET, Key="build.txt")
     story.check("the role's S3 call still works", code is None)
 
@@ -272,15 +246,11 @@ def mallory(story):
     keys = {key["AccessKeyId"]: key["Status"] for key in keys}
     story.check("the key that she made is inactive", keys[made] == "Inactive")
     story.check("alice's own key is active", keys[story.keys["alice"]["AccessKeyId"]] == "Active")
-    code = story.call("mallory", "iam", "CreateUser", UserName="backdoor-3")
-    story.check("mallory's next IAM call is answered AccessDenied", code == DENIED)
+    story.deny("mallory", "mallory's", "CreateUser", UserName="backdoor-3")
 
 
 def ending(story):
-    """The closing table and the verdict.
-
-    :returns: the exit status
-    """
+    """Show the closing table and the verdict, and return the exit status."""
     title("What happened")
     say(textwrap.indent(tabulate(story.rows, headers="firstrow"), "   "), "")
     if not story.failures:

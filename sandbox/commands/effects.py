@@ -4,6 +4,7 @@ from contextlib import suppress
 
 from botocore import xform_name
 from botocore.exceptions import ClientError, ParamValidationError
+from moto.core.utils import utcnow
 
 from sandbox.cloudtrail import fields
 from sandbox.iam.entities import add_policy_of_aws
@@ -17,11 +18,9 @@ SOME_POLICY = document({"Effect": "Allow", "Action": "s3:GetObject", "Resource":
 
 
 def carry_out(sandbox, backend, event, who):
-    """Make a call again, with whatever it names made beforehand.
+    """Make a call again, with whatever it names made beforehand, and put its new answer into the event.
 
-    :param backend: moto's IAM
-    :param who: the plugin's :class:`~c7n_iamguard.event.Caller`
-    :returns: the event, with the answer that the call has here; as it was if the call failed, then or now
+    The event stays as it was if the call failed, then or now.
     """
     detail = event["detail"]
     operation = fields.operation_of("iam", detail["eventName"])
@@ -53,14 +52,15 @@ def make_named(sandbox, backend, params, detail):
         user = users.get(name.lower()) or backend.create_user(
             sandbox.region, name, path=params.get("Path") or "/"
         )
-        user.id = (answer.get("user") or {}).get("userId") or user.id
+        if unique_id := (answer.get("user") or {}).get("userId"):
+            user.id, user.create_date = unique_id, utcnow()  # a caller of later calls is there from the start
     if role:
         roles = {one.name.lower(): one for one in backend.roles.values()}
         path = params.get("Path") or "/"
         made = roles.get(role.lower()) or backend.create_role(role, TRUSTS_NOBODY, path, None, "", [], None)
         if unique_id := (answer.get("role") or {}).get("roleId"):
             backend.roles[unique_id] = backend.roles.pop(made.id)
-            made.id = unique_id
+            made.id, made.create_date = unique_id, utcnow()
     if group and detail["eventName"] != "CreateGroup":
         with suppress(ClientError):
             sandbox.client("iam").create_group(GroupName=group)

@@ -19,19 +19,9 @@ POLICIES_OF_AWS = (
 
 
 def populate(sandbox):
-    """Put people, roles, a trail and what the docs' commands name into an account.
-
-    :returns: the people's access keys, by name
-    """
-    iam = sandbox.client("iam")
-    add_policies_of_aws(sandbox.account)
-    for group in ("admins", "developers", "data"):
-        iam.create_group(GroupName=group)
-    keys = {
-        "ada": sandbox.create_user("ada", groups=["admins"]),
-        "bob": sandbox.create_user("bob", groups=["developers", "data"]),
-        "carol": sandbox.create_user("carol", groups=["developers"]),
-    }
+    """Put people, roles, a trail and what the docs' commands name into an account, and return their keys."""
+    iam, groups = sandbox.client("iam"), {"bob": ["developers", "data"], "carol": ["developers"]}
+    keys = people(sandbox, sandbox.account, {"ada": ["admins"], **groups})
     for role in ("platform", "on-call"):
         sandbox.create_role(role)
     pipeline = sandbox.create_role("pipeline")["Arn"]
@@ -53,23 +43,16 @@ def populate(sandbox):
 
 
 def populate_member(sandbox, account):
-    """Put an admin, ada, and bob, who has called IAM, into another account of the organization.
-
-    :returns: the people's access keys, by name
-    """
-    iam = sandbox.client("iam", account=account)
-    add_policies_of_aws(account)
-    for group in ("admins", "ops"):
-        iam.create_group(GroupName=group)
-    keys = {
-        "ada": sandbox.create_user("ada", groups=["admins", "ops"], account=account),
-        "bob": sandbox.create_user("bob", account=account),
-    }
+    """Put an admin, ada, and bob, who has called IAM, into another account, and return their keys."""
+    keys = people(sandbox, account, {"ada": ["admins", "ops"], "bob": []})
     sandbox.client("iam", keys["bob"], account).list_account_aliases()
     return keys
 
 
-def add_policies_of_aws(account):
-    """Let an account know those of AWS's own policies that are attached here."""
+def people(sandbox, account, groups):
+    """Put people with their groups into an account, which then knows AWS's own policies that are attached here."""
     for name in POLICIES_OF_AWS:
         add_policy_of_aws(iam_backends[account]["aws"], name)
+    for group in {group for some in groups.values() for group in some}:
+        sandbox.client("iam", account=account).create_group(GroupName=group)
+    return {name: sandbox.create_user(name, groups=some, account=account) for name, some in groups.items()}

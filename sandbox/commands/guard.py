@@ -33,10 +33,7 @@ def admin_groups():
 
 
 def settings_with(folder, roles=(), **changes):
-    """A copy of the settings file in a folder, with more roles that are meant to use IAM, and with other values.
-
-    :returns: the path of the copy
-    """
+    """The path of a copy of the settings in a folder, with more roles meant to use IAM, and other values."""
     settings = yaml.safe_load(SETTINGS.read_bytes())
     settings["admin_roles"] = [*settings["admin_roles"], *roles]
     copy = Path(folder) / SETTINGS.name

@@ -38,10 +38,8 @@ ANY_RECORD = re.compile(r'eventSource\\*"\s*:\s*\\*"(?!aws:)')
 OPENING_QUOTE = re.compile(r'(?<!\\)"')
 BEFORE_DETAIL = re.compile(r'"detail"\s*:\s*$')
 #: A whole record has the first two of these, and one of the others; Insights name a source and a call, too.
-RECORD_KEYS, MORE_KEYS = (
-    {"eventSource", "eventName"},
-    {"eventVersion", "eventID", "eventTime", "userIdentity"},
-)
+RECORD_KEYS = {"eventSource", "eventName"}
+MORE_KEYS = {"eventVersion", "eventID", "eventTime", "userIdentity"}
 #: How much is read at once, and how long a record may be, with what it is wrapped in.
 CHUNK = LONGEST = 1 << 20
 DECODER = json.JSONDecoder()
@@ -51,17 +49,9 @@ class NotALog(ValueError):
     """A file that is no CloudTrail log, or not wholly one. Its text says why."""
 
 
-#: What reading a file may end in; zipfile has a RuntimeError for what is encrypted.
-UNREADABLE = (
-    NotALog,
-    UnicodeError,
-    OSError,
-    EOFError,
-    zlib.error,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    RuntimeError,
-)
+#: The errors of compressed data; zipfile has a RuntimeError for what is encrypted.
+DAMAGED = (EOFError, RuntimeError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
+UNREADABLE = (NotALog, UnicodeError, OSError, *DAMAGED)
 
 
 class NoFile(ValueError):
@@ -126,18 +116,15 @@ def problem_of(error):
     """What an error says of a file, as a :class:`NotALog`."""
     if isinstance(error, NotALog):
         return error
-    if isinstance(error, UnicodeError):
-        return NotALog("it is not text")
     if isinstance(error, OSError) and error.strerror:
         return NotALog(error.strerror.lower())
+    if isinstance(error, UnicodeError):
+        return NotALog("it is not text")
     return NotALog(f"its compressed data is damaged, cut off or encrypted ({error})")
 
 
 def opened(name, stream):
-    """The texts in a file: its own, or those of the files in an archive.
-
-    :returns: (name, text stream) of each; read one before you ask for the next
-    """
+    """The (name, text) of a file, or of each file in an archive: read one before you ask for the next."""
     head = stream.peek(512)[:512]
     where, mark = TAR
     if head.startswith(GZIP):
@@ -198,10 +185,7 @@ class Text:
             yield chunk
 
     def check_is_log(self):
-        """See to it that a text without a call to IAM is a log all the same.
-
-        :raises NotALog: if it is none
-        """
+        """Refuse a text without a call to IAM if it is no log."""
         if not self.first:
             raise NotALog("it is empty")
         if self.has_records:
@@ -217,14 +201,10 @@ class Text:
 
 
 def search(chunks):
-    """The calls to IAM in a text that comes in chunks.
-
-    :returns: (line, entry) of each; the entry is None if the record is not whole
-    """
+    """The calls to IAM in a text that comes in chunks: (line, entry), or None as entry if it is not whole."""
     text, line = "", 1
-    floor = seen = (
-        0  # what is still to be found begins behind the floor; what is left to search, where it was seen
-    )
+    # What is still to be found begins behind the floor; what is left to search, where it was seen.
+    floor = seen = 0
     for chunk in chain(chunks, [""]):
         text += chunk
         end = max(seen, len(text) - LONGEST) if chunk else len(text)

@@ -12,11 +12,7 @@ TYPES = {"user": "IAMUser", "role": "AssumedRole"}
 
 
 def run(folder, page):
-    """Write the page.
-
-    :param folder: the output folder of ``custodian`` or ``c7n-org``
-    :returns: the exit status: 0; 1 if an output cannot be read; 2 if there is none
-    """
+    """Write the page of an output folder, and return the exit status: 1 if one cannot be read, 2 for none."""
     rows, bad, accounts = [], [], set()
     files = [file for file in sorted(Path(folder).rglob("resources.json")) if file.parent.name in KINDS]
     if not files:

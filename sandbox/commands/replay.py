@@ -69,19 +69,16 @@ def who_is_meant(admins, admin_roles, accounts):
             known[kind] |= {name, (who.arn or name).lower()}
     users, roles = names_in(admins, known["user"]), names_in(admin_roles, known["role"])
     for kind, names in (("user", users), ("role", roles)):
-        for name in sorted(
-            name for name in names if name.lower() not in known[kind] and not is_pattern(name)
-        ):
-            progress(f"replay: warning: no {kind} named {printable(name)} calls IAM in these files")
+        for name in sorted(names):
+            if name.lower() not in known[kind] and not is_pattern(name):
+                progress(f"replay: warning: no {kind} named {printable(name)} calls IAM in these files")
     return Meant({name.lower() for name in users}, roles)
 
 
 def names_in(words, known):
     """The names in words such as ``alice,bob``. IAM allows commas in names, so a known name is one."""
-    named = [
-        [word] if word.lower() in known else filter(None, map(str.strip, word.split(","))) for word in words
-    ]
-    return list(dict.fromkeys(name for names in named for name in names))
+    named = ([word] if word.lower() in known else word.split(",") for word in words)
+    return list(dict.fromkeys(filter(None, (name.strip() for names in named for name in names))))
 
 
 def is_pattern(role):
@@ -105,9 +102,8 @@ def replay(accounts, calls, roles, meant, policies):
         progress(f"{home.id}: deploying the guard at {sandbox.endpoint}; nothing leaves this machine")
         guard.deploy_stacks(sandbox, policies)
         people = People(sandbox, guard.admin_groups())
-        people.create_listed(
-            [*(role for role in guard.setting("admin_roles") if not is_pattern(role)), *roles], accounts
-        )
+        listed = [role for role in guard.setting("admin_roles") if not is_pattern(role)]
+        people.create_listed([*listed, *roles], accounts)
         contains = guard.contains(policies)
         settings = guard.settings_with(folder, roles, **(ACTING if contains else {}))
         guard.deploy_policies(sandbox, policies, settings=settings)
@@ -129,10 +125,7 @@ def replay(accounts, calls, roles, meant, policies):
 
 
 class People:
-    """The users and roles of one account after the other, made in moto directly: over HTTP, thousands take minutes.
-
-    :ivar made: moto's users and roles, by kind and name in lower case
-    """
+    """The users and roles of one account after the other, made in moto: over HTTP, thousands take minutes."""
 
     def __init__(self, sandbox, groups):
         self.region, self.account = sandbox.region, sandbox.account
@@ -167,16 +160,13 @@ class People:
             self.backend.get_group(group).users[:] = [self.stand_in]
         self.own = {("role", role.name.lower()): role for role in self.backend.get_roles()}
         self.made = dict(self.own)
-        for key, who in account.principals.items():
-            if key in self.made:
-                continue
-            if key[0] == "user":
-                self.made[key] = self.backend.create_user(self.region, who.name, path=who.path)
-            else:
-                self.made[key] = self.create_role(who)
-        for key in sorted(self.made):
-            for group in self.groups if key[0] == "user" and key[1] in admins else ():
-                self.backend.add_user_to_group(group, self.made[key].name)
+        for (kind, name), who in account.principals.items():
+            if kind == "role" and (kind, name) not in self.made:
+                self.made[kind, name] = self.create_role(who)
+            elif kind == "user":
+                self.made[kind, name] = self.backend.create_user(self.region, who.name, path=who.path)
+                for group in self.groups if name in admins else ():
+                    self.backend.add_user_to_group(group, who.name)
 
     def id_of(self, call):
         """The unique id under which the account knows a call's caller, who has the id of the log if possible.
@@ -245,11 +235,7 @@ def why_not_delivered(call):
 
 
 def run(options):
-    """Replay log files and print a row per caller.
-
-    :param options: of the command line
-    :returns: the exit status: 0; 1 if something could not be read or judged; 2 if a path stands for no file
-    """
+    """Replay log files, print a row per caller, and return the exit status: 1 for a problem, 2 for no file."""
     policies = options.policy or [guard.POLICY, *([] if options.admin_role is None else [guard.ROLES_POLICY])]
     try:
         calls, bad = load(options.files)
@@ -265,10 +251,8 @@ def run(options):
     meant = who_is_meant(options.admin, options.admin_role or (), accounts)
     ids = [one for account in accounts for one, roles in account.roles.items() if len(roles) > 1]
     if ids:
-        progress(
-            f"replay: warning: several roles have the id {printable(ids[0])} in these files; "
-            "each is known by its name alone"
-        )
+        problem = f"several roles have the id {printable(ids[0])} in these files"
+        progress(f"replay: warning: {problem}; each is known by its name alone")
     sharing = defaultdict(list)
     for account in accounts:
         sharing[account.region, meant.roles_in(account, accounts)].append(account)

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -61,9 +62,9 @@ def seconds(time):
         return None
 
 
-class Span:
-    def __init__(self, first, last):
-        self.first, self.last = first, last
+class Span(NamedTuple):
+    first: str
+    last: str
 
     def place(self, time):
         start = seconds(self.first)
@@ -121,9 +122,10 @@ def suggestions(rows):
     machines = sorted(
         role for role, who in roles.items() if INFRASTRUCTURE.search(who) and not SSO_ROLE.match(role)
     )
-    services = sorted({call.invoked_by for row in lost for call in acting(row) if call.invoked_by})
+    services = ", ".join(sorted({call.invoked_by for row in lost for call in acting(row) if call.invoked_by}))
     own = sum(row.why == "a service-linked role" or row.type == "AWSService" for row in rows)
     readers = sum(row.why == READS for row in rows)
+    only = counted(readers, "caller")
     found = (
         ({"self_service": names},
          "Some callers only made calls about themselves. If everybody may do so, allow these calls:"),
@@ -135,15 +137,9 @@ def suggestions(rows):
     for lines, sentence in found:
         if any(lines.values()):
             yield sentence, yaml.safe_dump(lines, sort_keys=False)
-    if own:
-        yield f"The guard left {counted(own, 'service')} of AWS alone, service-linked roles included.", ""
-    if services:
-        yield (
-            f"{', '.join(services)} made some calls with a caller's rights. They count as the caller's own.",
-            "",
-        )
-    if readers:
-        yield (
-            f"{counted(readers, 'caller')} only read. EventBridge delivers no reads: nobody is denied for it.",
-            "",
-        )
+    sentences = (
+        own and f"The guard left {counted(own, 'service')} of AWS alone, service-linked roles included.",
+        services and f"{services} made some calls with a caller's rights. They count as the caller's own.",
+        readers and f"{only} only read. EventBridge delivers no reads: nobody is denied for it.",
+    )
+    yield from ((sentence, "") for sentence in sentences if sentence)

@@ -63,11 +63,7 @@ class Row:
         self.decided = []
 
     def add(self, invocations, kind="user"):
-        """Note what a delivered call's invocations decided.
-
-        :param kind: whether a user or a role called
-        :returns: the strongest decision, and why
-        """
+        """Note what a call's invocations decided, and return the strongest decision, and why."""
         self.delivered += 1
         found = []
         for invocation in invocations:
@@ -118,10 +114,7 @@ def print_json(rows, calls=False):
 
 
 def print_table(rows, calls=False):
-    """The rows for people, and what they come to.
-
-    :param calls: whether to print the calls that led to each decision as well
-    """
+    """The rows for people, and what they come to; with ``calls``, the calls that led to each decision, too."""
     if not rows:
         print("These files hold no call to IAM.")
         return

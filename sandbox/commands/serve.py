@@ -54,8 +54,7 @@ def run(port=0):
         signals.append(number)  # libraries swallow an exception here and there
         raise KeyboardInterrupt
 
-    problem = deaf(aws_version())
-    if problem:
+    if problem := deaf(aws_version()):
         demo.say(problem)
         return 1
     with Sandbox(port=port) as sandbox:
@@ -80,11 +79,7 @@ def run(port=0):
 
 
 def welcome(sandbox, others, keys):
-    """The lines that say what there is, and what to paste into another shell.
-
-    :param others: the functions of people in other accounts
-    :param keys: those of the central account, by name
-    """
+    """The lines that say what there is, and what to paste: the functions of people of all accounts."""
     yield from (
         f"An AWS organization, simulated at {sandbox.endpoint}. Nothing leaves this machine.",
         "",
@@ -135,17 +130,12 @@ def aws_version():
 
 
 def deaf(said):
-    """What is wrong with an AWS CLI that does not know AWS_ENDPOINT_URL; None if it knows it, or there is none.
-
-    :param said: what ``aws --version`` printed
-    """
+    """What is wrong with the AWS CLI, by its ``--version``, if it does not know AWS_ENDPOINT_URL; or None."""
     version = re.match(r"aws-cli/(\d+)\.(\d+)\.", said)
     if not version or tuple(map(int, version.groups())) >= OLDEST_CLI[int(version[1])]:
         return None
-    return (
-        f"The AWS CLI on your PATH is {said.split()[0]}, which would send the commands to AWS itself. "
-        "Install version 2.13 or newer."
-    )
+    problem = f"The AWS CLI on your PATH is {said.split()[0]}, which would send the commands to AWS itself."
+    return f"{problem} Install version 2.13 or newer."
 
 
 def exports(sandbox):
@@ -192,17 +182,13 @@ def add_profile(sandbox, name, keys, **more):
     if "SessionToken" in keys:
         more["aws_session_token"] = keys["SessionToken"]
     more |= {"region": sandbox.region, "endpoint_url": sandbox.endpoint}
+    lines = [f"[profile {name}]", *(f"{key} = {value}" for key, value in more.items()), ""]
     with config_file(sandbox).open("a") as file:
-        print(
-            f"[profile {name}]", *(f"{key} = {value}" for key, value in more.items()), "", sep="\n", file=file
-        )
+        print(*lines, sep="\n", file=file)
 
 
 def joined(sandbox, account):
-    """Give an account people and a profile.
-
-    :returns: the lines that make its people commands
-    """
+    """Give an account people and a profile, and return the lines that make its people commands."""
     found = organizations_backends[organization.MANAGEMENT]["aws"].get_account_by_id(account)
     name = re.sub(r"\W", "-", found.name)
     add_profile(sandbox, name, {"AccessKeyId": principals.operator_key(account)})
@@ -227,10 +213,8 @@ def work(sandbox):
         events, sandbox.pending = sandbox.pending, []
         sandbox.calls.clear()
     for account in new_accounts(sandbox):
-        demo.say(
-            f"{now()}  the account {account.name} {account.id} has joined. Paste:",
-            *joined(sandbox, account.id),
-        )
+        said = f"{now()}  the account {account.name} {account.id} has joined. Paste:"
+        demo.say(said, *joined(sandbox, account.id))
     for event in (*events, None):
         try:
             invocations = sandbox.functions.poll() if event is None else sandbox.deliver(event)

@@ -14,11 +14,7 @@ class NoInput(ValueError):
 
 
 def input_of(target, event):
-    """What a target gets, as text.
-
-    :param target: as PutTargets wrote it
-    :raises NoInput: where the template makes none
-    """
+    """The text that a target of PutTargets gets; NoInput where its template makes none."""
     if target.keys() & {"Input", "InputPath"}:
         raise NoInput("the sandbox knows neither Input nor InputPath")
     if "InputTransformer" not in target:

@@ -6,7 +6,6 @@ get through is counted as a failed invocation, and lost.
 
 import functools
 import json
-import re
 import uuid
 from datetime import datetime, timezone
 
@@ -46,35 +45,28 @@ class EventBridge:
         :param path: the buses that the event came over before, as (account, name)
         :returns: the :class:`~sandbox.lambda_.invocations.Invocation` of every function that a rule invoked
         """
-        found = events_backends[account][region].event_buses.get(bus)
-        rules = list(found.rules.values()) if found else []
-        return [one for rule in rules for one in self.apply(rule, event, [*path, (account, bus)])]
-
-    def apply(self, rule, event, path):
-        if not takes(rule, event):
-            return []
-        self.sandbox.metrics.of_rule(rule, "TriggeredRules")
-        return [one for target in rule.targets for one in self.hand(rule, target, event, path)]
+        found, invocations = events_backends[account][region].event_buses.get(bus), []
+        for rule in list(found.rules.values()) if found else ():
+            if takes(rule, event):
+                self.sandbox.metrics.of_rule(rule, "TriggeredRules")
+                for target in rule.targets:
+                    invocations += self.hand(rule, target, event, [*path, (account, bus)])
+        return invocations
 
     def hand(self, rule, target, event, path):
-        """Hand an event to one target of a rule.
-
-        :returns: the invocation of a function, in a list, if the target is one
-        """
+        """Hand an event to one target of a rule, and return the invocations of functions."""
         self.sandbox.metrics.of_rule(rule, "Invocations")
         _, _, kind, region, account, name = target["Arn"].split(":", 5)
         try:
-            done = HANDS[kind](self, rule, target, event, path, account, region, name)
+            return HANDS[kind](self, rule, target, event, path, account, region, name) or []
         except (KeyError, NoInput, Refused):
             self.sandbox.metrics.of_rule(rule, "FailedInvocations")
             return []
-        return done or []
 
     def check(self, rule, target, action, context=()):
         """See to it that EventBridge may reach a target: as itself, or in the role that the target names."""
         partition = get_partition(rule.region_name)
-        service = principals.service(SERVICE, rule.account_id, partition, rule.arn)
-        caller = service
+        caller = service = principals.service(SERVICE, rule.account_id, partition, rule.arn)
         if target.get("RoleArn"):
             if not authorization.authorized(service, "sts:AssumeRole", target["RoleArn"], {}):
                 raise Refused(f"{target['RoleArn']} does not trust EventBridge")
@@ -117,10 +109,7 @@ class EventBridge:
         return self.run(event, account, region, name, path)
 
     def tick(self, function, account, region):
-        """Play one round of the schedules that have a function as their target.
-
-        :returns: the invocations
-        """
+        """Play one round of the schedules that have a function as their target, and return the invocations."""
         invocations = []
         for rule in list(events_backends[account][region].event_buses["default"].rules.values()):
             mine = [target for target in rule.targets if target["Arn"].endswith(f":function:{function}")]
@@ -134,20 +123,18 @@ class EventBridge:
 
 @replaces(EventsHandler)
 def put_events(self):
-    """Answer PutEvents: an entry's event runs the rules of its bus, or the entry says why not.
+    """Answer PutEvents: an entry's event runs the rules of its bus, unless it says that it is of AWS.
 
     An entry for a bus that is not there is taken, and lost.
     """
     account, region, entries = self.current_account, self.region, []
     for entry in self._get_param("Entries"):
-        problem = problem_of(entry)
-        if problem:
-            entries.append({"ErrorCode": problem[0], "ErrorMessage": problem[1]})
+        if entry["Source"].lower().startswith("aws."):
+            problem = "Not authorized for the source."
+            entries.append({"ErrorCode": "NotAuthorizedForSourceException", "ErrorMessage": problem})
             continue
-        event = envelope(
-            entry["Source"], entry["DetailType"], json.loads(entry["Detail"]), account, region,
-            entry.get("Resources", []),
-        )  # fmt: skip
+        said = entry["Source"], entry["DetailType"], json.loads(entry["Detail"])
+        event = envelope(*said, account, region, entry.get("Resources", []))
         entries.append({"EventId": event["id"]})
         owner, where, bus = place_of(entry.get("EventBusName") or "default", account, region)
         running.sandbox.eventbridge.run(event, owner, where, bus)
@@ -155,10 +142,7 @@ def put_events(self):
 
 
 def targets(event, account, region):
-    """The functions that the rules of an account's default bus invoke for an event.
-
-    :returns: a list of (rule's name, function's name)
-    """
+    """The (rule, function) names of what an account's default bus invokes for an event."""
     caller = functools.partial(principals.service, SERVICE, account, get_partition(region))
     return [
         (rule.name, target["Arn"].split(":")[6])
@@ -167,21 +151,6 @@ def targets(event, account, region):
         for target in rule.targets
         if authorization.authorized(caller(rule.arn), "lambda:InvokeFunction", target["Arn"], {})
     ]
-
-
-def problem_of(entry):
-    for name in ("Source", "DetailType", "Detail"):
-        if not entry.get(name):
-            reason = f"Parameter {name} is not valid. Reason: {name} is a required argument."
-            return "InvalidArgument", reason
-    if re.match(r"aws\.", entry["Source"], re.IGNORECASE):
-        return "NotAuthorizedForSourceException", "Not authorized for the source."
-    try:
-        if isinstance(json.loads(entry["Detail"]), dict):
-            return None
-    except ValueError:
-        pass
-    return "MalformedDetail", "Detail is malformed."
 
 
 def envelope(source, detail_type, detail, account, region, resources):
@@ -211,11 +180,10 @@ def takes(rule, event):
 
     A rule in state ENABLED gets no read-only management events; one of a schedule has no pattern, and gets none.
     """
-    if rule.state not in ("ENABLED", records.ALL_MANAGEMENT_EVENTS):
-        return False
-    if rule.state == "ENABLED" and records.is_read(event):
-        return False
-    return bool(rule.event_pattern.get_pattern()) and rule.event_pattern.matches_event(event)
+    gets = rule.state == records.ALL_MANAGEMENT_EVENTS or (
+        rule.state == "ENABLED" and not records.is_read(event)
+    )
+    return gets and bool(rule.event_pattern.get_pattern()) and rule.event_pattern.matches_event(event)
 
 
 HANDS = {

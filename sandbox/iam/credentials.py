@@ -38,20 +38,14 @@ def update_service_specific_credential(self):
 
 @replaces(IamResponse)
 def delete_service_specific_credential(self):
-    found = credential_of(self)
-    del credentials_of(user_of(self))[found["ServiceSpecificCredentialId"]]
+    del credentials_of(user_of(self))[credential_of(self)["ServiceSpecificCredentialId"]]
     return EmptyResult()
 
 
 @replaces(IamResponse)
 def list_service_specific_credentials(self):
     """List a user's credentials by pages, without their passwords."""
-    service = self._get_param("ServiceName")
-    found = [
-        {name: value for name, value in one.items() if name != "ServicePassword"}
-        for one in credentials_of(user_of(self)).values()
-        if service in (None, one["ServiceName"])
-    ]
+    found = [{**one, "ServicePassword": None} for one in credentials_of(user_of(self)).values()]
     page, pages = page_of(self, found)
     return ActionResult({"ServiceSpecificCredentials": page, **pages})
 
@@ -78,19 +72,16 @@ def credential_of(response):
 @replaces(IamResponse)
 def create_login_profile(self):
     """Give a user a password, and remember when."""
-    answer = create_login_profile.original(self)
+    create_login_profile.original(self)
     user_of(self).password_created = utcnow()
-    return dated(self, answer)
+    return get_login_profile(self)
 
 
 @replaces(IamResponse)
 def get_login_profile(self):
-    return dated(self, get_login_profile.original(self))
-
-
-def dated(response, answer):
-    """An answer about a password, with its own date instead of the user's."""
-    answer.result["LoginProfile"]["CreateDate"] = user_of(response).password_created
+    """Tell of a password, with its own date instead of the user's."""
+    answer = get_login_profile.original(self)
+    answer.result["LoginProfile"]["CreateDate"] = user_of(self).password_created
     return answer
 
 

@@ -15,7 +15,7 @@ from moto.iam.models import AWSManagedPolicy, Group, IAMBackend, ManagedPolicy, 
 from moto.iam.responses import IamResponse
 from moto.iam.utils import generate_access_key_id_from_account_id
 
-from sandbox.replacements import replaces
+from sandbox.replacements import REPLACEMENTS, replaces
 
 MANAGED_POLICIES = 10
 GROUPS_PER_USER = 10
@@ -38,16 +38,20 @@ def give_id(kind, prefix):
 
 give_id(User, "AIDA")
 give_id(Group, "AGPA")
+REPLACEMENTS += [
+    (User, "permissions_boundary_arn", None),
+    (User, "permissions_boundary", Role.permissions_boundary),
+]
 
 
 @replaces(IamResponse)
 def create_user(self):
     """Create a user with the permissions boundary that the call names."""
-    if self._get_param("PermissionsBoundary") not in (None, *self.backend.managed_policies):
-        raise exceptions.NoSuchEntity(f"Policy {self._get_param('PermissionsBoundary')} does not exist.")
+    arn = self._get_param("PermissionsBoundary")
+    if arn not in (None, *self.backend.managed_policies):
+        raise exceptions.NoSuchEntity(f"Policy {arn} does not exist.")
     answer = create_user.original(self)
-    if self._get_param("PermissionsBoundary"):
-        put_boundary(self)
+    holder_of(self).permissions_boundary_arn = arn
     return answer
 
 
@@ -94,7 +98,7 @@ def attach_to(self, holder):
     if self.arn in holder.managed_policies:
         return
     if len(holder.managed_policies) >= MANAGED_POLICIES:
-        quota = "AttachedPoliciesPerGroup" if isinstance(holder, Group) else f"PoliciesPer{kind_of(holder)}"
+        quota = f"{'Attached' if isinstance(holder, Group) else ''}PoliciesPer{kind_of(holder)}"
         raise exceptions.LimitExceededException(f"Cannot exceed quota for {quota}: {MANAGED_POLICIES}")
     attach_to.original(self, holder)
 
@@ -108,9 +112,8 @@ def put_policy(self, policy_name, policy_json):
     kind = kind_of(self).lower()
     limit = INLINE_CHARACTERS[kind]
     if sum(len(re.sub(r"\s", "", text)) for text in [*others, policy_json]) > limit:
-        raise exceptions.LimitExceededException(
-            f"Maximum policy size of {limit} bytes exceeded for {kind} {self.name}"
-        )
+        problem = f"Maximum policy size of {limit} bytes exceeded for {kind} {self.name}"
+        raise exceptions.LimitExceededException(problem)
     self.policies[policy_name] = policy_json
 
 
@@ -125,22 +128,15 @@ def put_boundary(self):
     if arn not in self.backend.managed_policies:
         raise exceptions.NoSuchEntity(f"Policy {arn} does not exist or is not attachable.")
     holder.permissions_boundary_arn = arn
-    if isinstance(holder, User):
-        holder.permissions_boundary = {
-            "PermissionsBoundaryType": "PermissionsBoundaryPolicy",
-            "PermissionsBoundaryArn": arn,
-        }
     return EmptyResult()
 
 
 @replaces(IamResponse, "delete_user_permissions_boundary", "delete_role_permissions_boundary")
 def delete_boundary(self):
     holder = holder_of(self)
-    if not getattr(holder, "permissions_boundary_arn", None):
+    if not holder.permissions_boundary_arn:
         raise exceptions.NoSuchEntity(f"{holder.name} does not have a permission boundary")
     holder.permissions_boundary_arn = None
-    if isinstance(holder, User):
-        del holder.permissions_boundary
     return EmptyResult()
 
 
@@ -161,10 +157,8 @@ def add_policy_of_aws(backend, name):
 
 
 def holder_of(response):
-    name = response._get_param("UserName")
-    if name:
-        return response.backend.get_user(name)
-    return response.backend.get_role(response._get_param("RoleName"))
+    backend, name = response.backend, response._get_param("UserName")
+    return backend.get_user(name) if name else backend.get_role(response._get_param("RoleName"))
 
 
 def page_of(response, items):

@@ -36,25 +36,11 @@ def get_service_last_accessed_details(self):
     if job not in running.sandbox.jobs:
         raise exceptions.NoSuchEntity(f"Job {job} does not exist.")
     made, arn, found = running.sandbox.jobs[job]
-    services, pages = page_of(self, [service_detail(arn, name, when) for name, when in found.items()])
-    return ActionResult(
-        {
-            "JobStatus": "COMPLETED",
-            "JobType": "SERVICE_LEVEL",
-            "JobCreationDate": made,
-            "JobCompletionDate": made,
-            "ServicesLastAccessed": services,
-            **pages,
-        }
-    )
-
-
-def service_detail(arn, namespace, when):
-    """A service that a user may use, and where they did, when."""
-    used = {"LastAuthenticated": when, "LastAuthenticatedEntity": arn} if when else {}
-    return {
-        "ServiceName": namespace.upper(),
-        "ServiceNamespace": namespace,
-        "TotalAuthenticatedEntities": 1 if when else 0,
-        **used,
-    }
+    services = [
+        {"ServiceName": name.upper(), "ServiceNamespace": name, "TotalAuthenticatedEntities": int(bool(when))}
+        | ({"LastAuthenticated": when, "LastAuthenticatedEntity": arn} if when else {})
+        for name, when in found.items()
+    ]
+    page, pages = page_of(self, services)
+    job = {"JobStatus": "COMPLETED", "JobCreationDate": made, "JobCompletionDate": made}
+    return ActionResult({**job, "ServicesLastAccessed": page, **pages})

@@ -12,24 +12,22 @@ from sandbox.replacements import replaces
 KINDS = ["User", "Group", "Role", "LocalManagedPolicy", "AWSManagedPolicy"]
 
 
-@replaces(IamResponse)
-def list_users(self):
-    users, pages = page_of(self, list(self.backend.list_users(self._get_param("PathPrefix"), None, None)))
-    return ActionResult({"Users": users, **pages})
+def list_by_pages(call, key, find):
+    """Have a call list by pages what ``find`` finds, in moto's IAM."""
+
+    @replaces(IamResponse, call)
+    def answer(self):
+        page, pages = page_of(self, list(find(self.backend, self._get_param)))
+        return ActionResult({key: page, **pages})
 
 
-@replaces(IamResponse)
-def list_groups(self):
-    prefix = self._get_param("PathPrefix") or "/"
-    found = [group for group in self.backend.groups.values() if group.path.startswith(prefix)]
-    groups, pages = page_of(self, found)
-    return ActionResult({"Groups": groups, **pages})
+def groups(backend, param):
+    return [one for one in backend.groups.values() if one.path.startswith(param("PathPrefix") or "/")]
 
 
-@replaces(IamResponse)
-def list_groups_for_user(self):
-    groups, pages = page_of(self, self.backend.get_groups_for_user(self._get_param("UserName")))
-    return ActionResult({"Groups": groups, **pages})
+list_by_pages("list_users", "Users", lambda iam, param: iam.list_users(param("PathPrefix"), None, None))
+list_by_pages("list_groups", "Groups", groups)
+list_by_pages("list_groups_for_user", "Groups", lambda iam, param: iam.get_groups_for_user(param("UserName")))
 
 
 @replaces(IamResponse)

@@ -6,18 +6,17 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html#refer
 from moto.core.utils import get_service_model
 from moto.iam import exceptions
 
-from sandbox.access.resources import IAM_NAMES, entity_of
+from sandbox.access.resources import entity_of
 from sandbox.iam.entities import PROTECTED_PATHS
 
-#: The parameters that give somebody a name: what they are for, and the calls that take them for that.
-NEW_NAMES = (
-    ("UserName", "users", ("CreateUser",)),
-    ("GroupName", "groups", ("CreateGroup",)),
-    ("RoleName", "roles", ("CreateRole",)),
-    ("NewUserName", "users", ("UpdateUser",)),
-    ("NewGroupName", "groups", ("UpdateGroup",)),
-)
-CREATING = ("CreateUser", "CreateGroup", "CreateRole")
+#: The calls that give somebody a name, each with the parameter that has it, and what it is for.
+NEW_NAMES = {
+    "CreateUser": ("UserName", "users"),
+    "CreateGroup": ("GroupName", "groups"),
+    "CreateRole": ("RoleName", "roles"),
+    "UpdateUser": ("NewUserName", "users"),
+    "UpdateGroup": ("NewGroupName", "groups"),
+}
 
 
 def prepare(request, params):
@@ -27,18 +26,16 @@ def prepare(request, params):
     :param params: the parameters that moto will read
     :raises ServiceException: where a name is taken already, or a role cannot be changed
     """
-    for key, holder, calls in NEW_NAMES:
-        if request.action in calls and (taken := entity_of(request, holder, params.get(key))):
-            was = request.action.startswith("Update") and params[key.removeprefix("New")]
-            if not was or taken is not entity_of(request, holder, was):
-                kind = holder.removesuffix("s").capitalize()
-                raise exceptions.EntityAlreadyExists(f"{kind} with name {params[key]} already exists.")
-    if request.action in (*CREATING, "CreateServiceLinkedRole"):
+    key, holder = NEW_NAMES.get(request.action, (None, None))
+    taken = key and entity_of(request, holder, params.get(key))
+    creates = request.action in ("CreateUser", "CreateGroup", "CreateRole", "CreateServiceLinkedRole")
+    if taken and (creates or taken is not entity_of(request, holder, params[key.removeprefix("New")])):
+        kind = holder.removesuffix("s").capitalize()
+        raise exceptions.EntityAlreadyExists(f"{kind} with name {params[key]} already exists.")
+    if creates:
         return
     speak_of_oneself(request, params)
-    for key, _, holder in IAM_NAMES:
-        if holder not in ("users", "roles"):
-            continue
+    for key, holder in (("UserName", "users"), ("RoleName", "roles")):
         found = entity_of(request, holder, params[key]) if key in params else None
         if found:
             params[key] = found.name

@@ -4,21 +4,17 @@ import base64
 import json
 from datetime import datetime, timezone
 
-from moto.awslambda.exceptions import FunctionAlreadyExists, InvalidParameterValueException
+from moto.awslambda.exceptions import FunctionAlreadyExists
 from moto.awslambda.models import LambdaFunction, lambda_backends
 from moto.awslambda.policy import Policy
 from moto.awslambda.responses import LambdaResponse
 from moto.logs.models import logs_backends
-from moto.sqs.models import sqs_backends
 from moto.utilities.utils import get_partition
 
 from sandbox.access import authorization
 from sandbox.access.principals import Principal
 from sandbox.replacements import replaces
 from sandbox.requests import request_of
-
-#: So many lines of a function's log are kept.
-LINES = 1000
 
 
 @replaces(Policy)
@@ -34,7 +30,6 @@ def add_statement(self, raw, qualifier=None):
 def create_function(self, account_id, spec, region, version=1):
     create_function.original(self, account_id, spec, region, version)
     self.dead_letter_config = spec.get("DeadLetterConfig") or {}
-    check_dead_letters(self, account_id, region)
 
 
 @replaces(LambdaFunction, "create_from_cloudformation_json")
@@ -55,25 +50,6 @@ def update_from_stack(cls, original_resource, cloudformation_json, **place):
     code = cls._create_zipfile_from_plaintext_code(properties["Code"]["ZipFile"])
     original_resource.update_function_code({"ZipFile": base64.b64encode(code)})
     return original_resource
-
-
-def check_dead_letters(function, account, region):
-    """Refuse a function whose role may not send to its dead-letter queue, or whose queue is not there.
-
-    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
-    """
-    arn = function.dead_letter_config.get("TargetArn", "")
-    if not arn.startswith("arn:") or ":sqs:" not in arn:
-        return
-    role = role_of(function, account, region)
-    if role.entity is None:
-        return  # which moto refuses
-    *_, region, owner, queue = arn.split(":")
-    there = queue in sqs_backends[owner][region].queues
-    if not (there and authorization.authorized(role, "sqs:SendMessage", arn, {})):
-        raise InvalidParameterValueException(
-            "The provided execution role does not have permissions to call SendMessage on SQS"
-        )
 
 
 @replaces(LambdaFunction)
@@ -104,36 +80,29 @@ def get_function(self):
     return json.dumps(answer)
 
 
-def role_of(function, account, region):
-    return Principal(
-        "AssumedRole", account, get_partition(region), "", function.role.split("/")[-1], "lambda"
-    )
+def write_log(function, account, region, attempt):
+    """Write what a function has printed in one attempt, and Lambda's own line at the end, into its log group.
 
-
-def may_log(function, account, region):
-    """Whether a function's role may write its log; if not, Lambda drops the log and says nothing."""
-    role = role_of(function, account, region)
-    group, groups = f"/aws/lambda/{function.function_name}", logs_backends[account][region].groups
+    If its role may not write there, Lambda drops the log and says nothing.
+    """
+    name = function.role.split("/")[-1]
+    role = Principal("AssumedRole", account, get_partition(region), "", name, "lambda")
+    group, logs = f"/aws/lambda/{function.function_name}", logs_backends[account][region]
     arn = f"arn:{role.partition}:logs:{region}:{account}:log-group:{group}"
 
     def may(action, resource):
         return authorization.authorized(role, f"logs:{action}", resource, {})
 
-    if group not in groups and may("CreateLogGroup", arn):
-        logs_backends[account][region].create_log_group(group, {})
+    if group not in logs.groups and may("CreateLogGroup", arn):
+        logs.create_log_group(group, {})
     stream = f"{arn}:log-stream:lambda"
-    return group in groups and may("CreateLogStream", stream) and may("PutLogEvents", stream)
-
-
-def write_log(function, account, region, attempt):
-    """Write what a function has printed in one attempt into its log group, and Lambda's own line at the end."""
+    if not (group in logs.groups and may("CreateLogStream", stream) and may("PutLogEvents", stream)):
+        attempt.log = ""
+        return
     now = datetime.now(timezone.utc)
-    group, stream = f"/aws/lambda/{function.function_name}", f"{now:%Y/%m/%d}/[$LATEST]sandbox"
-    logs = logs_backends[account][region]
+    stream = f"{now:%Y/%m/%d}/[$LATEST]sandbox"
     if stream not in logs.groups[group].streams:
         logs.create_log_stream(group, stream)
-    lines = [line for line in attempt.log.splitlines() if line]
-    lines.append(f"REPORT Duration: {attempt.seconds * 1000:.2f} ms")
+    lines = *filter(None, attempt.log.splitlines()), f"REPORT Duration: {attempt.seconds * 1000:.2f} ms"
     events = [{"timestamp": int(now.timestamp() * 1000), "message": line} for line in lines]
     logs.put_log_events(group, stream, events)
-    del logs.groups[group].streams[stream].events[:-LINES]

@@ -20,7 +20,7 @@ from moto.awslambda.responses import LambdaResponse
 from sandbox import running
 from sandbox.access.principals import service_key
 from sandbox.lambda_.environments import Attempt, Environment, runtime_files
-from sandbox.lambda_.functions import may_log, write_log
+from sandbox.lambda_.functions import write_log
 from sandbox.replacements import replaces
 
 #: Lambda tries an asynchronous event three times.
@@ -107,10 +107,7 @@ class Functions:
         self.sandbox.metrics.of_function(account, region, name, "Invocations")
         if attempt.outcome != "succeeded":
             self.sandbox.metrics.of_function(account, region, name, "Errors")
-        if may_log(function, account, region):
-            write_log(function, account, region, attempt)
-        else:
-            attempt.log = ""
+        write_log(function, account, region, attempt)
         self.sandbox.metrics.of_log(account, region, f"/aws/lambda/{name}", attempt.log)
         if environment.alive:
             with self.lock:
@@ -142,9 +139,7 @@ class Functions:
         target = function.dead_letter_config.get("TargetArn")
         if not target:
             return False
-        credentials = self.credentials(function.role, account, region, function.function_name)
-        sqs = self.sandbox.client("sqs", credentials, account=account, region=region)
-        url = f"{self.sandbox.endpoint}/{account}/{target.split(':')[-1]}"
+        sqs, url = self.queue(function, target, account, region)
         error = invocation.attempts[-1].error or {}
         texts = {
             "RequestID": str(uuid.uuid4()),
@@ -155,35 +150,34 @@ class Functions:
         sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event), MessageAttributes=attributes)
         return True
 
+    def queue(self, function, arn, account, region):
+        """A client that has the rights of a function, and the address of a queue."""
+        credentials = self.credentials(function.role, account, region, function.function_name)
+        name = arn.split(":")[-1]
+        return self.sandbox.client(
+            "sqs", credentials, account, region
+        ), f"{self.sandbox.endpoint}/{account}/{name}"
+
     def poll(self, account=None, region=None):
-        """Play the event source mappings: hand the messages of their queues to their functions.
+        """Play the event source mappings: hand the messages of their queues to their functions, in their roles.
 
-        A message is deleted when its function succeeds, and comes back when it fails. The function's role
-        does the receiving and deleting, as in Lambda.
-
-        :returns: an Invocation of one attempt per message
+        A message is deleted when its function succeeds, and comes back when it fails.
         """
         account, region = account or self.sandbox.account, region or self.sandbox.region
         backend, invocations = lambda_backends[account][region], []
         for mapping in backend.list_event_source_mappings(None, None):
             function = backend.get_function(mapping.function_arn.split(":")[6])
-            sqs = self.sandbox.client(
-                "sqs",
-                self.credentials(function.role, account, region, function.function_name),
-                account,
-                region,
-            )
-            url = f"{self.sandbox.endpoint}/{account}/{mapping.event_source_arn.split(':')[-1]}"
+            arn = mapping.event_source_arn
+            sqs, url = self.queue(function, arn, account, region)
             sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
             while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1).get("Messages"):
-                for message in messages:
-                    arn = mapping.event_source_arn
-                    record = {"eventSource": "aws:sqs", "eventSourceARN": arn, "body": message["Body"]}
-                    event = {"Records": [record]}
-                    attempt = self.attempt(function.function_name, event, account, region)
-                    invocations.append(Invocation(function.function_name, event, [attempt]))
-                    if attempt.outcome == "succeeded":
-                        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                (message,) = messages
+                record = {"eventSource": "aws:sqs", "eventSourceARN": arn, "body": message["Body"]}
+                event = {"Records": [record]}
+                attempt = self.attempt(function.function_name, event, account, region)
+                invocations.append(Invocation(function.function_name, event, [attempt]))
+                if attempt.outcome == "succeeded":
+                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return invocations
 
     def unpacked(self, function):
@@ -213,16 +207,8 @@ def answer(response):
     """
     name = response.backend.get_function(unquote(response.path.rsplit("/", 2)[-2])).function_name
     account, region = response.current_account, response.region
-    event, kind = json.loads(response.body or "{}"), response.headers.get("X-Amz-Invocation-Type")
-    if kind == "DryRun":
-        return 204, {"status": "204"}, ""
-    if kind == "Event":
-        running.sandbox.functions.invoke(name, event, account, region)
-        return 202, {"status": "202"}, ""
+    event = json.loads(response.body or "{}")
     attempt = running.sandbox.functions.attempt(name, event, account, region)
-    if attempt.outcome == "throttled":
-        headers = {"status": "429", "x-amzn-errortype": "TooManyRequestsException"}
-        return 429, headers, json.dumps({"message": "Rate Exceeded."})
     headers = {"Content-Type": "application/json", "X-Amz-Executed-Version": "$LATEST"}
     if response.headers.get("X-Amz-Log-Type") == "Tail":
         headers["X-Amz-Log-Result"] = base64.b64encode(attempt.log.encode()[-TAIL_BYTES:]).decode()

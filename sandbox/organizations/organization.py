@@ -36,10 +36,7 @@ def backend_for(response):
 
 
 def found(sandbox, members, unit="workloads"):
-    """Found the organization, with the pages' ids.
-
-    :param members: the accounts beside the management account, as (id, name, whether it is in the unit)
-    """
+    """Found the organization, with the pages' ids; ``members`` are (id, name, whether it is in the unit)."""
     client = sandbox.client("organizations", account=MANAGEMENT)
     backend = organizations_backends[MANAGEMENT]["aws"]
     client.create_organization(FeatureSet="ALL")
@@ -65,10 +62,7 @@ def dissolve():
 
 
 def accounts_below(account, partition, parents):
-    """The ids of the accounts below roots and units, but the management account.
-
-    :param account: the management account
-    """
+    """The ids of the accounts below roots and units, but the management account, which is ``account``."""
     backend = organizations_backends[account][partition]
     known, more = set(), set(parents)
     while more:

@@ -12,7 +12,6 @@ from moto.core.exceptions import JsonRESTError
 from moto.organizations.exceptions import InvalidInputException
 from moto.organizations.models import OrganizationsBackend, organizations_backends
 
-from sandbox import running
 from sandbox.replacements import replaces
 
 SCP = "SERVICE_CONTROL_POLICY"
@@ -49,10 +48,6 @@ def backend_of(account):
 def arn_of(request):
     known = backend_of(request.account).policies
     return next((one.arn for one in known if one.id == request.params.get("PolicyId")), None)
-
-
-def delegation_policy(account, region, resource, arn):
-    return running.sandbox.delegation_policies.get(account)
 
 
 def scps_of(account):

@@ -3,7 +3,6 @@
 https://docs.aws.amazon.com/sns/latest/dg/sns-email-notifications.html
 """
 
-import json
 from dataclasses import dataclass
 
 from moto.cloudwatch.models import cloudwatch_backends
@@ -33,9 +32,6 @@ class Mail:
 def publish(self, message, message_id, subject=None, **more):
     """Hand a message to one subscriber: a mail is kept, a queue has to allow it, the rest is moto's."""
     if self.protocol == "email":
-        if more.get("message_structure") == "json":
-            texts = json.loads(message)
-            message = texts.get("email", texts["default"])
         running.sandbox.sent.append(Mail(self.endpoint, subject or SUBJECT, message, self.topic_arn))
         *_, region, account, topic = self.topic_arn.split(":")
         dimension = {"Name": "TopicName", "Value": topic}

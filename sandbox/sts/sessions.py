@@ -16,10 +16,7 @@ from sandbox.replacements import replaces
 
 
 def begin(role_arn, name, region, key=None, policy=None):
-    """Begin a session of a role.
-
-    :param key: the access key id, if STS has given one already
-    """
+    """Begin a session of a role, with an access key id that STS has given already, if any."""
     account, partition = role_arn.split(":")[4], get_partition(region)
     role = next(r for r in iam_backends[account][partition].roles.values() if r.arn == role_arn)
     key = key or new_key()

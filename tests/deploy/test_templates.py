@@ -50,6 +50,15 @@ def test_no_queue_is_fed_by_another_one(name):
     assert statement["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": "!GetAtt Role.Arn"}}
 
 
+def test_the_peoples_dead_letters_come_from_their_own_queue():
+    """No other queue moves messages into the people's queues."""
+    queue, letters = (one["RedriveAllowPolicy"] for one in of_type("people.yml", "AWS::SQS::Queue"))
+    assert queue == {"redrivePermission": "denyAll"}
+    (source,) = letters["sourceQueueArns"]
+    assert letters["redrivePermission"] == "byQueue"
+    assert source.endswith(":iam-guard-people.fifo")
+
+
 def actions(account, role=GUARD):
     """What a role of an account may do."""
     found = documents(iam_backends[account]["aws"].get_role(role))

@@ -15,9 +15,8 @@ START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 @pytest.fixture
 def history(sandbox):
     """The event history, without anything in it."""
-    kept, sandbox.history.records = sandbox.history.records, []
-    yield sandbox.history
-    sandbox.history.records = kept
+    sandbox.history.clear()
+    return sandbox.history
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ NEW = {
     "DATE": r"[A-Z][a-z]{2} \d+, \d{4}, \d+:\d\d:\d\d\u202f[AP]M",
     "USER": r"AIDA[A-Z0-9]{17}",
     "ROLE": r"AROA[A-Z0-9]{17}",
-    "SSH": r"APKA[A-Z0-9]{16}",
     "CREDENTIAL": r"ACCA[A-Z0-9]{16}",
     "ANY": r".+",
 }
@@ -49,12 +48,6 @@ CALLS = {
             "serviceUserName": f"eve-at-{ACCOUNT}", "serviceSpecificCredentialId": "CREDENTIAL",
             "userName": "eve"}},
     ),
-    "UploadSSHPublicKey": (
-        {"UserName": "eve", "SSHPublicKeyBody": "ssh-rsa AAAA"},
-        {"userName": "eve", "sSHPublicKeyBody": "ssh-rsa AAAA"},
-        {"sSHPublicKey": {"userName": "eve", "sSHPublicKeyId": "SSH", "fingerprint": "ANY",
-                          "sSHPublicKeyBody": "ssh-rsa AAAA", "status": "Active", "uploadDate": "DATE"}},
-    ),
     "CreateSAMLProvider": (
         {"Name": "new", "SAMLMetadataDocument": SAML}, {"name": "new", "sAMLMetadataDocument": SAML},
         {"sAMLProviderArn": f"{ARN}:saml-provider/new"},
@@ -63,7 +56,6 @@ CALLS = {
         {"UserName": "eve", "PolicyName": "p", "PolicyDocument": DOCUMENT},
         {"userName": "eve", "policyName": "p", "policyDocument": DOCUMENT}, None,
     ),
-    "ListUsers": ({"MaxItems": 5}, {"maxItems": 5}, None),
     "GetUser": ({"UserName": "EVE"}, {"userName": "EVE"}, None),
 }  # fmt: skip
 
@@ -140,26 +132,3 @@ def test_who_speaks_of_oneself_names_nobody(sandbox, eve):
     assert detail["requestParameters"] is None
     made = detail["responseElements"]["accessKey"]
     assert made["userName"] == "own"
-
-
-def test_a_service_specific_credential_has_its_life(sandbox, eve):
-    """It is made, told without its password, deactivated and deleted."""
-    sandbox.create_user("sly", account=ACCOUNT)
-    who = {"UserName": "sly"}
-    made = eve.create_service_specific_credential(**who, ServiceName="codecommit.amazonaws.com")
-    made = made["ServiceSpecificCredential"]
-    one = {**who, "ServiceSpecificCredentialId": made["ServiceSpecificCredentialId"]}
-    eve.update_service_specific_credential(**one, Status="Inactive")
-    listed = eve.list_service_specific_credentials(**who)["ServiceSpecificCredentials"]
-    assert [(c["Status"], "ServicePassword" in c) for c in listed] == [("Inactive", False)]
-    eve.delete_service_specific_credential(**one)
-    with pytest.raises(ClientError, match="NoSuchEntity"):
-        eve.delete_service_specific_credential(**one)
-
-
-def test_a_provider_can_be_deleted_once(eve):
-    """A second time, IAM knows of none."""
-    arn = eve.create_saml_provider(Name="gone", SAMLMetadataDocument=SAML)["SAMLProviderArn"]
-    eve.delete_saml_provider(SAMLProviderArn=arn)
-    with pytest.raises(ClientError, match="NoSuchEntity"):
-        eve.delete_saml_provider(SAMLProviderArn=arn)

@@ -94,22 +94,6 @@ def test_a_policy_that_has_the_denials_name_already_is_not_adopted(sandbox):
     assert account.status() == "CREATE_COMPLETE"
 
 
-def test_a_change_that_fails_leaves_the_stack_as_it_was(account, tmp_path):
-    """It is in state UPDATE_ROLLBACK_COMPLETE with all that it had, which its deletion takes away."""
-    head, rest = (DEPLOY / "account.yml").read_text().split("  ProtectLog:\n")
-    less = tmp_path / "account.yml"
-    less.write_text(head + rest[rest.index("  CatchUpLog:\n") :])
-    empty = account.content()
-    account.deploy(DenyActions="iam:*")
-    before = account.content()
-    with pytest.raises(ClientError, match="NoSuchEntity"):
-        account.deploy(less, DenyActions="sts:*", ActionPolicies=MISSING.format(account.id))
-    assert account.status() == "UPDATE_ROLLBACK_COMPLETE"
-    assert account.content() == before
-    account.stacks.delete_stack(StackName=STACK)
-    assert account.content() == empty
-
-
 def test_a_log_group_stays_a_stacks_own_when_the_stack_changes(sandbox):
     """After a change of what its template says of the log groups, the stack still deletes them."""
     account = Account(sandbox)
@@ -117,22 +101,6 @@ def test_a_log_group_stays_a_stacks_own_when_the_stack_changes(sandbox):
     account.deploy(AdminGroups="admins", KmsKeyArn=f"arn:aws:kms:us-east-1:{account.id}:key/1")
     account.stacks.delete_stack(StackName=STACK)
     assert account.content()["logs"] == []
-
-
-def test_a_stack_of_which_something_could_not_be_deleted_can_only_be_deleted(sandbox):
-    """While somebody carries one of its policies, the stack is in state DELETE_FAILED, and cannot be changed."""
-    account = Account(sandbox, "change set")
-    account.deploy(AdminGroups="admins")
-    account.sandbox.create_user("bob", account=account.id)
-    denial = {"UserName": "bob", "PolicyArn": f"arn:aws:iam::{account.id}:policy/DenyIAMAccess"}
-    account.client("iam").attach_user_policy(**denial)
-    account.stacks.delete_stack(StackName=STACK)
-    assert account.status() == "DELETE_FAILED"
-    with pytest.raises(ClientError, match="is in DELETE_FAILED state and can not be updated"):
-        account.deploy(AdminGroups="others")
-    account.client("iam").detach_user_policy(**denial)
-    account.stacks.delete_stack(StackName=STACK)
-    assert account.status() is None
 
 
 def test_a_stack_has_the_outputs_whose_conditions_hold(account):
@@ -147,6 +115,14 @@ def test_a_stack_has_the_outputs_whose_conditions_hold(account):
     account.deploy(DEPLOY / "access.yml", AdminGroups="admins", CentralAccount=account.id)
     role = f"arn:aws:iam::{account.id}:role/iam-guard"
     assert outputs() == {"DeployerRole": f"{role}-deployer", "ReaderRole": f"{role}-reader"}
+
+
+def test_what_a_condition_no_longer_wants_is_deleted(sandbox):
+    """A subscription goes when the stack gets no address any more."""
+    account = Account(sandbox)
+    for address, count in (("sue@example.com", 1), ("", 0)):
+        account.deploy(AdminGroups="admins", NotifyEmail=address)
+        assert len(account.client("sns").list_subscriptions()["Subscriptions"]) == count
 
 
 def test_a_change_set_is_refused_if_a_parameter_does_not_have_its_pattern(sandbox):
