@@ -151,15 +151,11 @@ def test_an_upgrade_from_0_2_0_keeps_queues_logs_and_the_bus():
 # The trail
 
 
-def test_a_trail_logs_management_events_of_all_regions():
-    """The trail is on, takes IAM's global events, and is made once its bucket lets it write."""
+def test_a_trail_logs_management_events_of_all_regions_and_keeps_them():
+    """The trail is on, takes IAM's global events and waits for its bucket's policy; the bucket outlives it."""
     trail = resources("trail.yml")["Trail"]
     assert trail["DependsOn"] == "TrailBucketPolicy"
     for key in ("IsLogging", "IsMultiRegionTrail", "IncludeGlobalServiceEvents"):
         assert trail["Properties"][key] is True
     assert "EventSelectors" not in trail["Properties"]  # CloudTrail's default is all management events
-
-
-def test_what_a_trail_has_recorded_outlives_its_stack():
-    """The bucket is retained when the stack is deleted."""
     assert resources("trail.yml")["TrailBucket"]["DeletionPolicy"] == "Retain"
