@@ -6,7 +6,7 @@ import re
 import pytest
 from helpers import case
 from moto.iam.models import iam_backends
-from rights import CENTRAL, CONTAIN, TELL, documents, inline, of_type, resources
+from rights import CENTRAL, CONTAIN, FORWARD, GUARD, TELL, documents, inline, of_type, resources
 from told import SCHEMA, told_of
 
 from sandbox.access import authorization, contexts, principals
@@ -67,16 +67,6 @@ def told():
 # Who may write one
 
 
-def test_nobody_but_the_guards_roles_puts_events_on_its_bus():
-    """The bus denies PutEvents to everybody but the two roles that the functions run as."""
-    (policy,) = of_type("account.yml", "AWS::Events::EventBusPolicy")
-    statement = policy["Statement"]
-    assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
-    assert statement["Action"] == "events:PutEvents"
-    guards, contains = statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
-    assert (guards, contains.split("/")[1]) == ("!GetAtt Role.Arn", CONTAIN)
-
-
 @pytest.mark.parametrize("name", ["account.yml", "central.yml"])
 def test_every_topic_has_a_policy(name):
     """No topic is left with SNS's own policy, which lets the whole account publish."""
@@ -98,6 +88,19 @@ def service(name, arn):
 
 def may_publish(caller, topic, account=ACCOUNT):
     return authorization.authorized(caller, "sns:Publish", f"arn:aws:sns:us-east-1:{account}:{topic}", {})
+
+
+@pytest.mark.parametrize(
+    ("bus", "role"), [("iam-guard", GUARD), ("iam-guard", CONTAIN), ("iam-guard-central", FORWARD)]
+)
+def test_nobody_but_the_guards_roles_puts_events_on_a_bus(sandbox, bus, role):
+    """A role with every right in the account tells nobody anything: those of the functions, or that forwards, do."""
+    if role != GUARD:  # whose stack is there
+        sandbox.create_role(role, account=ACCOUNT)
+    put = "events:PutEvents", f"arn:aws:events:us-east-1:{ACCOUNT}:event-bus/{bus}"
+    context = contexts.entry_context({"Source": "iam-guard"})
+    assert authorization.authorized(session(role), *put, context)
+    assert not authorization.authorized(session("publisher"), *put, context)
 
 
 @MAILS
@@ -214,14 +217,6 @@ def test_a_forged_event_of_another_account_brings_no_sentence_and_no_link_into_a
     first, *lines = mail(sandbox, CENTRAL, {**told, "region": "us-east-1", "time": time})
     assert first == f'"IAM access revoked in account {ACCOUNT}, at {time}"'
     assert lines[2:] == mail(sandbox, TELL, told)[3:]
-
-
-def test_nobody_of_the_security_account_puts_events_on_its_bus(sandbox):
-    """A role with every right in the security account tells nobody anything: the forwarding role alone does."""
-    context = contexts.entry_context({"Source": "iam-guard"})
-    sandbox.create_role("iam-guard-forward", account=ACCOUNT)
-    assert authorization.authorized(session("iam-guard-forward"), "events:PutEvents", BUS, context)
-    assert not authorization.authorized(session("publisher"), "events:PutEvents", BUS, context)
 
 
 def test_the_security_account_hears_of_its_own_organization_alone():

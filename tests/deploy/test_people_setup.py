@@ -8,6 +8,7 @@ from c7n.resources import load_resources
 from helpers import HARMLESS, ROOT, ok, policy, shipped
 from moto.iam.models import iam_backends
 from moto.organizations.models import organizations_backends
+from pack import commands_of
 from people_world import CENTRAL, EMPTY, FIRST, FUNCTION, MANAGEMENT, index
 from rights import PEOPLE, READER, RESPONSE, allowed, inline, resources, rights_used, without
 from told import of_role
@@ -28,8 +29,7 @@ PAGES_SCP = "arn:aws:organizations::999999999999:policy/o-exampleorgid/service_c
 
 def commands(start):
     """The commands of the page that begin so."""
-    lines = [line.strip().removeprefix("$ ") for line in PAGE.splitlines() if line.strip().startswith("$ ")]
-    return [line for line in lines if line.startswith(start)]
+    return [command for command in commands_of("docs/people.md") if command.startswith(start)]
 
 
 def test_iam_is_given_back_by_one_command_also_to_two_in_one_second(world, shell, ada, bob):
