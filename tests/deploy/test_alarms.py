@@ -37,30 +37,22 @@ def test_alarms_are_few():
 
 def test_an_alarm_reaches_somebody_and_says_what_to_do():
     """Each alarm goes to the topic, and its first sentence says what has happened."""
-    start = (
-        r"(One of iam-guard's|A catch-up of iam-guard's|iam-guard|A role that nobody can change)\b.*?[.:] "
-    )
+    who = "One of iam-guard's|A catch-up of iam-guard's|iam-guard|A role that nobody can change"
     for alarm in ALARMS:
         (topic,) = alarm["AlarmActions"]
         assert "Alarms" in topic or topic.endswith(":iam-guard-alarms")
-        assert re.match(start, alarm["AlarmDescription"]), alarm["AlarmName"]
+        assert re.match(rf"({who})\b.*?[.:] ", alarm["AlarmDescription"]), alarm["AlarmName"]
         assert len(alarm["AlarmDescription"]) <= 1024
 
 
 def test_an_alarm_watches_what_there_is():
-    """Each metric of an alarm is of a function, rule or queue of the guard's, or of a metric filter; each filter's is."""
-    transformed = [
-        each for found in everything("AWS::Logs::MetricFilter") for each in found["MetricTransformations"]
-    ]
-    made = {(each["MetricNamespace"], each["MetricName"]) for each in transformed}
+    """Its metric is of a function, rule or queue of the guard's, or a metric filter's, each of which has one."""
+    filters = everything("AWS::Logs::MetricFilter")
+    made = {(m["MetricNamespace"], m["MetricName"]) for f in filters for m in f["MetricTransformations"]}
     watched = [metric for alarm in ALARMS for metric in metrics(alarm)]
     assert {metric[:2] for metric in watched if not metric[2]} == made
-    queues = {
-        f"!GetAtt {id}.QueueName"
-        for name in FILES
-        for id, resource in resources(name).items()
-        if resource["Type"] == "AWS::SQS::Queue"
-    }
+    found = [item for name in FILES for item in resources(name).items()]
+    queues = {f"!GetAtt {id}.QueueName" for id, one in found if one["Type"] == "AWS::SQS::Queue"}
     rules = {rule["Name"] for rule in everything("AWS::Events::Rule")}
     dimensions = {dimension["Value"] for *_, found in watched for dimension in found}
     assert dimensions <= {*FUNCTIONS, *queues, *rules, "iam-guard", "iam-guard-central"}
@@ -90,9 +82,7 @@ def test_a_catch_up_that_does_not_run_is_an_alarm():
     """Each catch-up has an alarm that acts when there is no data any more, which is nothing new to it at first."""
     found = [alarm for alarm in ALARMS if alarm["AlarmName"].endswith("-not-run")]
     watched = [dimension for alarm in found for *_, dimensions in metrics(alarm) for dimension in dimensions]
-    assert {dimension["Value"] for dimension in watched} == {
-        function for function in FUNCTIONS if "catch-up" in function
-    }
+    assert {each["Value"] for each in watched} == {name for name in FUNCTIONS if "catch-up" in name}
     for alarm in found:
         assert alarm["TreatMissingData"] == "missing"
         assert alarm["InsufficientDataActions"] == alarm["AlarmActions"]

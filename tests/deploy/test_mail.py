@@ -94,7 +94,7 @@ def may_publish(caller, topic, account=ACCOUNT):
     ("bus", "role"), [("iam-guard", GUARD), ("iam-guard", CONTAIN), ("iam-guard-central", FORWARD)]
 )
 def test_nobody_but_the_guards_roles_puts_events_on_a_bus(sandbox, bus, role):
-    """A role with every right in the account tells nobody anything: those of the functions, or that forwards, do."""
+    """A role with every right in the account tells nobody anything: the functions' and the forwarding role do."""
     if role != GUARD:  # whose stack is there
         sandbox.create_role(role, account=ACCOUNT)
     put = "events:PutEvents", f"arn:aws:events:us-east-1:{ACCOUNT}:event-bus/{bus}"
