@@ -93,7 +93,7 @@ def may_publish(caller, topic, account=ACCOUNT):
 @pytest.mark.parametrize(
     ("bus", "role"), [("iam-guard", GUARD), ("iam-guard", CONTAIN), ("iam-guard-central", FORWARD)]
 )
-def test_nobody_but_the_guards_roles_puts_events_on_a_bus(sandbox, bus, role):
+def test_nobody_but_the_guards_roles_puts_events_on_its_bus(sandbox, bus, role):
     """A role with every right in the account tells nobody anything: the functions' and the forwarding role do."""
     if role != GUARD:  # whose stack is there
         sandbox.create_role(role, account=ACCOUNT)

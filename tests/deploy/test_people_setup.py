@@ -27,9 +27,10 @@ PAGES_SCP = "arn:aws:organizations::999999999999:policy/o-exampleorgid/service_c
 # Giving back
 
 
-def commands(start):
-    """The commands of the page that begin so."""
-    return [command for command in commands_of("docs/people.md") if command.startswith(start)]
+def command(start, number=0):
+    """A command of the page that begins so, with the accounts of this organization."""
+    found = [one for one in commands_of("docs/people.md") if one.startswith(start)][number]
+    return found.replace("111122223333", CENTRAL).replace("222233334444", FIRST)
 
 
 def test_iam_is_given_back_by_one_command_also_to_two_in_one_second(world, shell, ada, bob):
@@ -39,11 +40,10 @@ def test_iam_is_given_back_by_one_command_also_to_two_in_one_second(world, shell
     """
     told = world.listen()
     world.forward(ada, bob)
-    (shown,) = commands("aws sqs send-message")
-    shown = shown.replace("111122223333", CENTRAL).replace("222233334444", FIRST)
+    shown = command("aws sqs send-message")
     restore = [one["detail"]["commands"]["restore"] for one in told() if one["account"] == CENTRAL]
-    for command in (shown.replace("AROAEXAMPLEOFAPERMSET:ada@example.com", ada.id), restore[1]):
-        ok(shell(command.replace("$(date +%s)", "1795808815"), world.environ(RESPONSE)))
+    for send in (shown.replace("AROAEXAMPLEOFAPERMSET:ada@example.com", ada.id), restore[1]):
+        ok(shell(send.replace("$(date +%s)", "1795808815"), world.environ(RESPONSE)))
     assert [invocation.decisions[0]["decision"] for invocation in world.poll()] == ["restored"] * 2
     assert world.denied == {}
     assert ada.may_use_iam()
@@ -52,8 +52,8 @@ def test_iam_is_given_back_by_one_command_also_to_two_in_one_second(world, shell
 def test_the_list_says_who_is_denied_and_since_when(world, shell, ada):
     """The page's command prints account, person and day, as the central account's response role."""
     world.forward(ada)
-    (command,) = commands("aws lambda invoke")
-    shown, _ = json.JSONDecoder().raw_decode(ok(shell(command, world.environ(RESPONSE))))
+    printed = ok(shell(command("aws lambda invoke"), world.environ(RESPONSE)))
+    shown, _ = json.JSONDecoder().raw_decode(printed)
     today = time_text()[:10]
     assert shown["denied"] == [{"since": today, "account": FIRST, "person": ada.id}]
     assert shown["attached"] == ["Root"]
@@ -68,8 +68,7 @@ def test_dead_letters_go_back_by_one_command(world, shell, ada):
         world.later()
     world.poll()
     world.sandbox.faults.clear()
-    (command,) = commands("aws sqs start-message-move-task")
-    shown = command.replace("111122223333", CENTRAL)
+    shown = command("aws sqs start-message-move-task")
     with without(iam_backends[CENTRAL]["aws"], RESPONSE, "sqs:StartMessageMoveTask"):
         assert shell(shown, world.environ(RESPONSE)).returncode
     assert world.alarms() == ["letters"]
@@ -100,17 +99,17 @@ def test_the_pages_commands_set_it_up(world, shell):
     client.create_organization(FeatureSet="ALL")
     (root,) = client.list_roots()["Roots"]
     world.sandbox.deploy(DEPLOY / "central.yml", "central", security, OrganizationId=ID)
-    known = {"111122223333": security, "ou-abcd-12345678": root["Id"]}
+    there = {CENTRAL: security, "ou-abcd-12345678": root["Id"]}
 
     def follow(account, start, number=0):
-        command = commands(start)[number]
-        for shown, real in known.items():
-            command = command.replace(shown, real)
-        ok(shell(command, world.sandbox.environ(account=account)))
+        real = command(start, number)
+        for shown, known in there.items():
+            real = real.replace(shown, known)
+        ok(shell(real, world.sandbox.environ(account=account)))
 
     follow(management, "aws cloudformation deploy")
     (policy,) = [one for one in organizations_backends[management]["aws"].policies if one.name == FUNCTION]
-    known |= {PAGES_SCP: policy.arn, "p-examplepolicy": policy.id}
+    there |= {PAGES_SCP: policy.arn, "p-examplepolicy": policy.id}
     follow(security, "aws cloudformation deploy", 1)
     follow(management, "aws organizations attach")
     assert [target.id for target in policy.attachments] == [root["Id"]]

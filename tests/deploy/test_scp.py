@@ -238,22 +238,6 @@ def test_what_a_statement_keeps_for_a_role_that_role_can_do(rights):
             assert any(not lets(STRANGERS[1], *call, scps=alone) for call in rights[role]), (role, statement)
 
 
-#: What no role of the guard does, and a company's exempt roles alone may do.
-NOBODYS = {"iam:CreateUser", "iam:CreateRole", "iam:UpdateGroup", "iam:DeleteGroup"}
-
-
-def test_whatever_is_kept_from_everybody_some_role_can_do(rights):
-    """Each call that the SCP refuses on users, roles and the admin group is a right of one of the guard's roles."""
-    refused = {
-        action
-        for statement in document("scp.json")["Statement"]
-        for action in listed(statement["Action"])
-        if statement["Sid"] != "TheGuardsPoliciesAndRolesStay"
-    }
-    can = {action for found in rights.values() for action, *_ in found}
-    assert refused - can == NOBODYS
-
-
 # The roles that a company exempts
 
 EXEMPT = (
