@@ -6,7 +6,7 @@ import pytest
 from c7n.config import Config
 from c7n.policy import Policy
 from c7n.resources import load_resources
-from helpers import FUNCTION, HARMLESS, POLICIES, PROTECT_FUNCTION, policies_of, settings_file, stock
+from helpers import FUNCTION, HARMLESS, POLICIES, PROTECT, REVOKE, policies_of, settings_file, stock
 from moto.events.models import events_backends
 from moto.iam.models import iam_backends
 from moto.logs.models import logs_backends
@@ -33,11 +33,9 @@ def guarded(sandbox, tmp_path_factory):
     sandbox.client("iam", account=ACCOUNT).create_group(GroupName="admins")
     sandbox.create_user("ada", groups=["admins"], account=ACCOUNT)
     folder = tmp_path_factory.mktemp("out")
-    files = ("protect-admin-group", "revoke-unintended-iam-access", "revoke-unintended-iam-access-of-roles")
-    run = stock(
-        "custodian", "run", "-s", folder, *(POLICIES / f"{file}.yml" for file in files),
-        environ=sandbox.environ(account=ACCOUNT), settings=settings_file(folder, observe_roles=False),
-    )  # fmt: skip
+    files = [POLICIES / f"{name}.yml" for name in (PROTECT, REVOKE, f"{REVOKE}-of-roles")]
+    settings, environ = settings_file(folder, observe_roles=False), sandbox.environ(account=ACCOUNT)
+    run = stock("custodian", "run", "-s", folder, *files, environ=environ, settings=settings)
     assert run.returncode == 0, run.stderr
     return Guarded(sandbox)
 
@@ -113,7 +111,7 @@ class Guarded:
         user, added = self.user(), self.user()
         self.iam.add_user_to_group(GroupName="admins", UserName=added.name)
         event = self.event(user, "AddUserToGroup", UserName=added.name, GroupName="admins")
-        self.invoke(event, PROTECT_FUNCTION)
+        self.invoke(event, f"iam-guard-{PROTECT}")
         return added not in self.backend.groups["admins"].users
 
     def miss_bus(self):

@@ -67,14 +67,6 @@ def told():
 # Who may write one
 
 
-@pytest.mark.parametrize("name", ["account.yml", "central.yml"])
-def test_every_topic_has_a_policy(name):
-    """No topic is left with SNS's own policy, which lets the whole account publish."""
-    topics = {f"!Ref {id}" for id, r in resources(name).items() if r["Type"] == "AWS::SNS::Topic"}
-    policies = of_type(name, "AWS::SNS::TopicPolicy")
-    assert {topic for policy in policies for topic in policy["Topics"]} == topics
-
-
 def session(role):
     return sessions.begin(f"arn:aws:iam::{ACCOUNT}:role/{role}", "x", "us-east-1")
 

@@ -54,6 +54,8 @@ def admin(sandbox, tmp_path_factory):
 def smoke_test(sandbox, admin, monkeypatch, capsys):
     """``smoke_test("--yes", …)``: run the command as the account's admin; its exit status, and what it printed.
 
+    It leaves nothing behind in any of the tests, or says so.
+
     :param guarded: whether EventBridge works while the command waits. A clock of its own goes on meanwhile
     :param at: what happens when the command prints a text, by that text
     """
@@ -74,8 +76,9 @@ def smoke_test(sandbox, admin, monkeypatch, capsys):
         clock.guarded, clock.at = guarded, dict(at)
         monkeypatch.setattr(sys, "argv", ["smoke-test", *words])
         monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
-        status = SMOKE.main()
-        return status, capsys.readouterr().out
+        status, out = SMOKE.main(), capsys.readouterr().out
+        assert left() == [] or "Left: " in out
+        return status, out
 
     monkeypatch.setattr(SMOKE, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep))
     monkeypatch.setattr(SMOKE, "say", say)
@@ -107,7 +110,6 @@ def test_it_says_how_long_denial_message_and_containment_took(smoke_test):
     for step in (*steps, "admin group: out of the group admins"):
         assert re.search(rf"^ *\d+\.\d s  {step}", out, re.M), out
     assert "Nobody in this account is mailed" not in out
-    assert left() == []
 
 
 def test_a_guard_that_does_nothing_fails_the_test(smoke_test):
@@ -116,7 +118,6 @@ def test_a_guard_that_does_nothing_fails_the_test(smoke_test):
     assert status == 1
     for what in ("denied", "told", "contained", "admin group"):
         assert f"not {what} within 3 seconds" in out
-    assert left() == []
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,6 @@ def test_an_interrupted_test_leaves_nothing_behind(smoke_test, number, moment):
     status, out = smoke_test("--yes", at={moment: interrupt})
     assert status == 130
     assert "Interrupted" in out
-    assert left() == []
 
 
 @pytest.mark.parametrize("action", ["sqs:CreateQueue", "iam:CreateAccessKey"])
@@ -143,14 +143,12 @@ def test_a_test_that_fails_half_way_leaves_nothing_behind(sandbox, smoke_test, a
     status, out = smoke_test("--yes")
     assert status == 1
     assert "AccessDenied" in out
-    assert left() == []
 
 
 def test_a_denial_that_comes_while_it_is_removed_is_removed_too(sandbox, smoke_test):
     """IAM refuses to delete a user who has just been denied again; then it starts over."""
     sandbox.faults.append(Fault("iam:DeleteUser", "DeleteConflict", status=409, times=2))
     assert "everything is removed again" in smoke_test("--yes", "--timeout", "1")[1]
-    assert left() == []
 
 
 def test_under_the_scp_the_response_role_takes_the_denial_off(sandbox, smoke_test):
@@ -161,7 +159,6 @@ def test_under_the_scp_the_response_role_takes_the_denial_off(sandbox, smoke_tes
     assert "told: revoked" in out
     assert "a user cannot get into, as with the SCP, the group admins" in out
     assert status == 0, out
-    assert left() == []
 
 
 def test_a_user_who_stays_is_named_and_has_no_key(sandbox, smoke_test):
@@ -193,7 +190,6 @@ def test_a_guard_that_observes_is_told_apart(sandbox, smoke_test):
     assert status == 1
     assert "told: would-revoke" in out
     assert "only observes" in out
-    assert left() == []
 
 
 def test_without_a_yes_nothing_is_made(sandbox, smoke_test, monkeypatch):
