@@ -13,6 +13,12 @@ POLICIES = ROOT / "policies"
 SETTINGS = ROOT / "iam-guard.yml"
 
 
+def commands_of(page):
+    """The commands that a page of the documentation shows, in its order."""
+    lines = [line.strip() for line in (ROOT / page).read_text().splitlines()]
+    return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+
+
 def policies_of(file):
     """The policies of a file, as they are written."""
     return copy.deepcopy(read(file))["policies"]

@@ -8,11 +8,15 @@ from rights import FUNCTIONS, of_type, resources
 
 from c7n_iamguard import decisions
 
-ALARMS = [
-    alarm
-    for name in ("account.yml", "contain.yml", "central.yml", "people.yml")
-    for alarm in of_type(name, "AWS::CloudWatch::Alarm")
-]
+FILES = ("account.yml", "contain.yml", "central.yml", "people.yml")
+
+
+def everything(kind):
+    """The properties of all templates' resources of one type."""
+    return [properties for name in FILES for properties in of_type(name, kind)]
+
+
+ALARMS = everything("AWS::CloudWatch::Alarm")
 
 
 def metrics(alarm):
@@ -33,47 +37,25 @@ def test_alarms_are_few():
 
 def test_an_alarm_reaches_somebody_and_says_what_to_do():
     """Each alarm goes to the topic, and its first sentence says what has happened."""
-    start = (
-        "(One of iam-guard's|A catch-up of iam-guard's|iam-guard|A role that nobody can change)\\b.*?[.:] "
-    )
+    who = "One of iam-guard's|A catch-up of iam-guard's|iam-guard|A role that nobody can change"
     for alarm in ALARMS:
         (topic,) = alarm["AlarmActions"]
         assert "Alarms" in topic or topic.endswith(":iam-guard-alarms")
-        assert re.match(start, alarm["AlarmDescription"]), alarm["AlarmName"]
+        assert re.match(rf"({who})\b.*?[.:] ", alarm["AlarmDescription"]), alarm["AlarmName"]
         assert len(alarm["AlarmDescription"]) <= 1024
 
 
 def test_an_alarm_watches_what_there_is():
-    """Each metric of an alarm is of a function, rule or queue of the guard's, or made by a metric filter."""
-    made = {
-        (transformation["MetricNamespace"], transformation["MetricName"])
-        for template in ("account.yml", "people.yml")
-        for found in of_type(template, "AWS::Logs::MetricFilter")
-        for transformation in found["MetricTransformations"]
-    }
-    queues = {
-        f"!GetAtt {id}.QueueName"
-        for name in ("account.yml", "contain.yml", "people.yml")
-        for id, r in resources(name).items()
-        if r["Type"] == "AWS::SQS::Queue"
-    }
-    buses = {"iam-guard", "iam-guard-central"}
-    files = ("account.yml", "central.yml", "people.yml")
-    rules = {p["Name"] for name in files for p in of_type(name, "AWS::Events::Rule")}
-    known = {*FUNCTIONS, *queues, *buses, *rules}
-    for namespace, name, dimensions in (metric for alarm in ALARMS for metric in metrics(alarm)):
-        assert dimensions or (namespace, name) in made
-        assert {dimension["Value"] for dimension in dimensions} <= known
-
-
-def test_every_metric_filter_reads_a_log_that_there_is_for_an_alarm():
-    """A filter's log group is one of account.yml, and some alarm watches what it counts."""
-    logs = {f"!Ref {id}" for id, r in resources("account.yml").items() if r["Type"] == "AWS::Logs::LogGroup"}
-    watched = {metric[:2] for alarm in ALARMS for metric in metrics(alarm)}
-    for found in of_type("account.yml", "AWS::Logs::MetricFilter"):
-        (transformation,) = found["MetricTransformations"]
-        assert found["LogGroupName"] in logs
-        assert (transformation["MetricNamespace"], transformation["MetricName"]) in watched
+    """Its metric is of a function, rule or queue of the guard's, or a metric filter's, each of which has one."""
+    filters = everything("AWS::Logs::MetricFilter")
+    made = {(m["MetricNamespace"], m["MetricName"]) for f in filters for m in f["MetricTransformations"]}
+    watched = [metric for alarm in ALARMS for metric in metrics(alarm)]
+    assert {metric[:2] for metric in watched if not metric[2]} == made
+    found = [item for name in FILES for item in resources(name).items()]
+    queues = {f"!GetAtt {id}.QueueName" for id, one in found if one["Type"] == "AWS::SQS::Queue"}
+    rules = {rule["Name"] for rule in everything("AWS::Events::Rule")}
+    dimensions = {dimension["Value"] for *_, found in watched for dimension in found}
+    assert dimensions <= {*FUNCTIONS, *queues, *rules, "iam-guard", "iam-guard-central"}
 
 
 def test_the_filters_find_the_plugins_own_log_lines():
@@ -99,10 +81,8 @@ def test_nobody_takes_an_alarm_back_by_a_negative_value():
 def test_a_catch_up_that_does_not_run_is_an_alarm():
     """Each catch-up has an alarm that acts when there is no data any more, which is nothing new to it at first."""
     found = [alarm for alarm in ALARMS if alarm["AlarmName"].endswith("-not-run")]
-    watched = {
-        dimension["Value"] for alarm in found for *_, dimensions in metrics(alarm) for dimension in dimensions
-    }
-    assert watched == {function for function in FUNCTIONS if "catch-up" in function}
+    watched = [dimension for alarm in found for *_, dimensions in metrics(alarm) for dimension in dimensions]
+    assert {each["Value"] for each in watched} == {name for name in FUNCTIONS if "catch-up" in name}
     for alarm in found:
         assert alarm["TreatMissingData"] == "missing"
         assert alarm["InsufficientDataActions"] == alarm["AlarmActions"]

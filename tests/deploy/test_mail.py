@@ -6,17 +6,19 @@ import re
 import pytest
 from helpers import case
 from moto.iam.models import iam_backends
-from rights import CENTRAL, CONTAIN, TELL, documents, inline, of_type, resources
+from rights import CENTRAL, CONTAIN, FORWARD, GUARD, TELL, documents, inline, of_type, resources
 from told import SCHEMA, told_of
 
 from sandbox.access import authorization, contexts, principals
 from sandbox.cloudtrail import records
+from sandbox.cloudwatch.alarms import Alarm
 from sandbox.events import inputs
 from sandbox.organizations import organization
 from sandbox.server import DEPLOY
 from sandbox.sts import sessions
 
-ACCOUNT, OTHER, WITH_RUNBOOK = "191919191906", "999999999999", "191919191907"
+ACCOUNT, OTHER, MEMBER = "191919191906", "999999999999", "191919191907"
+BUS = f"arn:aws:events:us-east-1:{ACCOUNT}:event-bus/iam-guard-central"
 RUNBOOK = "https://wiki.example.com/iam-guard"
 #: The rules that mail, as (bus, rule), by the role that each publishes as; and the topics that they publish to.
 RULES = {TELL: ("iam-guard", "iam-guard-tell"), CENTRAL: ("iam-guard-central", "iam-guard-central")}
@@ -26,9 +28,11 @@ MAILS = pytest.mark.parametrize("role", RULES)
 
 @pytest.fixture(scope="module")
 def sandbox(sandbox):
-    """The sandbox with an account that has both stacks that mail."""
+    """The sandbox with an account that has both stacks that mail, and a member without a mail address."""
+    given = {"OrganizationId": organization.ID, "NotifyEmail": "security@example.com"}
     sandbox.deploy(account=ACCOUNT)
-    sandbox.deploy(DEPLOY / "central.yml", "central", ACCOUNT, OrganizationId=organization.ID)
+    sandbox.deploy(DEPLOY / "central.yml", "central", ACCOUNT, **given)
+    sandbox.deploy(account=MEMBER, CentralBus=BUS, Runbook=RUNBOOK)
     sandbox.create_role("publisher", account=ACCOUNT)
     return sandbox
 
@@ -36,11 +40,8 @@ def sandbox(sandbox):
 def rule_of(sandbox, role, account=ACCOUNT):
     """A rule that mails: its pattern, and what makes a mail of an event."""
     (bus, rule), events = RULES[role], sandbox.client("events", account=account)
-    target = next(
-        target
-        for target in events.list_targets_by_rule(EventBusName=bus, Rule=rule)["Targets"]
-        if target["Id"] == "mail"
-    )
+    targets = events.list_targets_by_rule(EventBusName=bus, Rule=rule)["Targets"]
+    (target,) = [target for target in targets if target["Id"] == "mail"]
     return events.describe_rule(EventBusName=bus, Name=rule)["EventPattern"], target["InputTransformer"]
 
 
@@ -66,24 +67,6 @@ def told():
 # Who may write one
 
 
-def test_nobody_but_the_guards_roles_puts_events_on_its_bus():
-    """The bus denies PutEvents to everybody but the two roles that the functions run as."""
-    (policy,) = of_type("account.yml", "AWS::Events::EventBusPolicy")
-    statement = policy["Statement"]
-    assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
-    assert statement["Action"] == "events:PutEvents"
-    guards, contains = statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
-    assert (guards, contains.split("/")[1]) == ("!GetAtt Role.Arn", CONTAIN)
-
-
-@pytest.mark.parametrize("name", ["account.yml", "central.yml"])
-def test_every_topic_has_a_policy(name):
-    """No topic is left with SNS's own policy, which lets the whole account publish."""
-    topics = {f"!Ref {id}" for id, r in resources(name).items() if r["Type"] == "AWS::SNS::Topic"}
-    policies = of_type(name, "AWS::SNS::TopicPolicy")
-    assert {topic for policy in policies for topic in policy["Topics"]} == topics
-
-
 def session(role):
     return sessions.begin(f"arn:aws:iam::{ACCOUNT}:role/{role}", "x", "us-east-1")
 
@@ -97,6 +80,19 @@ def service(name, arn):
 
 def may_publish(caller, topic, account=ACCOUNT):
     return authorization.authorized(caller, "sns:Publish", f"arn:aws:sns:us-east-1:{account}:{topic}", {})
+
+
+@pytest.mark.parametrize(
+    ("bus", "role"), [("iam-guard", GUARD), ("iam-guard", CONTAIN), ("iam-guard-central", FORWARD)]
+)
+def test_nobody_but_the_guards_roles_puts_events_on_its_bus(sandbox, bus, role):
+    """A role with every right in the account tells nobody anything: the functions' and the forwarding role do."""
+    if role != GUARD:  # whose stack is there
+        sandbox.create_role(role, account=ACCOUNT)
+    put = "events:PutEvents", f"arn:aws:events:us-east-1:{ACCOUNT}:event-bus/{bus}"
+    context = contexts.entry_context({"Source": "iam-guard"})
+    assert authorization.authorized(session(role), *put, context)
+    assert not authorization.authorized(session("publisher"), *put, context)
 
 
 @MAILS
@@ -153,8 +149,7 @@ def test_the_mail_says_who_did_what_and_where(sandbox, told):
 
 def test_the_mail_leads_to_the_runbook_or_says_the_steps(sandbox, told):
     """With the address of a runbook the last line is that; without one, the last lines are three steps."""
-    sandbox.deploy(account=WITH_RUNBOOK, Runbook=RUNBOOK)
-    assert mail(sandbox, TELL, told, WITH_RUNBOOK)[3:] == [f'"What to do now: {RUNBOOK}"']
+    assert mail(sandbox, TELL, told, MEMBER)[3:] == [f'"What to do now: {RUNBOOK}"']
     steps = mail(sandbox, TELL, told)[3:]
     assert [line[:3] for line in steps[:3]] == ['"1.', '"2.', '"3.']
     assert "docs/" not in " ".join(steps)
@@ -216,20 +211,9 @@ def test_a_forged_event_of_another_account_brings_no_sentence_and_no_link_into_a
     assert lines[2:] == mail(sandbox, TELL, told)[3:]
 
 
-def test_nobody_of_the_security_account_puts_events_on_its_bus(sandbox):
-    """A role with every right in the security account tells nobody anything: the forwarding role alone does."""
-    bus = f"arn:aws:events:us-east-1:{ACCOUNT}:event-bus/iam-guard-central"
-    context = contexts.entry_context({"Source": "iam-guard"})
-    sandbox.create_role("iam-guard-forward", account=ACCOUNT)
-    assert authorization.authorized(session("iam-guard-forward"), "events:PutEvents", bus, context)
-    assert not authorization.authorized(session("publisher"), "events:PutEvents", bus, context)
-
-
 def test_the_security_account_hears_of_its_own_organization_alone():
     """The central bus takes decisions, alarms and root's calls from the organization's forwarding roles."""
-    allow, deny = (p["Statement"] for p in of_type("central.yml", "AWS::Events::EventBusPolicy"))
-    assert (allow["Effect"], deny["Effect"], deny["Principal"]) == ("Allow", "Deny", "*")
-    assert allow["Action"] == deny["Action"] == "events:PutEvents"
+    allow, _ = (p["Statement"] for p in of_type("central.yml", "AWS::Events::EventBusPolicy"))
     sources = ["iam-guard", "aws.iam", "aws.cloudwatch"]
     assert allow["Condition"] == {
         "StringEquals": {"aws:PrincipalOrgID": "!Ref OrganizationId"},
@@ -237,12 +221,66 @@ def test_the_security_account_hears_of_its_own_organization_alone():
         "Null": {"events:source": "false"},
         "ArnLike": {"aws:PrincipalArn": "!Sub arn:${AWS::Partition}:iam::*:role/iam-guard-forward"},
     }
-    (roles,) = deny["Condition"]["ArnNotLike"].values()
-    assert [role.partition("iam::")[2] for role in roles] == [
-        "*:role/iam-guard-forward",
-        "${AWS::AccountId}:role/iam-guard-people",
+
+
+# Alarms of all accounts, mailed by the security account
+
+
+@pytest.fixture
+def change(sandbox):
+    """``change(name, state)``: an alarm of the member comes to a state; the mails of the security account."""
+
+    def come_to(name, state, **more):
+        before = len(sandbox.mails(TOPICS[CENTRAL]))
+        alarm = Alarm(MEMBER, "us-east-1", name, {"AlarmDescription": "Call 1-900-EVIL"}, state)
+        sandbox.eventbridge.run(alarm.change("OK") | more, MEMBER, "us-east-1")
+        return [mail.text for mail in sandbox.mails(TOPICS[CENTRAL])[before:]]
+
+    return come_to
+
+
+def test_an_alarm_of_an_account_is_mailed_by_the_security_account(sandbox):
+    """An alarm that goes off in an account without any address brings one mail that names alarm and account."""
+    sandbox.alarms(account=MEMBER)  # as of before
+    before = len(sandbox.mails())
+    dropped = {"FunctionName": "iam-guard-protect-admin-group"}
+    sandbox.metrics.count(MEMBER, "us-east-1", "AWS/Lambda", "AsyncEventsDropped", **dropped)
+    assert sandbox.alarms(account=MEMBER)["iam-guard-dead-letters"] == "ALARM"
+    (mail,) = sandbox.mails()[before:]
+    assert mail.to == "security@example.com"
+    first, second = mail.text.splitlines()
+    assert first.startswith(f'"Alarm iam-guard-dead-letters: ALARM in account {MEMBER}, at 20')
+    command = "aws cloudwatch describe-alarms --region us-east-1 --alarm-names iam-guard-dead-letters"
+    assert second.endswith(f'{command}"')
+
+
+def test_a_catch_up_that_has_stopped_is_mailed(change):
+    """Its alarm comes to insufficient data. Its description stays out: who has the account can write there."""
+    (text,) = change("iam-guard-catch-up-admin-group-not-run", "INSUFFICIENT_DATA")
+    assert "EVIL" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "more"),
+    [
+        ("iam-guard-untold", "OK", {}),
+        ("mine", "ALARM", {}),
+        ("iam-guard-call 1-900-EVIL", "ALARM", {}),
+        ("iam-guard-https://evil.example.com", "ALARM", {}),
+        ("iam-guard-untold", "ALARM", {"account": ACCOUNT}),
+        ("iam-guard-untold", "ALARM", {"replay-name": "old"}),
+        ("iam-guard-untold", "ALARM", {"source": "my.app"}),
+    ],
+)
+def test_what_is_no_alarm_of_the_guards_in_this_account_brings_no_mail(change, name, state, more):
+    """Neither an alarm that is over, one of somebody else's, a sentence in a name, a replay, nor another source."""
+    assert change(name, state, **more) == []
+
+
+def test_no_rule_on_the_default_bus_is_one_that_the_deployer_or_the_switch_can_reach():
+    """A stop disables the functions' rules, iam-guard-…, and the alarms go on."""
+    rules = [
+        rule["Name"] for rule in of_type("account.yml", "AWS::Events::Rule") if "EventBusName" not in rule
     ]
-    forward = resources("account.yml")["Forward"]["Properties"]
-    assert forward["RoleName"] == "iam-guard-forward"
-    (statement,) = forward["Policies"][0]["PolicyDocument"]["Statement"]
-    assert (statement["Action"], statement["Resource"]) == ("events:PutEvents", "!Ref CentralBus")
+    assert rules
+    assert not [name for name in rules if name.startswith("iam-guard-")]

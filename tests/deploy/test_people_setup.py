@@ -4,9 +4,11 @@ import json
 import re
 
 import pytest
-from helpers import POLICIES, ROOT, ok, stock
+from c7n.resources import load_resources
+from helpers import HARMLESS, ROOT, ok, policy, shipped
 from moto.iam.models import iam_backends
 from moto.organizations.models import organizations_backends
+from pack import commands_of
 from people_world import CENTRAL, EMPTY, FIRST, FUNCTION, MANAGEMENT, index
 from rights import PEOPLE, READER, RESPONSE, allowed, inline, resources, rights_used, without
 from told import of_role
@@ -17,6 +19,7 @@ from sandbox.access import authorization
 from sandbox.organizations.organization import ID
 from sandbox.server import DEPLOY, Fault
 
+load_resources(("aws.lambda",))
 PAGE = (ROOT / "docs/people.md").read_text()
 PAGES_SCP = "arn:aws:organizations::999999999999:policy/o-exampleorgid/service_control_policy/p-examplepolicy"
 
@@ -24,42 +27,33 @@ PAGES_SCP = "arn:aws:organizations::999999999999:policy/o-exampleorgid/service_c
 # Giving back
 
 
-def commands(start):
-    """The commands of the page that begin so."""
-    lines = [line.strip().removeprefix("$ ") for line in PAGE.splitlines() if line.strip().startswith("$ ")]
-    return [line for line in lines if line.startswith(start)]
+def command(start, number=0):
+    """A command of the page that begins so, with the accounts of this organization."""
+    found = [one for one in commands_of("docs/people.md") if one.startswith(start)][number]
+    return found.replace("111122223333", CENTRAL).replace("222233334444", FIRST)
 
 
-def test_iam_is_given_back_by_one_command(world, shell, ada, bob):
-    """The page's command, as the central account's response role, gives IAM back to one person."""
-    world.forward(ada, bob)
-    (command,) = commands("aws sqs send-message")
-    shown = command.replace("111122223333", CENTRAL).replace("222233334444", FIRST)
-    ok(shell(shown.replace("AROAEXAMPLEOFAPERMSET:ada@example.com", ada.id), world.environ(RESPONSE)))
-    (done,) = world.poll()
-    assert done.decisions[0]["decision"] == "restored"
-    assert ada.may_use_iam()
-    assert not bob.may_use_iam()
+def test_iam_is_given_back_by_one_command_also_to_two_in_one_second(world, shell, ada, bob):
+    """Neither the page's command nor that of the event is taken for a repetition of another one.
 
-
-def test_two_who_get_iam_back_in_one_second_both_do(world, shell, ada, bob):
-    """Neither the page's command nor that of the event is taken for a repetition of another one."""
+    The central account's response role sends them.
+    """
     told = world.listen()
     world.forward(ada, bob)
-    (shown,) = commands("aws sqs send-message")
-    shown = shown.replace("111122223333", CENTRAL).replace("222233334444", FIRST)
+    shown = command("aws sqs send-message")
     restore = [one["detail"]["commands"]["restore"] for one in told() if one["account"] == CENTRAL]
-    for command in (shown.replace("AROAEXAMPLEOFAPERMSET:ada@example.com", ada.id), restore[1]):
-        ok(shell(command.replace("$(date +%s)", "1795808815"), world.environ(RESPONSE)))
-    world.poll()
+    for send in (shown.replace("AROAEXAMPLEOFAPERMSET:ada@example.com", ada.id), restore[1]):
+        ok(shell(send.replace("$(date +%s)", "1795808815"), world.environ(RESPONSE)))
+    assert [invocation.decisions[0]["decision"] for invocation in world.poll()] == ["restored"] * 2
     assert world.denied == {}
+    assert ada.may_use_iam()
 
 
 def test_the_list_says_who_is_denied_and_since_when(world, shell, ada):
     """The page's command prints account, person and day, as the central account's response role."""
     world.forward(ada)
-    (command,) = commands("aws lambda invoke")
-    shown, _ = json.JSONDecoder().raw_decode(ok(shell(command, world.environ(RESPONSE))))
+    printed = ok(shell(command("aws lambda invoke"), world.environ(RESPONSE)))
+    shown, _ = json.JSONDecoder().raw_decode(printed)
     today = time_text()[:10]
     assert shown["denied"] == [{"since": today, "account": FIRST, "person": ada.id}]
     assert shown["attached"] == ["Root"]
@@ -74,8 +68,7 @@ def test_dead_letters_go_back_by_one_command(world, shell, ada):
         world.later()
     world.poll()
     world.sandbox.faults.clear()
-    (command,) = commands("aws sqs start-message-move-task")
-    shown = command.replace("111122223333", CENTRAL)
+    shown = command("aws sqs start-message-move-task")
     with without(iam_backends[CENTRAL]["aws"], RESPONSE, "sqs:StartMessageMoveTask"):
         assert shell(shown, world.environ(RESPONSE)).returncode
     assert world.alarms() == ["letters"]
@@ -106,30 +99,28 @@ def test_the_pages_commands_set_it_up(world, shell):
     client.create_organization(FeatureSet="ALL")
     (root,) = client.list_roots()["Roots"]
     world.sandbox.deploy(DEPLOY / "central.yml", "central", security, OrganizationId=ID)
-    known = {"111122223333": security, "ou-abcd-12345678": root["Id"]}
-    (first, second), (attach,) = commands("aws cloudformation deploy"), commands("aws organizations attach")
-    for account, command in ((management, first), (security, second), (management, attach)):
-        for shown, real in known.items():
-            command = command.replace(shown, real)
-        ok(shell(command, world.sandbox.environ(account=account)))
-        (policy,) = [
-            one for one in organizations_backends[management]["aws"].policies if one.name == FUNCTION
-        ]
-        known |= {PAGES_SCP: policy.arn, "p-examplepolicy": policy.id}
+    there = {CENTRAL: security, "ou-abcd-12345678": root["Id"]}
+
+    def follow(account, start, number=0):
+        real = command(start, number)
+        for shown, known in there.items():
+            real = real.replace(shown, known)
+        ok(shell(real, world.sandbox.environ(account=account)))
+
+    follow(management, "aws cloudformation deploy")
+    (policy,) = [one for one in organizations_backends[management]["aws"].policies if one.name == FUNCTION]
+    there |= {PAGES_SCP: policy.arn, "p-examplepolicy": policy.id}
+    follow(security, "aws cloudformation deploy", 1)
+    follow(management, "aws organizations attach")
     assert [target.id for target in policy.attachments] == [root["Id"]]
-    detach = commands("aws organizations detach-policy")[0]
-    for shown, real in known.items():
-        detach = detach.replace(shown, real)
-    ok(shell(detach, world.sandbox.environ(account=management)))
+    follow(management, "aws organizations detach-policy")
     assert policy.attachments == []
-    ok(shell(commands("aws events disable-rule")[0], world.sandbox.environ(account=security)))
-    events = world.sandbox.client("events", account=security)
+    follow(security, "aws events disable-rule")
+    events, functions = (world.sandbox.client(name, account=security) for name in ("events", "lambda"))
     state = events.describe_rule(Name=FUNCTION, EventBusName="iam-guard-central")["State"]
     assert state == "DISABLED"
-    variables = world.sandbox.client("lambda", account=security).get_function_configuration(
-        FunctionName=FUNCTION
-    )
-    assert variables["Environment"]["Variables"]["IAM_GUARD_SCP"] == policy.id
+    configuration = functions.get_function_configuration(FunctionName=FUNCTION)
+    assert configuration["Environment"]["Variables"]["IAM_GUARD_SCP"] == policy.id
 
 
 def test_the_pages_statement_is_the_templates():
@@ -156,9 +147,7 @@ def test_a_change_of_the_scps_properties_would_lose_everybody(world, tmp_path):
     assert "!" not in json.dumps(properties)
     assert set(properties) == {"Name", "Type", "Description", "Content"}
     # A release that changed one of these would give everybody IAM back.
-    assert properties["Description"].startswith(
-        "People of Identity Center whom iam-guard has denied IAM. Written"
-    )
+    assert properties["Description"].startswith("People of Identity Center whom iam-guard has denied IAM. W")
     assert properties["Content"] == EMPTY == json.loads(index().document({}, "iam:*"))
 
 
@@ -170,14 +159,12 @@ def test_every_right_of_the_function_is_used(world, ada):
     assert found == set(allowed(PEOPLE, inline(resources("people.yml")["Role"])))
 
 
-def test_the_health_report_says_that_the_scp_is_detached(world, tmp_path):
+def test_the_health_report_says_that_the_scp_is_detached(world, monkeypatch):
     """The report has the function's line, with the problem as long as there is one."""
 
     def problem():
-        file = POLICIES / "list-iam-guard-functions.yml"
-        environ = world.environ(READER)
-        ok(stock("custodian", "run", "-s", tmp_path, "--cache-period", "0", file, environ=environ))
-        (found,) = json.loads((tmp_path / file.stem / "resources.json").read_text())
+        report = policy(shipped("list-iam-guard-functions"), world.environ(READER), monkeypatch)
+        (found,) = report.resource_manager.resources()
         assert found["FunctionName"] == FUNCTION
         return found["c7n:IAMGuardHealth"]["problem"]
 
@@ -192,10 +179,8 @@ def test_the_health_report_says_that_the_scp_is_detached(world, tmp_path):
 @pytest.mark.parametrize("federated", [False, True], ids=["root", "a federated session of root's"])
 def test_roots_calls_to_iam_are_told(world, federated):
     """One mail in the account and one in the security account say which account, which call and from where."""
-    allow = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
-    sts = world.sandbox.client("sts", account=FIRST)
-    key = sts.get_federation_token(Name="joe", Policy=policy)["Credentials"] if federated else None
+    sts, everything = world.sandbox.client("sts", account=FIRST), json.dumps(HARMLESS)
+    key = sts.get_federation_token(Name="joe", Policy=everything)["Credentials"] if federated else None
     world.sandbox.pending.clear()
     world.sandbox.client("iam", key, FIRST).create_user(UserName="by-root")
     before = [len(world.mails("iam-guard-notices")), len(world.mails())]
@@ -221,9 +206,10 @@ def test_a_role_that_calls_iam_is_not_told_as_root(world):
 @pytest.mark.parametrize("rule", ["rule/iam-guard-people", "rule/iam-guard-central/iam-guard-people"])
 def test_the_deployer_stops_the_denial_of_people_and_changes_nothing_of_it(rule):
     """Who could have another function or other events go there could have any SCP written."""
-    policy, arn = inline(resources("access.yml")["Deployer"]), f"arn:aws:events:us-east-1:{CENTRAL}:{rule}"
-    policy = json.loads(json.dumps(policy).replace("!Sub ", "").replace("${AWS::Partition}", "aws"))
-    policy = json.loads(json.dumps(policy).replace("${AWS::AccountId}", CENTRAL))
+    arn = f"arn:aws:events:us-east-1:{CENTRAL}:{rule}"
+    text = json.dumps(inline(resources("access.yml")["Deployer"]))
+    for shown, real in (("!Sub ", ""), ("${AWS::Partition}", "aws"), ("${AWS::AccountId}", CENTRAL)):
+        text = text.replace(shown, real)
     for action in ("PutRule", "PutTargets", "DeleteRule", "RemoveTargets"):
-        assert authorization.allows([policy], f"events:{action}", arn, {}) is None  # by a deny
-    assert authorization.allows([policy], "events:DisableRule", arn, {}) is True
+        assert authorization.allows([text], f"events:{action}", arn, {}) is None  # by a deny
+    assert authorization.allows([text], "events:DisableRule", arn, {}) is True

@@ -8,9 +8,10 @@ import re
 
 import pytest
 from botocore.exceptions import ClientError
-from helpers import FUNCTION, POLICIES, ROOT, attached, call_iam, ok
+from helpers import FUNCTION, POLICIES, attached, call_iam, ok
 from moto.awslambda.models import lambda_backends
 from moto.iam.models import iam_backends
+from pack import commands_of
 from rights import template
 
 from sandbox.organizations import organization
@@ -21,30 +22,12 @@ STACK = (
     "aws cloudformation deploy --stack-name iam-guard --template-file deploy/account.yml"
     " --capabilities CAPABILITY_NAMED_IAM"
 )
-#: The commands of docs/organization.md for an organization, in its order, with prompt and without.
-ORGANIZATION = [
-    line.strip().removeprefix("$ ")
-    for line in (ROOT / "docs/organization.md").read_text().splitlines()
-    if line.strip().removeprefix("$ ").startswith("aws cloudformation ")
-]
+#: The commands of docs/organization.md for an organization, in its order.
+ORGANIZATION = [one for one in commands_of("docs/organization.md") if one.startswith("aws cloudformation ")]
 #: Those of docs/operate.md that remove a StackSet.
-UNINSTALL = [
-    line.strip().removeprefix("$ ")
-    for line in (ROOT / "docs/operate.md").read_text().splitlines()
-    if "--stack-set-name" in line
-]
+UNINSTALL = [one for one in commands_of("docs/operate.md") if "--stack-set-name" in one]
 CENTRAL, MEMBER = "161616161616", "171717171717"
 ROLES = f"arn:aws:iam::{CENTRAL}:role/"
-ANYBODY, TAKES_ROLES = (
-    json.dumps(
-        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", **whom}]}
-    )
-    for whom in ({"Principal": {"AWS": CENTRAL}}, {"Resource": "*"})
-)
-DEPLOY_ONE = (
-    "custodian run --vars-file iam-guard.yml -s output"
-    " policies/revoke-unintended-iam-access.yml policies/protect-admin-group.yml"
-)
 
 
 # Other partitions
@@ -59,7 +42,8 @@ def test_another_partition_works_the_same_way(sandbox, shell):
     sandbox.create_user("ada", groups=["admins"], account=account, region=region)
     key = sandbox.create_user("bob", account=account, region=region)
     ok(shell(f"{STACK} --region {region}", environ))
-    ok(shell(DEPLOY_ONE.replace("-s output", f"-s output -r {region}"), environ))
+    deploy = "custodian run --vars-file iam-guard.yml -s output policies/revoke-unintended-iam-access.yml"
+    ok(shell(f"{deploy} -r {region}", environ))
     (invocation,) = call_iam(sandbox, account, key, "bobs-friend", region)
     assert invocation.decisions[0]["decision"] == "revoked", invocation.log
     assert attached(sandbox, account, "bob", region) == [
@@ -77,10 +61,8 @@ def test_another_partition_works_the_same_way(sandbox, shell):
 def member(sandbox, shell):
     """A member account of an organization, after all commands of the page in their order."""
     organization.found(sandbox, [(CENTRAL, "security", True), (MEMBER, "member", True)])
-    iam = sandbox.client("iam", account=CENTRAL)
     for name in ("platform", "somebody"):
-        iam.create_role(RoleName=name, AssumeRolePolicyDocument=ANYBODY)
-        iam.put_role_policy(RoleName=name, PolicyName="take", PolicyDocument=TAKES_ROLES)
+        sandbox.create_role(name, account=CENTRAL)
     for command in ORGANIZATION:
         account = CENTRAL if "cloudformation deploy" in command else organization.MANAGEMENT
         for shown, real in (("111122223333", CENTRAL), ("222233334444", MEMBER), ("333344445555", MEMBER)):
@@ -123,25 +105,22 @@ def test_one_account_that_fails_stops_no_other():
     assert all(" FailureTolerancePercentage=100," in command for command in commands)
 
 
-def take(sandbox, role, account, keys=None):
-    """The keys of a role, taken with other keys."""
-    sts = sandbox.client("sts", keys, CENTRAL)
-    arn = f"arn:aws:iam::{account}:role/{role}"
-    return sts.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
-
-
 @pytest.mark.parametrize("role", [DEPLOYER, "iam-guard-reader"])
 def test_only_the_central_accounts_own_roles_get_into_other_accounts(sandbox, member, role):
     """A role that the central account's stack names gets into the member through its role, and no other."""
-    for name in ("platform", "somebody"):
-        person = take(sandbox, name, CENTRAL)
+
+    def take(account, keys):
+        arn = f"arn:aws:iam::{account}:role/{role}"
+        sts = sandbox.client("sts", keys, CENTRAL)
+        return sts.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+
+    platform, somebody = (sandbox.session(f"{ROLES}{name}") for name in ("platform", "somebody"))
+    for account, keys in ((member, platform), (member, somebody), (CENTRAL, somebody)):
         with pytest.raises(ClientError, match="AccessDenied"):
-            take(sandbox, role, member, person)
-    with pytest.raises(ClientError, match="AccessDenied"):
-        take(sandbox, role, CENTRAL, person)
-    central = take(sandbox, role, CENTRAL, take(sandbox, "platform", CENTRAL))
-    assert take(sandbox, role, member, central)
-    assert take(sandbox, role, CENTRAL, central)
+            take(account, keys)
+    central = take(CENTRAL, platform)
+    assert take(member, central)
+    assert take(CENTRAL, central)
 
 
 def test_an_organization_is_uninstalled_in_the_pages_order(sandbox, shell, member):

@@ -2,7 +2,7 @@
 
 import pytest
 from moto.iam.models import iam_backends
-from rights import FUNCTIONS, GUARD, documents, of_type, resources, template
+from rights import FUNCTIONS, GUARD, allowed, documents, of_type, resources, template
 
 from c7n_iamguard.iam import policy_documents
 from sandbox.access import authorization
@@ -59,61 +59,52 @@ def test_the_peoples_dead_letters_come_from_their_own_queue():
     assert source.endswith(":iam-guard-people.fifo")
 
 
-def actions(account, role=GUARD):
-    """What a role of an account may do."""
-    found = documents(iam_backends[account]["aws"].get_role(role))
-    statements = [s for document in found for s in document["Statement"] if s["Effect"] == "Allow"]
-    return {action for s in statements for action in authorization.listed(s["Action"])}
-
-
-def deployed(sandbox, account, **parameters):
-    """The queues that the stack has made in an account, each with its attributes."""
-    sandbox.deploy(account=account, **parameters)
-    sqs = sandbox.client("sqs", account=account)
-    return {
-        url.rsplit("/", 1)[1]: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-        for url in sqs.list_queues()["QueueUrls"]
-    }
-
-
+KEY = "arn:aws:kms:us-east-1:191919191902:key/x"
+#: Accounts, with what their stacks are given.
+NO_ROLES, NO_CATCH_UP = ACCOUNTS = "191919191902", "191919191903"
+GIVEN = (
+    {"Roles": "no", "KmsKeyArn": KEY, "AdminGroups": "admins,team/x", "DenyActions": "iam:*,sts:AssumeRole"},
+    {"CatchUp": "no", "AdminGroups": ""},
+)
 ROLE_RIGHTS = {"iam:AttachRolePolicy", "iam:PutRolePermissionsBoundary", "iam:GetRole"}
 CATCH_UP_RIGHTS = {"cloudtrail:LookupEvents", "iam:GetAccountAuthorizationDetails"}
 KEY_RIGHTS = {"kms:Decrypt", "kms:GenerateDataKey"}
 
 
+@pytest.fixture(scope="module")
+def iam(sandbox):
+    """moto's IAM of each account."""
+    for account, given in zip(ACCOUNTS, GIVEN, strict=True):
+        sandbox.deploy(account=account, **given)
+    return {account: iam_backends[account]["aws"] for account in ACCOUNTS}
+
+
 @pytest.mark.parametrize(
-    ("account", "parameters", "queues", "rights"),
+    ("account", "functions", "rights", "key"),
     [
-        ("191919191902", {"Roles": "no"}, [FUNCTIONS[n] for n in (0, 2, 3, 5)], CATCH_UP_RIGHTS),
-        ("191919191903", {"CatchUp": "no"}, FUNCTIONS[:3], ROLE_RIGHTS),
+        (NO_ROLES, [FUNCTIONS[n] for n in (0, 2, 3, 5)], CATCH_UP_RIGHTS | KEY_RIGHTS, {KEY}),
+        (NO_CATCH_UP, FUNCTIONS[:3], ROLE_RIGHTS, {None}),
     ],
 )
-def test_what_is_not_deployed_gets_no_queue_and_no_right(sandbox, account, parameters, queues, rights):
-    """Without guarded roles, or without the catch-up, their queues and the role's rights are not there."""
-    assert sorted(deployed(sandbox, account, **parameters)) == sorted(queues)
-    assert actions(account) & (ROLE_RIGHTS | CATCH_UP_RIGHTS | KEY_RIGHTS) == rights
+def test_what_is_not_deployed_gets_no_queue_and_no_right(sandbox, iam, account, functions, rights, key):
+    """Without guarded roles, the catch-up or a key, queues and rights are not there; a key encrypts the queues."""
+    sqs = sandbox.client("sqs", account=account)
+    urls = sqs.list_queues()["QueueUrls"]
+    assert sorted(url.rsplit("/", 1)[1] for url in urls) == sorted(functions)
+    asked = [sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"] for url in urls]
+    assert {attributes.get("KmsMasterKeyId") for attributes in asked} == key
+    actions = set(allowed(GUARD, *documents(iam[account].get_role(GUARD))))
+    assert actions & (ROLE_RIGHTS | CATCH_UP_RIGHTS | KEY_RIGHTS) == rights
 
 
-def test_a_key_of_ones_own_encrypts_the_queues(sandbox):
-    """With KmsKeyArn the queues are under that key, and the functions' role may use it."""
-    key = "arn:aws:kms:us-east-1:191919191905:key/x"
-    queues = deployed(sandbox, "191919191905", KmsKeyArn=key)
-    assert {attributes["KmsMasterKeyId"] for attributes in queues.values()} == {key}
-    assert actions("191919191905") >= KEY_RIGHTS
-
-
-@pytest.mark.parametrize(
-    ("account", "groups", "named"),
-    [("191919191911", "admins,team/x", ["admins", "team/x"]), ("191919191912", "", None)],
-)
-def test_the_functions_take_members_out_of_the_named_groups_alone(sandbox, account, groups, named):
+@pytest.mark.parametrize(("account", "named"), [(NO_ROLES, ["admins", "team/x"]), (NO_CATCH_UP, [])])
+def test_the_functions_take_members_out_of_the_named_groups_alone(iam, account, named):
     """Each of AdminGroups is in the role's right and in its tag, for deployments to compare; none is no right."""
-    sandbox.deploy(account=account, AdminGroups=groups)
-    role = iam_backends[account]["aws"].get_role(GUARD)
+    role = iam[account].get_role(GUARD)
     statements = [s for document in documents(role) for s in document["Statement"]]
     found = [s["Resource"] for s in statements if s["Action"] == "iam:RemoveUserFromGroup"]
     assert found == ([[f"arn:*:iam::*:group/{name}" for name in named]] if named else [])
-    assert role.tags == [{"Key": "iam-guard-admin-groups", "Value": " ".join(named or [])}]
+    assert role.tags == [{"Key": "iam-guard-admin-groups", "Value": " ".join(named)}]
 
 
 def test_stock_actions_get_their_rights_by_managed_policies():
@@ -122,13 +113,11 @@ def test_stock_actions_get_their_rights_by_managed_policies():
     assert template("account.yml")["Conditions"]["HasActionPolicies"]
 
 
-def test_deny_actions_are_what_both_deny_policies_deny(sandbox):
+@pytest.mark.parametrize("name", ["DenyIAMAccess", "DenyIAMAccessBoundary"])
+def test_deny_actions_are_what_both_deny_policies_deny(iam, name):
     """The parameter reaches the managed policy and the boundary."""
-    account = "181818181818"
-    sandbox.deploy(account=account, DenyActions="iam:*,sts:AssumeRole")
-    for name in ("DenyIAMAccess", "DenyIAMAccessBoundary"):
-        policy = iam_backends[account]["aws"].managed_policies[f"arn:aws:iam::{account}:policy/{name}"]
-        assert policy_documents.denies(authorization.default_document(policy), ["iam:*", "sts:AssumeRole"])
+    policy = iam[NO_ROLES].managed_policies[f"arn:aws:iam::{NO_ROLES}:policy/{name}"]
+    assert policy_documents.denies(authorization.default_document(policy), ["iam:*", "sts:AssumeRole"])
 
 
 def test_templates_agree_on_the_parameters_that_they_share():
@@ -160,15 +149,11 @@ def test_an_upgrade_from_0_2_0_keeps_queues_logs_and_the_bus():
 # The trail
 
 
-def test_a_trail_logs_management_events_of_all_regions():
-    """The trail is on, takes IAM's global events, and is made once its bucket lets it write."""
+def test_a_trail_logs_management_events_of_all_regions_and_keeps_them():
+    """The trail is on, takes IAM's global events and waits for its bucket's policy; the bucket outlives it."""
     trail = resources("trail.yml")["Trail"]
     assert trail["DependsOn"] == "TrailBucketPolicy"
     for key in ("IsLogging", "IsMultiRegionTrail", "IncludeGlobalServiceEvents"):
         assert trail["Properties"][key] is True
     assert "EventSelectors" not in trail["Properties"]  # CloudTrail's default is all management events
-
-
-def test_what_a_trail_has_recorded_outlives_its_stack():
-    """The bucket is retained when the stack is deleted."""
     assert resources("trail.yml")["TrailBucket"]["DeletionPolicy"] == "Retain"

@@ -9,12 +9,11 @@ import re
 import threading
 import zlib
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from itertools import count
 from types import SimpleNamespace
 
 import pytest
 import yaml
-from helpers import POLICIES, ROOT, policies_of, shipped, stock
+from helpers import FUNCTION, POLICIES, REVOKE, ROOT, policies_of, shipped, stock
 from moto.iam.models import iam_backends
 from rights import GUARD
 from told import DETAIL, of_role
@@ -23,22 +22,12 @@ from sandbox.cloudtrail import records
 
 PAGE = (ROOT / "docs/told.md").read_text()
 ACCOUNT = "300000000011"
-USERS = count()
-CHANNELS = ("notify", "post-finding", "webhook")
-TAG = "c7n:FindingId:IAM access revoked"
 
 
 def blocks(section, language):
     """The code of one language in a section of the page."""
     text = re.split(r"\n##+ ", PAGE.split(f"# {section}\n", 1)[1])[0]
-    return re.findall(rf"```{language}\n(.*?)```", text, re.S)
-
-
-def action(channel, hook):
-    """A channel's action as the page shows it, with this test's account and server."""
-    (text,) = blocks(channel, "yaml")
-    (found,) = yaml.safe_load(text.replace("111122223333", ACCOUNT))
-    return {**found, "url": hook} if channel == "webhook" else found
+    return re.findall(rf"```{language}\n(.*?)```", text.replace("111122223333", ACCOUNT), re.S)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +54,7 @@ def hook():
 
 @pytest.fixture(scope="module")
 def account(sandbox, hook, tmp_path_factory):
-    """An account with a function for each channel, and the rights that the page gives the functions' role."""
+    """An account whose functions use all channels, with the rights that the page gives their role."""
     client = lambda service: sandbox.client(service, account=ACCOUNT)  # noqa: E731
     iam = client("iam")
     iam.create_group(GroupName="admins")
@@ -75,26 +64,14 @@ def account(sandbox, hook, tmp_path_factory):
     client("securityhub").enable_security_hub()
     for channel in ("notify", "post-finding"):
         (rights,) = blocks(channel, "json")
-        policy = iam.create_policy(
-            PolicyName=f"iam-guard-{channel}", PolicyDocument=rights.replace("111122223333", ACCOUNT)
-        )
+        policy = iam.create_policy(PolicyName=f"iam-guard-{channel}", PolicyDocument=rights)
         # As the stack's parameter ActionPolicies does, which moto's CloudFormation leaves out.
         iam.attach_role_policy(RoleName=GUARD, PolicyArn=policy["Policy"]["Arn"])
-    policies = []
-    for channel in CHANNELS:
-        policy = shipped("revoke-unintended-iam-access")
-        policies.append(
-            {**policy, "name": channel, "actions": ["revoke-iam-access", action(channel, hook.url)]}
-        )
-    policy = shipped("revoke-unintended-iam-access-of-roles")
-    actions = ["revoke-iam-access", action("post-finding", hook.url)]
-    policies.append({**policy, "name": "post-finding-of-roles", "source": "describe", "actions": actions})
-    for policy in policies:  # their functions have other names than those of the stack's queues
-        queue = f"iam-guard-{policy['name']}"
-        client("sqs").create_queue(QueueName=queue)
-        allow = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": f"arn:aws:sqs:*:*:{queue}"}
-        document = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
-        iam.put_role_policy(RoleName=GUARD, PolicyName=queue, PolicyDocument=document)
+    channels = ("notify", "post-finding", "webhook")
+    notify, finding, webhook = (yaml.safe_load(blocks(channel, "yaml")[0])[0] for channel in channels)
+    users = ["revoke-iam-access", notify, finding, {**webhook, "url": hook.url}]
+    roles = {"source": "describe", "actions": ["revoke-iam-access", finding]}
+    policies = [{**shipped(REVOKE), "actions": users}, {**shipped(f"{REVOKE}-of-roles"), **roles}]
     file = tmp_path_factory.mktemp("channels") / "policies.yml"
     file.write_text(yaml.safe_dump({"policies": policies}))
     done = stock("custodian", "run", "-s", file.parent, file, environ=sandbox.environ(account=ACCOUNT))
@@ -102,51 +79,31 @@ def account(sandbox, hook, tmp_path_factory):
     return SimpleNamespace(client=client, iam=iam, backend=iam_backends[ACCOUNT]["aws"])
 
 
-@pytest.fixture
-def call(sandbox, account):
-    """``call(channel)``: what a channel's function makes of a call by a user of its own."""
-    made = []
-
-    def make(channel):
-        name = f"{channel}-{next(USERS)}"
-        made.append(name)
-        sandbox.create_user(name, account=ACCOUNT)
-        user = account.backend.users[name]
-        identity = {
-            "type": "IAMUser", "principalId": user.id, "arn": user.arn, "accountId": ACCOUNT, "userName": name,
-            "accessKeyId": "AKIAEXAMPLE",
-        }  # fmt: skip
-        record = records.record(identity, "iam", "CreateUser", {"UserName": "x"}, ACCOUNT, "us-east-1")
-        done = sandbox.functions.invoke(f"iam-guard-{channel}", records.envelope(record), ACCOUNT)
-        done.user, done.event_id = user, record["eventID"]
-        return done
-
-    yield make
-    for name in made:
-        account.backend.users.pop(name, None)
+@pytest.fixture(scope="module")
+def bob(sandbox, account):
+    """A user whom the function has denied IAM for a call."""
+    sandbox.create_user("bob", account=ACCOUNT)
+    user = account.backend.users["bob"]
+    identity = {
+        "type": "IAMUser", "principalId": user.id, "arn": user.arn, "accountId": ACCOUNT, "userName": "bob",
+        "accessKeyId": "AKIAEXAMPLE",
+    }  # fmt: skip
+    record = records.record(identity, "iam", "CreateUser", {"UserName": "x"}, ACCOUNT, "us-east-1")
+    done = sandbox.functions.invoke(FUNCTION, records.envelope(record), ACCOUNT)
+    assert done.succeeded, done.log
+    assert "DenyIAMAccess" in str(user.managed_policies)
+    user.event_id = record["eventID"]
+    return user
 
 
-@pytest.fixture
-def mailer(account):
-    """``mailer()``: the messages in c7n-mailer's queue, decoded as c7n-mailer does it."""
-    sqs = account.client("sqs")
-    url = sqs.get_queue_url(QueueName="c7n-mailer")["QueueUrl"]
-
-    def messages():
-        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
-        for message in found.get("Messages", ()):
-            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-            assert message["MessageAttributes"]["mtype"]["StringValue"] == "maidmsg/1.0"
-        return [json.loads(zlib.decompress(base64.b64decode(m["Body"]))) for m in found.get("Messages", ())]
-
-    messages()
-    return messages
-
-
-def findings(account):
-    """The findings in Security Hub, by the ARN of what they are about."""
-    found = account.client("securityhub").get_findings()["Findings"]
-    return {finding["Resources"][0]["Id"]: finding for finding in found}
+def finding_about(account, arn):
+    """What Security Hub has of a user or role."""
+    (finding,) = (
+        finding
+        for finding in account.client("securityhub").get_findings()["Findings"]
+        if finding["Resources"][0]["Id"] == arn
+    )
+    return finding, finding["Resources"][0]["Details"]
 
 
 # The page
@@ -177,69 +134,56 @@ def test_the_page_names_every_title():
     assert sorted(shown) == sorted([*detail.TITLES.values(), detail.REVOKED_LATE, detail.WOULD_REMOVE])
 
 
-@pytest.mark.parametrize(
-    "policy", [p["name"] for f in POLICIES.glob("*.yml") for p in policies_of(f) if "mode" in p]
-)
-def test_every_policy_with_a_function_tells(policy):
+def test_every_policy_with_a_function_tells():
     """The last action of each shipped policy that has a function is put-event, on the stack's bus."""
-    *_, last = shipped(policy)["actions"]
-    assert last == "put-event"
+    policies = [policy for file in POLICIES.glob("*.yml") for policy in policies_of(file)]
+    assert {policy["actions"][-1] for policy in policies if "mode" in policy} == {"put-event"}
 
 
-# notify
+# Custodian's own actions
 
 
-def test_notify_sends_who_was_denied_to_the_mailers_queue(call, mailer):
+def test_notify_sends_who_was_denied_to_the_mailers_queue(account, bob):
     """The message has the user, what was decided, the event and the page's recipients."""
-    done = call("notify")
-    assert done.succeeded, done.log
-    (message,) = mailer()
+    sqs = account.client("sqs")
+    url = sqs.get_queue_url(QueueName="c7n-mailer")["QueueUrl"]
+    (found,) = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"])["Messages"]
+    assert found["MessageAttributes"]["mtype"]["StringValue"] == "maidmsg/1.0"
+    message = json.loads(zlib.decompress(base64.b64decode(found["Body"])))  # as c7n-mailer does it
     (resource,) = message["resources"]
-    assert resource["UserName"] == done.user.name
+    assert resource["UserName"] == "bob"
     assert resource["c7n:IAMGuard"]["decision"] == "revoked"
-    assert message["event"]["detail"]["eventID"] == done.event_id
-    assert (message["account_id"], message["policy"]["name"]) == (ACCOUNT, "notify")
+    assert message["event"]["detail"]["eventID"] == bob.event_id
+    assert (message["account_id"], message["policy"]["name"]) == (ACCOUNT, REVOKE)
     assert message["action"]["to"] == ["security@example.com"]
-    assert "DenyIAMAccess" in str(done.user.managed_policies)
 
 
-# post-finding
-
-
-def test_a_finding_says_who_was_denied(account, call):
+def test_a_finding_says_who_was_denied(account, bob):
     """Security Hub gets one finding about the user, whom the action tags with its id."""
-    done = call("post-finding")
-    assert done.succeeded, done.log
-    finding = findings(account)[done.user.arn]
+    finding, details = finding_about(account, bob.arn)
     assert (finding["Title"], finding["Severity"]["Label"]) == ("IAM access revoked", "HIGH")
     assert finding["Types"] == ["TTPs/Privilege Escalation"]
-    details = finding["Resources"][0]["Details"]["Other"]
-    assert details["UserName"] == done.user.name
-    assert json.loads(details["c7n:IAMGuard"])["decision"] == "revoked"
-    (tag,) = account.iam.list_user_tags(UserName=done.user.name)["Tags"]
-    assert tag["Key"] == TAG
+    assert details["Other"]["UserName"] == "bob"
+    assert json.loads(details["Other"]["c7n:IAMGuard"])["decision"] == "revoked"
+    (tag,) = account.iam.list_user_tags(UserName="bob")["Tags"]
+    assert tag["Key"] == "c7n:FindingId:IAM access revoked"
     assert tag["Value"].startswith(finding["Id"])
 
 
 def test_a_finding_about_a_role_needs_what_describe_reads(sandbox, account):
     """With the page's ``source: describe``, a finding about a role has its trust policy."""
     sandbox.create_role("deployer", account=ACCOUNT)
-    event = of_role("deployer", account=ACCOUNT, role_id=account.backend.get_role("deployer").id)
-    done = sandbox.functions.invoke("iam-guard-post-finding-of-roles", event, ACCOUNT)
+    role = account.backend.get_role("deployer")
+    event = of_role("deployer", account=ACCOUNT, role_id=role.id)
+    done = sandbox.functions.invoke(f"{FUNCTION}-of-roles", event, ACCOUNT)
     assert done.succeeded, done.log
-    finding = findings(account)[f"arn:aws:iam::{ACCOUNT}:role/deployer"]
-    assert "sts:AssumeRole" in finding["Resources"][0]["Details"]["AwsIamRole"]["AssumeRolePolicyDocument"]
+    _, details = finding_about(account, role.arn)
+    assert "sts:AssumeRole" in details["AwsIamRole"]["AssumeRolePolicyDocument"]
 
 
-# webhook
-
-
-def test_a_webhook_says_who_was_denied(call, hook):
+def test_a_webhook_says_who_was_denied(hook, bob):
     """The server gets what the page's expression picks from resource and event."""
-    hook.got.clear()
-    done = call("webhook")
-    assert done.succeeded, done.log
     ((path, body),) = hook.got
     assert path == "/iam-guard"
-    assert body[:3] == [done.user.name, "revoked", "CreateUser"]
+    assert body[:3] == ["bob", "revoked", "CreateUser"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", body[3])
