@@ -4,6 +4,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from botocore.exceptions import ClientError
+from c7n.exceptions import PolicyExecutionError
 from helpers import (
     LIST,
     PREVIEW,
@@ -14,6 +15,7 @@ from helpers import (
     fill_inline,
     fill_managed,
     moto_user,
+    policy,
     shipped,
     state,
     untagged,
@@ -80,21 +82,19 @@ def test_preview_revoke_list_tag_restore(fresh, people, custodian):
     for person in people.values():
         use_iam(person)
     fresh.deliver()
-    assert [is_refused(person) for person in people.values()] == [True, True, True]
+    for person in people.values():
+        assert is_refused(person)
+        fresh.client("s3", person.key).list_buckets()
     assert custodian(PREVIEW).users == {}
     listed = custodian(LIST).users
-    assert {name: user[REVOKED] for name, user in listed.items()} == {
-        "mia": ["managed"],
-        "ina": ["inline"],
-        "bea": ["boundary"],
+    assert {name: (user[REVOKED], len(user["GroupList"])) for name, user in listed.items()} == {
+        "mia": (["managed"], 1),
+        "ina": (["inline"], 2),
+        "bea": (["boundary"], 0),
     }
-    assert {name: len(user["GroupList"]) for name, user in listed.items()} == {"mia": 1, "ina": 2, "bea": 0}
 
-    assert custodian(RESTORE).users == {}
     for name in ("mia", "ina", "bea"):
         fresh.client("iam").tag_user(UserName=name, Tags=[RESTORE_TAG])
-    assert set(custodian(RESTORE, "--dryrun").users) == {"mia", "ina", "bea"}
-    assert [is_refused(person) for person in people.values()] == [True, True, True]
     restored = custodian(RESTORE)
     assert {d["user"]: (d["decision"], d["restored"]) for d in restored.decisions} == {
         "mia": ("restored", ["managed"]),
@@ -104,48 +104,51 @@ def test_preview_revoke_list_tag_restore(fresh, people, custodian):
     for person in people.values():
         use_iam(person)
         assert untagged(state(fresh, person.name)) == untagged(before[person.name])
-    assert custodian(LIST).users == {}
-    fresh.pending.clear()
 
 
-def test_the_preview_asks_for_last_use_of_those_who_are_left(fresh, people, custodian):
+def test_the_preview_asks_for_last_use_of_those_who_are_left(fresh, people, in_process):
     """Admins, revoked and exempt users cost no call; who used IAM 90 days ago or never is out."""
     deny_user(fresh, "mia", "managed")
     fresh.client("iam").tag_user(UserName="ina", Tags=[{"Key": "iam-guard-exempt", "Value": "yes"}])
-    policy = shipped(PREVIEW)
-    policy["filters"].insert(2, {"tag:iam-guard-exempt": "absent"})
+    preview = shipped(PREVIEW)
+    preview["filters"].insert(2, {"tag:iam-guard-exempt": "absent"})
     fresh.calls.clear()
-    assert set(custodian(policy).users) == {"bea"}
+    assert [user["UserName"] for user in in_process(**preview).resource_manager.resources()] == ["bea"]
     asked = {c.params["Arn"].split("/")[-1] for c in fresh.calls if c.action.startswith("GenerateService")}
     assert asked == {"bea", "lou", "nev", "bob", "paul"}
 
 
-def test_the_permissions_that_a_policy_declares_are_enough(fresh, people, in_process, user, custodian):
+def test_the_permissions_that_a_policy_declares_are_enough(fresh, user, monkeypatch):
     """An operator with no more rights than the policy's elements declare can run it."""
+    user("mia", tags=[RESTORE_TAG])
     deny_user(fresh, "mia", "managed", "inline", "boundary")
-    fresh.client("iam").tag_user(UserName="mia", Tags=[RESTORE_TAG])
-    manager = in_process(**shipped(RESTORE)).resource_manager
+    manager = policy(shipped(RESTORE), fresh.environ(), monkeypatch).resource_manager
     declared = {*manager.get_permissions()}
     for element in (*manager.iter_filters(), *manager.actions):
         declared |= {*element.get_permissions()}
     operator = user("operator", allow=sorted(declared))
-    assert set(custodian(RESTORE, "-p", RESTORE, credentials=operator.key).users) == {"mia"}
-    assert state(fresh, "mia")["managed"] == []
+    manager = policy(shipped(RESTORE), fresh.environ(operator.key), monkeypatch).resource_manager
+    (found,) = manager.resources()
+    (restored,) = manager.actions[0].process([found])
+    assert sorted(restored["restored"]) == ["boundary", "inline", "managed"]
 
 
-def test_a_tag_goes_only_with_what_it_is_for(fresh, user, custodian):
+def test_a_tag_goes_only_with_what_it_is_for(fresh, user, in_process):
     """A user who cannot be restored keeps the tag that asks for it, until the next run restores them."""
-    user("tag-1"), user("tag-2"), user("tag-3")
-    iam = fresh.client("iam")
+    for name, value in (("tag-1", "restore"), ("tag-2", "restore"), ("tag-3", "exempt")):
+        user(name, tags=[{"Key": "iam-guard", "Value": value}])
     for name in ("tag-1", "tag-2"):
         deny_user(fresh, name, "managed")
-    for name, value in (("tag-1", "restore"), ("tag-2", "restore"), ("tag-3", "exempt")):
-        iam.tag_user(UserName=name, Tags=[{"Key": "iam-guard", "Value": value}])
     fresh.faults.append(Fault("iam:DetachUserPolicy", "AccessDenied", 403, times=1))
-    done = custodian(RESTORE, fails=True)
-    assert "could not give IAM back to 1 of 2 users" in done.stderr
+
+    def restore():
+        manager = in_process(**shipped(RESTORE)).resource_manager
+        return manager.actions[0].process(manager.resources())
+
+    with pytest.raises(PolicyExecutionError, match="could not give IAM back to 1 of 2 users"):
+        restore()
     assert sorted(asks(fresh, name) for name in ("tag-1", "tag-2", "tag-3")) == [False, True, True]
-    assert [decision["decision"] for decision in custodian(RESTORE).decisions] == ["restored"]
+    assert len(restore()) == 1
     assert [asks(fresh, name) for name in ("tag-1", "tag-2", "tag-3")] == [False, False, True]
 
 
