@@ -122,11 +122,6 @@ def made(event, age):
     return event
 
 
-def settled(events):
-    """The events, as if their calls had been made so long ago that an admin's addition is judged at once."""
-    return [made(event, timedelta(minutes=16)) for event in events]
-
-
 def old(event):
     """The event, as if it were redriven from the dead-letter queue a day after the call."""
     return made(event, timedelta(days=1))
@@ -237,11 +232,6 @@ def moto_group(sandbox, name):
     return next(group for group in backend(sandbox).groups.values() if group.name == name)
 
 
-def moto_policies(sandbox):
-    """moto's own managed policies, by ARN."""
-    return backend(sandbox).managed_policies
-
-
 def deny_arn(sandbox, name=aws_names.MANAGED_POLICY):
     """The ARN of one of the guard's managed policies."""
     return f"arn:aws:iam::{sandbox.account}:policy/{name}"
@@ -312,7 +302,7 @@ def fill_managed(sandbox, name):
     iam = sandbox.client("iam")
     for number in range(10 - len(moto_user(sandbox, name).managed_policies)):
         arn = f"arn:aws:iam::{sandbox.account}:policy/filler-{number}"
-        if arn not in moto_policies(sandbox):
+        if arn not in backend(sandbox).managed_policies:
             iam.create_policy(PolicyName=f"filler-{number}", PolicyDocument=json.dumps(HARMLESS))
         iam.attach_user_policy(UserName=name, PolicyArn=arn)
 
@@ -333,20 +323,15 @@ def fill_inline(sandbox, name):
 
 
 @contextmanager
-def environment(sandbox, timeout=120, **variables):
-    """The main function with other environment variables or another timeout, as long as the block lasts."""
-    client = sandbox.client("lambda")
-    before = client.get_function_configuration(FunctionName=FUNCTION)
-    own = before["Environment"]["Variables"]
-    client.update_function_configuration(
-        FunctionName=FUNCTION, Environment={"Variables": own | variables}, Timeout=timeout
-    )
+def environment(sandbox, **variables):
+    """The main function with other environment variables, as long as the block lasts."""
+    client, name = sandbox.client("lambda"), {"FunctionName": FUNCTION}
+    own = client.get_function_configuration(**name)["Environment"]["Variables"]
+    client.update_function_configuration(**name, Environment={"Variables": own | variables})
     try:
         yield
     finally:
-        client.update_function_configuration(
-            FunctionName=FUNCTION, Environment={"Variables": own}, Timeout=before["Timeout"]
-        )
+        client.update_function_configuration(**name, Environment={"Variables": own})
 
 
 def unzipped(sandbox, name, folder):

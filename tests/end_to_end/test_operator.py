@@ -8,6 +8,7 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError
 from c7n.exceptions import PolicyValidationError
+from contained import document
 from helpers import REVOKE, ROOT, case, moto_group, moto_user, pinned, policy, revoked, shipped
 from rights import GUARD
 from variants import with_action
@@ -116,9 +117,8 @@ def test_a_list_in_s3_is_read_with_the_right_and_fails_loudly_without(fresh, cus
     (invocation,) = fresh.deliver(case("revoked-create-user"))
     assert invocation.dead_lettered
     resource = "arn:aws:s3:::security-lists/exempt.json"
-    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": resource}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    fresh.client("iam").put_role_policy(RoleName=GUARD, PolicyName="list", PolicyDocument=document)
+    right = document({"Effect": "Allow", "Action": "s3:GetObject", "Resource": resource})
+    fresh.client("iam").put_role_policy(RoleName=GUARD, PolicyName="list", PolicyDocument=right)
     (invocation,) = fresh.deliver(case("revoked-create-user"))
     assert invocation.decisions[-1]["reason"] == "exempt by the policy's filters"
     assert revoked(fresh, "bob") == []

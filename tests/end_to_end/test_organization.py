@@ -33,7 +33,7 @@ COMMANDS = [
 # That the second one makes a list of accounts is tested in test_accounts.
 REMOVE_ALL, _, PREVIEW_ALL, REPORT_PREVIEW = COMMANDS
 #: c7n-org deploys, too.
-RUN_ALL = f"c7n-org run -c accounts.yml -u policies/{REVOKE}.yml -s output"
+RUN_ALL = f"c7n-org run -c accounts.yml -u policies/{REVOKE}.yml -p {REVOKE} -s output"
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_a_new_version_updates_functions_in_place(sandbox, shell, tmp_path):
     init = tmp_path / "c7n_iamguard" / "__init__.py"
     init.write_text(init.read_text().replace(__version__, "99.0"))
     sandbox.calls.clear()
-    ok(shell(f"{RUN_ALL} -a production -p {REVOKE}", sandbox.environ() | {"PYTHONPATH": str(tmp_path)}))
+    ok(shell(f"{RUN_ALL} -a production", sandbox.environ() | {"PYTHONPATH": str(tmp_path)}))
     code, tags, delivery = state(sandbox)
     assert code != old_code
     assert tags == old_tags | {"iam-guard-version": "99.0"}
