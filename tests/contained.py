@@ -52,7 +52,7 @@ class Contained:
         self.iam.attach_group_policy(GroupName="admins", PolicyArn=ADMINISTRATOR)
         sandbox.create_user("ada", groups=["admins"], account=ACCOUNT)
         run = stock(
-            "custodian", "run", "-s", output, "-r", sandbox.region,
+            "custodian", "run", "-s", output, "-r", sandbox.region, "-p", "contain-*", "-p", PROTECT,
             POLICIES / f"{CONTAIN}.yml", POLICIES / f"{PROTECT}.yml", environ=sandbox.environ(account=ACCOUNT),
             settings=settings_file(output, observe_roles=False, observe_containment=False),
         )  # fmt: skip
@@ -103,7 +103,7 @@ class Contained:
     # Events
 
     def events(self):
-        """What has been called since the last look, as events, without reads, which EventBridge keeps to itself."""
+        """The calls since the last look, as events, without reads, which EventBridge keeps to itself."""
         found, self.sandbox.pending = self.sandbox.pending, []
         own = [event for event in found if event["account"] == ACCOUNT]
         return [event for event in own if not event["detail"]["eventName"].startswith(("Get", "List"))]
@@ -178,5 +178,5 @@ def allowed(call, **parameters):
 
 
 def decided(invocations):
-    """What the containing functions decided, in their order."""
+    """The decisions of the containing functions, in their order."""
     return [line for i in invocations if CONTAIN in i.function for line in i.decisions]

@@ -1,4 +1,4 @@
-"""What test modules share: the pack's names, event cases, stock commands, and looks into the sandbox."""
+"""Shared by the tests: the pack's names, event cases, stock commands, and looks into the sandbox."""
 
 import copy
 import io
@@ -36,7 +36,7 @@ PREVIEW, LIST, RESTORE = "preview-unintended-iam-access", "list-revoked-iam-acce
 CONTAIN = "contain-unintended-iam-calls"  # opt-in: a test that wants it deploys it
 FUNCTION = f"iam-guard-{REVOKE}"
 PROTECT_FUNCTION = f"iam-guard-{PROTECT}"
-#: Where the filter iam-access-revoked says in which forms a user is revoked.
+#: The filter iam-access-revoked notes the forms of a denial here.
 REVOKED = "c7n:IAMAccessRevoked"
 RESTORE_TAG = {"Key": "iam-guard", "Value": "restore"}
 #: The callers that a fault is for: the guard's functions.
@@ -98,7 +98,7 @@ def policy(data, environ, monkeypatch, **options):
 
 
 def ours(registry):
-    """What the plugin has registered there, by name."""
+    """The elements that the plugin has registered there, by name."""
     return {name: cls for name, cls in registry.items() if cls.__module__.startswith("c7n_iamguard")}
 
 
@@ -155,22 +155,22 @@ PARTS = [
 ]
 
 
-# What the guard did
+# The guard's deeds
 
 
 def outcomes(invocation):
-    """How each attempt of an invocation ended, in words."""
+    """The outcomes of an invocation's attempts, in words."""
     words = [attempt.outcome for attempt in invocation.attempts]
     return " ".join(words + ["dead-lettered"] * invocation.dead_lettered)
 
 
 def decisions(invocations, policy=REVOKE):
-    """What one policy decided in any of the invocations."""
+    """The decisions of one policy in any of the invocations."""
     return [d for i in invocations for d in i.decisions if d["policy"] == policy]
 
 
 def verdict_of(invocations, policy=REVOKE):
-    """What a policy's function made of one event: the word that case files start with."""
+    """The verdict of a policy's function on one event: the word that case files start with."""
     invocations = [i for i in invocations if i.function == f"iam-guard-{policy}"]
     if not invocations:
         return "not-delivered"
@@ -212,7 +212,7 @@ def warm_up(sandbox):
     sandbox.deliver(case("let-pass-admin"))
 
 
-# What IAM holds
+# IAM's contents
 
 
 def backend(sandbox):
@@ -354,7 +354,7 @@ def unzipped(sandbox, name, folder):
 
 
 def ok(done):
-    """What a command printed, which has to have succeeded."""
+    """The output of a command, which has to have succeeded."""
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

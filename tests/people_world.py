@@ -103,11 +103,11 @@ class World:
 
     @property
     def denied(self):
-        """Who is denied now, by account."""
+        """The people who are denied now, by account."""
         return {account: list(people) for account, people in index().read(self.policy.content).items()}
 
     def event(self, person, **changes):
-        """What an account's guard says of a person's call: it cannot deny their role IAM."""
+        """The guard's words about a person's call: it cannot deny their role IAM."""
         role = self.roles[person.account]
         event = of_role(ROLE, person.name, PATH, person.account, role["RoleId"])
         event["detail"]["eventID"] = f"call-{next(self.numbers)}"

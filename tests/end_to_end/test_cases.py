@@ -21,7 +21,7 @@ from helpers import (
 
 CASES = sorted(file for file in EVENTS.glob("*/*.json") if CONTAIN not in file.parent.name)
 WARM_REVOCATION = ["ListGroupsForUser", "GetGroup", "AttachUserPolicy", "PutEvents"]
-#: What the function asks in a thread of its own while it starts, for the one who is told.
+#: Calls that the function makes in a thread of its own, for the one who is told.
 IN_THE_BACKGROUND = {"ListAccountAliases", "DescribeEventBus"}
 
 

@@ -147,7 +147,7 @@ def test_renaming_an_admin_does_not_hide_the_password_that_was_made_for_them(con
 
 
 def test_renaming_oneself_does_not_keep_what_one_took(contained):
-    """What they attached to themselves is found by their id. Commands for the rest say the new name."""
+    """Their own policies are found by their id. The commands for the rest say the new name."""
     mallory = contained.person()
     me, now = {"UserName": mallory.name}, f"{mallory.name}-2"
     mallory.iam.attach_user_policy(**me, PolicyArn=ADMINISTRATOR)

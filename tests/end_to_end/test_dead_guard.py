@@ -43,24 +43,14 @@ def guarded(deployed, tmp_path_factory):
 
 
 @pytest.fixture
-def account(guarded, fresh):
+def account(guarded, fresh, history):
     """The guarded account without history or dead letters; functions and rules are put back after the test."""
     put_back = kept_functions(fresh.account, fresh.region)
-    fresh.history.clear()
     fresh.metrics.points.clear()
     for dead_letters in sqs_backends[fresh.account][fresh.region].queues.values():
         dead_letters._messages.clear()  # what other tests have left there is an alarm, too
     yield fresh
-    fresh.history.clear()
     put_back()
-
-
-def an_hour_passes(sandbox, minutes=60):
-    """Move everything that has happened into the past, as if nobody had delivered it."""
-    sandbox.pending.clear()
-    for record in sandbox.history.records:
-        then = datetime.strptime(record["eventTime"], "%Y-%m-%dT%H:%M:%SZ") - timedelta(minutes=minutes)
-        record["eventTime"] = then.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def alarms(sandbox, state="ALARM", **later):
@@ -80,7 +70,7 @@ def test_what_a_dead_function_misses_is_caught_up(account, user):
     ada = user("ada", groups=["Admins"])
     for one in (*people, ada):
         one.iam.create_user(UserName=f"{one.name}s-helper")
-    an_hour_passes(account)
+    account.history.pass_by(60)
     before = alarms(account)
     (invocation,) = account.tick(CATCH_UP)
     assert invocation.succeeded, invocation.log
@@ -98,9 +88,9 @@ def test_a_friend_whom_nobody_saw_joining_is_taken_out_and_judged(account, user)
     account.client("events").disable_rule(Name=FUNCTION)
     mallory, friend = user("mallory"), user("friend")
     mallory.iam.add_user_to_group(GroupName="Admins", UserName="friend")
-    an_hour_passes(account, 5)
+    account.history.pass_by(5)
     friend.iam.create_user(UserName="backdoor")
-    an_hour_passes(account)
+    account.history.pass_by(60)
     (invocation,) = account.tick(CATCH_UP_GROUP)
     assert invocation.succeeded, invocation.log
     assert groups_of(account, "friend") == []

@@ -1,4 +1,4 @@
-"""When things go wrong: no admin revoked on a guess, nobody missed, no event lost.
+"""Faults of AWS: no admin is revoked on a guess, nobody is missed, no event is lost.
 
 All of it runs the uploaded zip under AWS's runtime client, with faults injected into the sandbox's API.
 """
@@ -17,7 +17,7 @@ def fault(action, code, status=400, **more):
 
 
 FAILING = "failed failed failed dead-lettered"
-#: What goes wrong, what the user ends with, and the invocation.
+#: Each fault, the forms of the user's denial in the end, and the invocation.
 FAULTS = {
     "throttles for one invocation": (fault("ListGroupsForUser", "Throttling", times=2), ["managed"], "failed succeeded"),
     "AccessDenied while asking for groups": (fault("ListGroupsForUser", "AccessDenied", 403), [], FAILING),

@@ -1,4 +1,4 @@
-"""What an operator wrote meets an account: policies of others, bulk runs, exempt users. Mostly in this process."""
+"""An operator's own policies meet an account: bulk runs, exempt users, stock filters. Mostly in this process."""
 
 import json
 import re

@@ -138,7 +138,7 @@ def test_a_full_account_leaves_the_others_alone(world):
     assert not other.may_use_iam()
 
 
-# Who may not
+# Attacks
 
 
 def test_a_forged_event_of_another_account_denies_nobody_there(world, ada):

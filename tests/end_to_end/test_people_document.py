@@ -73,7 +73,7 @@ def test_removing_takes_back_what_adding_did(people, account, person):
 
 
 def fill(name, each):
-    """How many people fit into the SCP, so many of each account."""
+    """The number of people who fit into the SCP, so many of each account."""
     full = {}
     try:
         for account, number in itertools.product(range(100), range(each)):
@@ -119,7 +119,7 @@ def test_what_somebody_else_wrote_is_never_written_over(other):
 
 
 def test_other_deny_actions_are_taken_on_at_the_next_change():
-    """What DenyActions of the stack says now holds for everybody in the SCP."""
+    """The stack's DenyActions of now hold for everybody in the SCP."""
     before = INDEX.document({ACCOUNT: {"AROAEXAMPLE1234567890:ada": DAY}}, ["iam:*", "sso:*"])
     denied = INDEX.read(before)
     INDEX.add(denied, ACCOUNT, "AROAEXAMPLE1234567890:bob", DAY, "iam:*")

@@ -1,4 +1,4 @@
-"""Who joins the admin group, and who put them there: protect-admin-group, together with the main policy."""
+"""Joining the admin group, and adding others: protect-admin-group, together with the main policy."""
 
 import pytest
 from helpers import (
@@ -35,7 +35,7 @@ def test_calls_that_follow_the_joining_end_the_same_in_any_order(fresh, attacker
 
 
 def test_a_friend_who_is_renamed_at_once_is_not_taken_for_removed(fresh, attacker, user):
-    """Who adds a friend and renames them: the event fails loudly instead of saying that all is done."""
+    """If somebody adds a friend and renames them, the event fails loudly instead of saying that all is done."""
     user("friend")
     attacker.iam.add_user_to_group(GroupName="Admins", UserName="friend")
     (event,) = fresh.pending
@@ -48,7 +48,7 @@ def test_a_friend_who_is_renamed_at_once_is_not_taken_for_removed(fresh, attacke
 
 @pytest.mark.parametrize("decoy", [False, True])
 def test_who_adds_and_renames_themselves_is_out_of_the_group(fresh, attacker, user, decoy):
-    """Who makes themselves an admin and takes another name is found by id, even if another user has the old one."""
+    """A user who makes themselves an admin is found by id under another name, even if the old one is taken."""
     attacker.iam.add_user_to_group(GroupName="Admins", UserName="mallory")
     (event,) = fresh.pending
     iam = fresh.client("iam")
@@ -60,7 +60,7 @@ def test_who_adds_and_renames_themselves_is_out_of_the_group(fresh, attacker, us
 
 
 def test_a_group_that_takes_the_admins_name_makes_no_admin(fresh, attacker):
-    """Who renames the admin group, and a group of their own to its name, is revoked, and admins are not."""
+    """A user who gives the admin group's name to a group of their own is revoked, and admins are not."""
     iam = fresh.client("iam")
     iam.create_group(GroupName="devs")
     iam.add_user_to_group(GroupName="devs", UserName="mallory")

@@ -1,4 +1,4 @@
-"""What the functions' roles may not do, whatever an event makes their functions want."""
+"""The limits of the functions' roles, whatever an event makes their functions want."""
 
 import pytest
 from moto.iam.models import iam_backends

@@ -29,7 +29,7 @@ def test_a_revocation_is_told_with_the_command_that_restores(fresh, told, shell,
 
 
 def test_a_removal_from_the_admin_group_is_told(fresh, told, attacker, user):
-    """Who was removed is the principal, and who had added them is the caller; that one is revoked as well."""
+    """The removed user is the principal, and whoever had added them is the caller, who is revoked as well."""
     user("friend")
     attacker.iam.add_user_to_group(GroupName="Admins", UserName="friend")
     play(fresh)
