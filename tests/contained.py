@@ -14,6 +14,8 @@ QUARANTINE = f"arn:aws:iam::{ACCOUNT}:policy/iam-guard-quarantine"
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 PASSWORD = "Correct-1-Horse"  # noqa: S105  nobody's
 SAML = "<EntityDescriptor/>".ljust(1000)
+#: The callers that are the containing functions.
+CALLER = ":assumed-role/iam-guard-contain/"
 REFUSALS = ("AccessDenied", "InvalidAccessKeyId", "InvalidClientTokenId", "NoSuchEntity")
 numbers = itertools.count(1)
 
@@ -28,66 +30,38 @@ def document(*statements):
 
 DENIAL = {"Effect": "Deny", "Action": "s3:*", "Resource": "*"}
 ANYTHING, NOTHING = document("*"), document("polly:DescribeVoices")
-TRUST = json.dumps(
-    {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": ACCOUNT}}],
-    }
-)
+TRUST = document({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": ACCOUNT}})
 
 
 class Contained:
     """The account: an admin group with ada in it, and the functions that contain calls and protect the group."""
 
     def __init__(self, sandbox, output):
+        from moto.iam.models import AWSManagedPolicy, iam_backends
+
         self.sandbox = sandbox
         sandbox.deploy(account=ACCOUNT, AdminGroups="admins")
         sandbox.deploy(DEPLOY / "contain.yml", stack="iam-guard-contain", account=ACCOUNT)
-        self.iam, self.backend = self.client("iam"), self.backend_of(sandbox)
-        for name, version, text in (
-            ("AdministratorAccess", "v1", ANYTHING),
-            ("IAMFullAccess", "v2", document("iam:*")),
-            ("AWSDenyAll", "v1", document({**DENIAL, "Action": "*"})),
-        ):
-            self.add_policy_of_aws(name, version, text)
+        self.iam, self.backend = self.client("iam"), iam_backends[ACCOUNT]["aws"]
+        date = "2015-02-06T18:39:46+00:00"
+        data = {"DefaultVersionId": "v1", "Path": "/", "Document": json.loads(ANYTHING)}
+        data |= {"CreateDate": date, "UpdateDate": date}
+        policy = AWSManagedPolicy.from_data("AdministratorAccess", ACCOUNT, sandbox.region, data)
+        self.backend.managed_policies[policy.arn] = policy  # the sandbox does not load AWS's own
         self.iam.create_group(GroupName="admins")
         self.iam.attach_group_policy(GroupName="admins", PolicyArn=ADMINISTRATOR)
         sandbox.create_user("ada", groups=["admins"], account=ACCOUNT)
         run = stock(
-            "custodian", "run", "-s", output, "-r", sandbox.region,
+            "custodian", "run", "-s", output, "-r", sandbox.region, "-p", "contain-*", "-p", PROTECT,
             POLICIES / f"{CONTAIN}.yml", POLICIES / f"{PROTECT}.yml", environ=sandbox.environ(account=ACCOUNT),
             settings=settings_file(output, observe_roles=False, observe_containment=False),
         )  # fmt: skip
         assert run.returncode == 0, run.stderr
-        self.warm_up()
-
-    def warm_up(self):
-        """Let both functions start, so that the calls of a test are those for its events alone."""
-        for caller in (self.person(), self.role()):
-            caller.iam.tag_user(UserName="ada", Tags=[{"Key": "team", "Value": "a"}])
-            self.contain()
 
     @property
     def admins_id(self):
         """The id of the admin group."""
         return next(group.id for group in self.backend.groups.values() if group.name == "admins")
-
-    @staticmethod
-    def backend_of(sandbox):
-        """moto's own IAM backend of the account."""
-        from moto.iam.models import iam_backends
-
-        return iam_backends[ACCOUNT]["aws"]
-
-    def add_policy_of_aws(self, name, version, text):
-        """One of AWS's own managed policies, which the sandbox does not load."""
-        from moto.iam.models import AWSManagedPolicy
-
-        date = "2015-02-06T18:39:46+00:00"
-        data = {"DefaultVersionId": version, "Path": "/", "Document": json.loads(text)}
-        data |= {"CreateDate": date, "UpdateDate": date}
-        policy = AWSManagedPolicy.from_data(name, ACCOUNT, self.sandbox.region, data)
-        self.backend.managed_policies[policy.arn] = policy
 
     def client(self, service, credentials=None):
         return self.sandbox.client(service, credentials, account=ACCOUNT)
@@ -107,24 +81,21 @@ class Contained:
         arn = self.sandbox.create_role(name, rights or "*", account=ACCOUNT)["Arn"]
         self.sandbox.pending.clear()
         key = self.sandbox.session(arn, "a-session")
-        return SimpleNamespace(name=name, arn=arn, key=key, iam=self.client("iam", key))
+        return SimpleNamespace(name=name, key=key, iam=self.client("iam", key))
 
-    def group(self, *inline, attached=()):
-        """A new group with inline and managed policies."""
+    def group(self, *inline):
+        """The name of a new group with inline policies."""
         name = f"group-{next(numbers)}"
         self.iam.create_group(GroupName=name)
         for number, text in enumerate(inline):
             self.iam.put_group_policy(GroupName=name, PolicyName=f"p{number}", PolicyDocument=text)
-        for arn in attached:
-            self.iam.attach_group_policy(GroupName=name, PolicyArn=arn)
         return name
 
     def policy(self, *texts):
         """The ARN of a new managed policy; the last of its versions is the default one."""
         first, *others = texts
-        arn = self.iam.create_policy(PolicyName=f"policy-{next(numbers)}", PolicyDocument=first)["Policy"][
-            "Arn"
-        ]
+        name = f"policy-{next(numbers)}"
+        arn = self.iam.create_policy(PolicyName=name, PolicyDocument=first)["Policy"]["Arn"]
         for text in others:
             self.iam.create_policy_version(PolicyArn=arn, PolicyDocument=text, SetAsDefault=True)
         return arn
@@ -132,7 +103,7 @@ class Contained:
     # Events
 
     def events(self):
-        """What has been called since the last look, as events, without reads, which EventBridge keeps to itself."""
+        """The calls since the last look, as events, without reads, which EventBridge keeps to itself."""
         found, self.sandbox.pending = self.sandbox.pending, []
         own = [event for event in found if event["account"] == ACCOUNT]
         return [event for event in own if not event["detail"]["eventName"].startswith(("Get", "List"))]
@@ -166,7 +137,7 @@ class Contained:
         self.calls = [
             call.action
             for call in self.sandbox.calls
-            if is_function(call) and call.service == "iam" and call.action != "ListAccountAliases"
+            if CALLER in call.caller and call.service == "iam" and call.action != "ListAccountAliases"
         ]
         self.events()
         return invocation.decisions[0]
@@ -195,10 +166,6 @@ def once(account, person, operation, **parameters):
     return answer, account.contain()
 
 
-def is_function(call):
-    return ":assumed-role/iam-guard-contain/" in call.caller
-
-
 def allowed(call, **parameters):
     """Whether a call is answered."""
     try:
@@ -211,5 +178,5 @@ def allowed(call, **parameters):
 
 
 def decided(invocations):
-    """What the containing functions decided, in their order."""
+    """The decisions of the containing functions, in their order."""
     return [line for i in invocations if CONTAIN in i.function for line in i.decisions]

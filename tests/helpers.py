@@ -1,4 +1,4 @@
-"""What test modules share: the pack's names, event cases, stock commands, and looks into the sandbox."""
+"""Shared by the tests: the pack's names, event cases, stock commands, and looks into the sandbox."""
 
 import copy
 import io
@@ -36,7 +36,7 @@ PREVIEW, LIST, RESTORE = "preview-unintended-iam-access", "list-revoked-iam-acce
 CONTAIN = "contain-unintended-iam-calls"  # opt-in: a test that wants it deploys it
 FUNCTION = f"iam-guard-{REVOKE}"
 PROTECT_FUNCTION = f"iam-guard-{PROTECT}"
-#: Where the filter iam-access-revoked says in which forms a user is revoked.
+#: The filter iam-access-revoked notes the forms of a denial here.
 REVOKED = "c7n:IAMAccessRevoked"
 RESTORE_TAG = {"Key": "iam-guard", "Value": "restore"}
 #: The callers that a fault is for: the guard's functions.
@@ -98,7 +98,7 @@ def policy(data, environ, monkeypatch, **options):
 
 
 def ours(registry):
-    """What the plugin has registered there, by name."""
+    """The elements that the plugin has registered there, by name."""
     return {name: cls for name, cls in registry.items() if cls.__module__.startswith("c7n_iamguard")}
 
 
@@ -120,11 +120,6 @@ def made(event, age):
     """The event, as if its call had been made this long ago."""
     event["detail"]["eventTime"] = event_time(age)
     return event
-
-
-def settled(events):
-    """The events, as if their calls had been made so long ago that an admin's addition is judged at once."""
-    return [made(event, timedelta(minutes=16)) for event in events]
 
 
 def old(event):
@@ -160,22 +155,22 @@ PARTS = [
 ]
 
 
-# What the guard did
+# The guard's deeds
 
 
 def outcomes(invocation):
-    """How each attempt of an invocation ended, in words."""
+    """The outcomes of an invocation's attempts, in words."""
     words = [attempt.outcome for attempt in invocation.attempts]
     return " ".join(words + ["dead-lettered"] * invocation.dead_lettered)
 
 
 def decisions(invocations, policy=REVOKE):
-    """What one policy decided in any of the invocations."""
+    """The decisions of one policy in any of the invocations."""
     return [d for i in invocations for d in i.decisions if d["policy"] == policy]
 
 
 def verdict_of(invocations, policy=REVOKE):
-    """What a policy's function made of one event: the word that case files start with."""
+    """The verdict of a policy's function on one event: the word that case files start with."""
     invocations = [i for i in invocations if i.function == f"iam-guard-{policy}"]
     if not invocations:
         return "not-delivered"
@@ -217,7 +212,7 @@ def warm_up(sandbox):
     sandbox.deliver(case("let-pass-admin"))
 
 
-# What IAM holds
+# IAM's contents
 
 
 def backend(sandbox):
@@ -235,11 +230,6 @@ def moto_user(sandbox, name):
 def moto_group(sandbox, name):
     """moto's own group object."""
     return next(group for group in backend(sandbox).groups.values() if group.name == name)
-
-
-def moto_policies(sandbox):
-    """moto's own managed policies, by ARN."""
-    return backend(sandbox).managed_policies
 
 
 def deny_arn(sandbox, name=aws_names.MANAGED_POLICY):
@@ -312,7 +302,7 @@ def fill_managed(sandbox, name):
     iam = sandbox.client("iam")
     for number in range(10 - len(moto_user(sandbox, name).managed_policies)):
         arn = f"arn:aws:iam::{sandbox.account}:policy/filler-{number}"
-        if arn not in moto_policies(sandbox):
+        if arn not in backend(sandbox).managed_policies:
             iam.create_policy(PolicyName=f"filler-{number}", PolicyDocument=json.dumps(HARMLESS))
         iam.attach_user_policy(UserName=name, PolicyArn=arn)
 
@@ -333,20 +323,15 @@ def fill_inline(sandbox, name):
 
 
 @contextmanager
-def environment(sandbox, timeout=120, **variables):
-    """The main function with other environment variables or another timeout, as long as the block lasts."""
-    client = sandbox.client("lambda")
-    before = client.get_function_configuration(FunctionName=FUNCTION)
-    own = before["Environment"]["Variables"]
-    client.update_function_configuration(
-        FunctionName=FUNCTION, Environment={"Variables": own | variables}, Timeout=timeout
-    )
+def environment(sandbox, **variables):
+    """The main function with other environment variables, as long as the block lasts."""
+    client, name = sandbox.client("lambda"), {"FunctionName": FUNCTION}
+    own = client.get_function_configuration(**name)["Environment"]["Variables"]
+    client.update_function_configuration(**name, Environment={"Variables": own | variables})
     try:
         yield
     finally:
-        client.update_function_configuration(
-            FunctionName=FUNCTION, Environment={"Variables": own}, Timeout=before["Timeout"]
-        )
+        client.update_function_configuration(**name, Environment={"Variables": own})
 
 
 def unzipped(sandbox, name, folder):
@@ -369,7 +354,7 @@ def unzipped(sandbox, name, folder):
 
 
 def ok(done):
-    """What a command printed, which has to have succeeded."""
+    """The output of a command, which has to have succeeded."""
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -1,4 +1,4 @@
-"""What moto holds, remembered and put back, so that no test depends on what another one has done."""
+"""moto's state, remembered and put back, so that no test depends on another one."""
 
 import copy
 

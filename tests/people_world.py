@@ -103,11 +103,11 @@ class World:
 
     @property
     def denied(self):
-        """Who is denied now, by account."""
+        """The people who are denied now, by account."""
         return {account: list(people) for account, people in index().read(self.policy.content).items()}
 
     def event(self, person, **changes):
-        """What an account's guard says of a person's call: it cannot deny their role IAM."""
+        """The guard's words about a person's call: it cannot deny their role IAM."""
         role = self.roles[person.account]
         event = of_role(ROLE, person.name, PATH, person.account, role["RoleId"])
         event["detail"]["eventID"] = f"call-{next(self.numbers)}"
@@ -115,16 +115,12 @@ class World:
         teller = detail.Teller("a-policy", person.account, "us-east-1")
         return detail.describe(principal, kind, IAMEvent(event), teller) | changes
 
-    def put(self, detail, account=FIRST, role="iam-guard-forward", title="IAM access cannot be revoked"):
+    def put(self, detail, account=FIRST, role="iam-guard-forward"):
         """Put an event on the central bus, as a role of an account."""
         session = self.sandbox.session(f"arn:aws:iam::{account}:role/{role}")
-        entry = {
-            "Source": "iam-guard",
-            "DetailType": title,
-            "Detail": json.dumps(detail),
-            "EventBusName": BUS,
-        }
-        self.sandbox.client("events", session, account).put_events(Entries=[entry])
+        entry = {"Source": "iam-guard", "DetailType": "IAM access cannot be revoked", "EventBusName": BUS}
+        events = self.sandbox.client("events", session, account)
+        events.put_events(Entries=[entry | {"Detail": json.dumps(detail)}])
 
     def forward(self, *people):
         """Let the guard of their accounts say what it cannot do about people, and the function do it."""

@@ -1,113 +1,115 @@
-"""What an operator wrote meets an account: deploying, dry runs, bulk runs, exempt users."""
+"""An operator's own policies meet an account: bulk runs, exempt users, stock filters. Mostly in this process."""
 
-import io
 import json
 import re
-import zipfile
 
+import kept
 import pytest
 import yaml
-from helpers import FUNCTION, REVOKE, ROOT, case, guards_calls, moto_user, revoked, shipped
-from moto.awslambda.models import lambda_backends
+from botocore.exceptions import ClientError
+from c7n.exceptions import PolicyValidationError
+from contained import document
+from helpers import REVOKE, ROOT, case, moto_group, moto_user, pinned, policy, revoked, shipped
 from rights import GUARD
 from variants import with_action
 
 from sandbox.server import Fault
 
-SHIPPED = shipped(REVOKE)
-#: Users made by another test are in Custodian's cache for 15 minutes.
-UNCACHED = ("--cache-period", "0")
+
+@pytest.fixture
+def made(fresh, monkeypatch, tmp_path):
+    """``made(policy)``: a policy in this process, on the account."""
+
+    def make(data):
+        return policy(data, fresh.environ(), monkeypatch, output_dir=str(tmp_path), log_group="null")
+
+    return make
 
 
-# Deploying
-
-
-def test_a_policy_of_another_account_is_not_deployed(deployed, custodian):
+def test_a_policy_of_another_account_is_refused(made):
     """An ARN of another account's policy is refused before anything is done."""
-    done = custodian(with_action(policy="arn:aws:iam::999999999999:policy/DenyIAMAccess"), fails=True)
-    assert "of another account than 111122223333; write its name alone" in done.stderr
+    with pytest.raises(
+        PolicyValidationError, match="another account than 111122223333; write its name alone"
+    ):
+        made(with_action(policy="arn:aws:iam::999999999999:policy/DenyIAMAccess"))
 
 
-BULK = {
-    "name": "revoke-contractors",
-    "resource": "aws.iam-user",
-    "filters": [
-        {"type": "value", "key": "Path", "value": "/contractors/"},
-        {"not": [{"type": "admin-group-member", "groups": ["Admins"]}]},
-    ],
-    "actions": [{"type": "revoke-iam-access", "bulk": True}],
-}
-
-
-def test_bulk_on_purpose_revokes_every_match_and_no_admin(deployed, custodian, user):
+def test_bulk_on_purpose_revokes_every_match_and_no_admin(fresh, made, user, logged):
     """With ``bulk: true``, all users whom the filters leave are denied IAM, and nobody else."""
-    for number in range(7):
-        user(f"contractor-{number}", path="/contractors/")
-    user("contractor-admin", path="/contractors/", groups=["Admins"])
-    done = custodian({**BULK, "max-resources": 7}, *UNCACHED)
-    assert all(revoked(deployed, f"contractor-{number}") == ["managed"] for number in range(7))
-    assert revoked(deployed, "contractor-admin") == []
-    assert [decision["decision"] for decision in done.decisions] == ["revoked"] * 7
-
-
-# Break-glass: exempting users with stock filters
+    for name, groups in (("ann", ()), ("ben", ()), ("chief", ["Admins"])):
+        user(name, path="/contractors/", groups=groups)
+    path = {"type": "value", "key": "Path", "value": "/contractors/"}
+    admins = {"not": [{"type": "admin-group-member", "groups": ["Admins"]}]}
+    action = {"type": "revoke-iam-access", "bulk": True}
+    bulk = {"name": "a", "resource": "aws.iam-user", "max-resources": 2, "filters": [path, admins]}
+    made({**bulk, "actions": [action]}).run()
+    assert [revoked(fresh, name) for name in ("ann", "ben", "chief")] == [["managed"], ["managed"], []]
+    assert [decision["decision"] for decision in logged()] == ["revoked"] * 2
 
 
 @pytest.fixture
-def exempting(fresh):
-    """``exempting(filters=…)``: the deployed function with other parts of its policy, until the test ends."""
-    client = fresh.client("lambda")
-    code = lambda_backends[fresh.account][fresh.region].get_function(FUNCTION).code_bytes
+def judge(fresh, made, logged):
+    """``judge(event, filters=…)``: what the main policy with other parts decides on an event."""
 
-    def change(**parts):
-        changed = io.BytesIO()
-        with zipfile.ZipFile(io.BytesIO(code)) as old, zipfile.ZipFile(changed, "w") as new:
-            for name in old.namelist():
-                content = old.read(name)
-                if name == "config.json":
-                    config = json.loads(content)
-                    config["policies"][0] |= parts
-                    content = json.dumps(config)
-                new.writestr(name, content)
-        client.update_function_code(FunctionName=FUNCTION, ZipFile=changed.getvalue())
+    def decide(event, **parts):
+        (revoke, _) = shipped(REVOKE)["actions"]  # nobody is told
+        data = {**shipped(REVOKE), "actions": [revoke], **parts}
+        pins = {"admins": moto_group(fresh, "Admins").id}
+        made(pinned(data, groups=pins)).get_execution_mode().run(event, None)
+        return logged()[-1]
 
-    yield change
-    client.update_function_code(FunctionName=FUNCTION, ZipFile=code)
+    return decide
 
 
-NOT_ADMIN = SHIPPED["filters"][-1]
+NOT_ADMIN = shipped(REVOKE)["filters"][-1]
 EXEMPTIONS = {
-    "by path": [{"not": [{"type": "value", "key": "Path", "value": "/emergency/"}]}],
-    "by tag": [{"tag:iam-guard-exempt": "absent"}],
+    "by path": {"filters": [{"not": [{"type": "value", "key": "Path", "value": "/emergency/"}]}, NOT_ADMIN]},
+    "by tag": {"filters": [{"tag:iam-guard-exempt": "absent"}, NOT_ADMIN], "source": "describe"},
 }
 
 
 @pytest.mark.parametrize("how", EXEMPTIONS)
-def test_an_exempt_user_is_not_revoked_and_others_are(fresh, exempting, user, how):
-    """A break-glass user who is exempt by a stock filter keeps IAM; the same rule revokes everybody else."""
-    tags_are_read = {"source": "describe"} if how == "by tag" else {}
-    exempting(filters=[*EXEMPTIONS[how], NOT_ADMIN], **tags_are_read)
-    user(
-        "break-glass", path="/emergency/", tags=[{"Key": "iam-guard-exempt", "Value": "yes"}]
-    ).iam.create_user(UserName=f"made-in-need-{how.split()[-1]}")
-    fresh.calls.clear()
-    event = case("revoked-create-user")
-    text = (
-        json.dumps(event).replace("user/bob", "user/emergency/break-glass").replace('"bob"', '"break-glass"')
-    )
-    ident = fresh.client("iam").get_user(UserName="break-glass")["User"]["UserId"]
-    (invocation,) = fresh.deliver(json.loads(text.replace("AIDABOBXXXXXXXXXXXXXX", ident)))
-    assert invocation.decisions[-1]["reason"] == "exempt by the policy's filters"
-    assert not {"AttachUserPolicy", "PutUserPolicy"} & set(guards_calls(fresh))
+def test_an_exempt_user_is_not_revoked_and_others_are(fresh, judge, user, how):
+    """A break-glass user who is exempt by a stock filter keeps IAM; the same policy revokes everybody else."""
+    tags = [{"Key": "iam-guard-exempt", "Value": "yes"}]
+    user("break-glass", path="/emergency/", tags=tags).iam.create_user(UserName="made-in-need")
+    decision = judge(fresh.pending[0], **EXEMPTIONS[how])
+    assert decision["reason"] == "exempt by the policy's filters"
     assert revoked(fresh, "break-glass") == []
-    fresh.deliver(event)
+    judge(case("revoked-create-user"), **EXEMPTIONS[how])
     assert revoked(fresh, "bob") == ["managed"]
 
 
-def test_a_list_in_s3_is_read_with_the_right_and_fails_loudly_without(fresh, exempting):
+def test_errors_of_the_describe_source_propagate(fresh, judge):
+    """With ``source: describe``, a refused GetUser fails the event instead of dropping it."""
+    fresh.faults.append(Fault("iam:GetUser", "AccessDenied", 403))
+    with pytest.raises(ClientError, match="GetUser"):
+        judge(case("revoked-create-user"), source="describe")
+
+
+def test_a_renamed_user_is_found_by_id_with_the_describe_source(fresh, judge, user):
+    """With ``source: describe``, a name that GetUser does not know any more is looked up by its id."""
+    user("rex").iam.create_user(UserName="friend-of-rex")
+    (event,) = fresh.pending
+    fresh.client("iam").update_user(UserName="rex", NewUserName="rex-renamed")
+    decision = judge(event, source="describe")
+    assert (decision["decision"], decision["user"]) == ("revoked", "rex-renamed")
+    assert revoked(fresh, "rex-renamed") == ["managed"]
+
+
+@pytest.fixture
+def put_back(fresh):
+    """The functions are after the test as before it."""
+    put = kept.functions(fresh.account, fresh.region)
+    yield
+    put()
+
+
+@pytest.mark.usefixtures("put_back")
+def test_a_list_in_s3_is_read_with_the_right_and_fails_loudly_without(fresh, custodian):
     """The filter of docs/reference.md: without s3:GetObject the event fails, with it the list exempts bob."""
     (block,) = re.findall(r"```yaml\n(- type: value.*?)```", (ROOT / "docs/reference.md").read_text(), re.S)
-    exempting(filters=[NOT_ADMIN, *yaml.safe_load(block)])
+    custodian({**shipped(REVOKE), "filters": [NOT_ADMIN, *yaml.safe_load(block)]})
     s3 = fresh.client("s3")
     s3.create_bucket(Bucket="security-lists")
     ids = [moto_user(fresh, "bob").id]
@@ -115,31 +117,8 @@ def test_a_list_in_s3_is_read_with_the_right_and_fails_loudly_without(fresh, exe
     (invocation,) = fresh.deliver(case("revoked-create-user"))
     assert invocation.dead_lettered
     resource = "arn:aws:s3:::security-lists/exempt.json"
-    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": resource}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    fresh.client("iam").put_role_policy(RoleName=GUARD, PolicyName="list", PolicyDocument=document)
-    fresh.functions.cool()
+    right = document({"Effect": "Allow", "Action": "s3:GetObject", "Resource": resource})
+    fresh.client("iam").put_role_policy(RoleName=GUARD, PolicyName="list", PolicyDocument=right)
     (invocation,) = fresh.deliver(case("revoked-create-user"))
     assert invocation.decisions[-1]["reason"] == "exempt by the policy's filters"
     assert revoked(fresh, "bob") == []
-
-
-def test_errors_of_the_describe_source_propagate(fresh, exempting):
-    """With ``source: describe``, a throttled GetUser fails the event instead of dropping it."""
-    exempting(source="describe")
-    fresh.faults.append(Fault("iam:GetUser", "AccessDenied", 403, caller="*/iam-guard/*"))
-    (invocation,) = fresh.deliver(case("revoked-create-user"))
-    assert invocation.dead_lettered
-    assert revoked(fresh, "bob") == []
-
-
-def test_a_renamed_user_is_found_by_id_with_the_describe_source(fresh, exempting, user):
-    """With ``source: describe``, a name that GetUser does not know any more is looked up by its id."""
-    exempting(source="describe")
-    rex = user("rex")
-    rex.iam.create_user(UserName="friend-of-rex")
-    (event,) = fresh.pending
-    fresh.client("iam").update_user(UserName="rex", NewUserName="rex-renamed")
-    (invocation,) = fresh.deliver(event)
-    assert [(d["decision"], d["user"]) for d in invocation.decisions] == [("revoked", "rex-renamed")]
-    assert revoked(fresh, "rex-renamed") == ["managed"]

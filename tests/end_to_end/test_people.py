@@ -8,9 +8,8 @@ import threading
 
 import boto3
 import pytest
-import yaml
 from botocore.exceptions import ClientError
-from helpers import POLICIES, ROOT, ok, settings_file, stock
+from helpers import POLICIES, ok, settings_file, stock
 from moto.iam.models import iam_backends
 from moto.sqs.models import sqs_backends
 from people_world import CENTRAL, EMPTY, FIRST, FUNCTION, MANAGEMENT, QUEUE, ROLE, SECOND, index
@@ -19,7 +18,7 @@ from told import EVENT
 from sandbox.access import authorization, principals
 from sandbox.server import Fault
 
-ROLES_FUNCTION = "iam-guard-revoke-unintended-iam-access-of-roles"
+ROLES = "revoke-unintended-iam-access-of-roles"
 WRITER = "*:assumed-role/iam-guard-people/*"
 
 
@@ -28,26 +27,33 @@ WRITER = "*:assumed-role/iam-guard-people/*"
 
 @pytest.fixture(scope="module")
 def deployed(people, tmp_path_factory):
-    """The roles' function in two accounts: in the first it acts on people, in the second it observes them."""
-    for account, observes in ((FIRST, False), (SECOND, True)):
-        folder = tmp_path_factory.mktemp(account)
-        people.sandbox.client("iam", account=account).create_group(GroupName="admins")
-        people.sandbox.create_user("admin", groups=["admins"], account=account)
-        settings = settings_file(
-            folder, admin_roles=["pipeline"], observe_roles=False, observe_people=observes
-        )
-        file = POLICIES / "revoke-unintended-iam-access-of-roles.yml"
-        environ = people.sandbox.environ(account=account)
-        ok(stock("custodian", "run", "-s", folder, file, environ=environ, settings=settings))
+    """The function of an account's roles acts, on people, too."""
+    folder = tmp_path_factory.mktemp("roles")
+    people.sandbox.client("iam", account=FIRST).create_group(GroupName="admins")
+    people.sandbox.create_user("admin", groups=["admins"], account=FIRST)
+    acting = settings_file(folder, observe_roles=False, observe_people=False)
+    options = ("-s", folder, "-p", ROLES, POLICIES / f"{ROLES}.yml")
+    environ = people.sandbox.environ(account=FIRST)
+    ok(stock("custodian", "run", *options, environ=environ, settings=acting))
     people.sandbox.pending.clear()
     return people
 
 
-def test_a_person_who_calls_iam_loses_it_in_that_account(deployed, world, ada, bob):
-    """One call, and they are denied IAM there. They keep S3; others keep IAM, and so do they elsewhere."""
+def test_a_person_who_calls_iam_loses_it_in_that_account(deployed, world, shell, ada, bob):
+    """One call, and they are denied IAM there. They keep S3; others keep IAM, and so do they elsewhere.
+
+    The account's mail says who and what, and that of the security account how to find it out.
+    """
     sandbox, elsewhere = world.sandbox, world.person("ada@example.com", SECOND)
     ada.client("iam").create_user(UserName="backdoor")
     sandbox.deliver()
+    first, call, *_ = world.mails("iam-guard-notices")[-1].splitlines()
+    assert first == f'"IAM access cannot be revoked: IAM role {ROLE} in account {FIRST}"'
+    assert call.startswith('"Call: CreateUser, by ')
+    first, _, look, *_ = world.mails()[-1].splitlines()
+    assert first.startswith(f'"IAM access cannot be revoked in account {FIRST}, at 20')
+    command = look.removesuffix('"').partition(": ")[2]
+    assert {ada.name, "CreateUser"} <= set(ok(shell(command, sandbox.environ(account=FIRST))).split('"'))
     (done,) = world.poll()
     assert done.decisions[0]["how"] == "scp"
     assert not ada.may_use_iam()
@@ -57,21 +63,10 @@ def test_a_person_who_calls_iam_loses_it_in_that_account(deployed, world, ada, b
     assert not world.person("ada@example.com").may_use_iam(), "a new session of the same person"
 
 
-def test_a_person_is_observed_until_the_settings_say_otherwise(deployed, world):
-    """With observe_people, the account's guard says that it cannot deny them, and nobody does."""
-    person = world.person("eve@example.com", SECOND)
-    person.client("iam").create_user(UserName="backdoor")
-    (invocation,) = [i for i in world.sandbox.deliver() if i.function == ROLES_FUNCTION]
-    assert (invocation.decisions[0]["decision"], invocation.decisions[0]["observed"]) == (
-        "cannot-revoke",
-        True,
-    )
+def test_a_person_is_observed_until_the_settings_say_otherwise(world, ada):
+    """If the account's guard says that it observes people, nobody does what it could not do."""
+    world.put(world.event(ada, observed=True))
     assert (world.poll(), world.denied) == ([], {})
-
-
-def test_people_are_observed_as_shipped():
-    """Nobody is denied by an SCP before somebody has written so into the settings."""
-    assert yaml.safe_load((ROOT / "iam-guard.yml").read_text())["observe_people"] is True
 
 
 # The central account
@@ -143,7 +138,7 @@ def test_a_full_account_leaves_the_others_alone(world):
     assert not other.may_use_iam()
 
 
-# Who may not
+# Attacks
 
 
 def test_a_forged_event_of_another_account_denies_nobody_there(world, ada):
@@ -169,15 +164,7 @@ def test_a_captured_account_denies_its_own_people_at_most(world):
     assert world.person("victim@example.com", FIRST).may_use_iam()
 
 
-MALFORMED = [
-    {"principal": {"type": "role", "name": ROLE, "id": "AROA*", "arn": ""}},
-    {"principal": {"type": "role", "name": ROLE, "id": ["AROAEXAMPLE123456"], "arn": ""}},
-    {"call": {"sessionName": "*"}},
-    {"call": "x"},
-]
-
-
-@pytest.mark.parametrize("part", MALFORMED, ids=range(len(MALFORMED)))
+@pytest.mark.parametrize("part", [{"call": {"sessionName": "*"}}, {"call": "x"}], ids=str)
 def test_a_malformed_event_denies_nobody(world, ada, part):
     """Role ids and session names have AWS's own form, or the event is let pass, once, and blocks nobody."""
     world.put(world.event(ada, **part))
@@ -250,37 +237,28 @@ def test_nobody_of_the_management_account_is_said_to_be_denied(world, ada):
     assert (world.denied, world.alarms()) == ({}, ["refused"])
 
 
-@pytest.mark.parametrize("elsewhere", [False, True], ids=["to nothing", "to another account alone"])
-def test_nobody_is_said_to_be_denied_by_an_scp_that_does_not_act_on_them(world, ada, elsewhere):
-    """Attached to nothing, or to another account alone, the SCP denies nobody, and somebody hears of it."""
+def test_nobody_is_said_to_be_denied_by_an_scp_that_does_not_act_on_them(world, ada):
+    """Attached to another account alone, the SCP denies nobody here, and somebody hears of it."""
     world.attach(False)
     client = world.sandbox.client("organizations", account=MANAGEMENT)
-    if elsewhere:
-        client.attach_policy(PolicyId=world.policy.id, TargetId=SECOND)
-        carol = world.person("carol@example.com", SECOND)
-        world.forward(carol)
-        assert not carol.may_use_iam()
-        assert f"attached to {SECOND}" in world.mails()[-1]
+    client.attach_policy(PolicyId=world.policy.id, TargetId=SECOND)
+    carol = world.person("carol@example.com", SECOND)
+    world.forward(carol)
+    assert not carol.may_use_iam()
+    assert f"attached to {SECOND}" in world.mails()[-1]
     world.forward(ada)
-    if elsewhere:
-        client.detach_policy(PolicyId=world.policy.id, TargetId=SECOND)
+    client.detach_policy(PolicyId=world.policy.id, TargetId=SECOND)
     assert world.mails()[-1].startswith('"IAM access cannot be revoked: ada@example.com, ')
-    assert (FIRST in world.denied, world.alarms()) == (False, ["refused"])
+    assert (list(world.denied), world.alarms()) == ([SECOND], ["refused"])
 
 
 # Faults
 
 
-@pytest.mark.parametrize(
-    ("action", "code"),
-    [
-        ("UpdatePolicy", "ConcurrentModificationException"),
-        ("DescribePolicy", "TooManyRequestsException"),
-    ],
-)
-def test_organizations_that_throttles_loses_nobody(world, ada, action, code):
-    """Two refusals later the person is denied, and told of once."""
-    world.sandbox.faults.append(Fault(f"organizations:{action}", code, caller=WRITER, times=2))
+def test_organizations_that_throttles_loses_nobody(world, ada):
+    """Two refusals later the person is denied."""
+    fault = Fault("organizations:UpdatePolicy", "ConcurrentModificationException", caller=WRITER, times=2)
+    world.sandbox.faults.append(fault)
     (done,) = world.forward(ada)
     assert done.succeeded, done.log
     assert world.denied == {FIRST: [ada.id]}

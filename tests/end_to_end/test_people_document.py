@@ -73,7 +73,7 @@ def test_removing_takes_back_what_adding_did(people, account, person):
 
 
 def fill(name, each):
-    """How many people fit into the SCP, so many of each account."""
+    """The number of people who fit into the SCP, so many of each account."""
     full = {}
     try:
         for account, number in itertools.product(range(100), range(each)):
@@ -101,23 +101,11 @@ def test_the_page_says_how_many_people_fit():
     assert f"about {fill(USUAL, 1) // 10 * 10}, if each is of another account" in page
 
 
-def test_the_templates_document_denies_nobody():
-    """What the stack makes is what the function writes if nobody is denied, and an SCP is never empty."""
-    assert json.loads(INDEX.document({}, "iam:*")) == EMPTY
-    assert INDEX.read(json.dumps(EMPTY)) == {}
-
-
 OTHERS = [
     {"Effect": "Deny", "Action": "ec2:*", "Resource": "*"},
     {**INDEX.denials(ACCOUNT, {"AROAEXAMPLE1234567890:ada": DAY}, "iam:*"), "Effect": "Allow"},
-    {
-        **INDEX.denials(ACCOUNT, {"AROAEXAMPLE1234567890:ada": DAY}, "iam:*"),
-        "Resource": "arn:aws:iam::*:role/x",
-    },
     INDEX.denials("*", {"AROAEXAMPLE1234567890:ada": DAY}, "iam:*"),
     INDEX.denials(ACCOUNT, {"*": DAY}, "iam:*"),
-    {**EMPTY["Statement"][0], "Condition": {"StringLike": {"aws:userid": "AROA*"}}},
-    {**EMPTY["Statement"][0], "Condition": {}},
     "Deny",
 ]
 
@@ -131,7 +119,7 @@ def test_what_somebody_else_wrote_is_never_written_over(other):
 
 
 def test_other_deny_actions_are_taken_on_at_the_next_change():
-    """What DenyActions of the stack says now holds for everybody in the SCP."""
+    """The stack's DenyActions of now hold for everybody in the SCP."""
     before = INDEX.document({ACCOUNT: {"AROAEXAMPLE1234567890:ada": DAY}}, ["iam:*", "sso:*"])
     denied = INDEX.read(before)
     INDEX.add(denied, ACCOUNT, "AROAEXAMPLE1234567890:bob", DAY, "iam:*")

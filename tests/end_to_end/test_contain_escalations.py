@@ -6,7 +6,7 @@ rights that it needs: https://github.com/RhinoSecurityLabs/AWS-IAM-Privilege-Esc
 
 import pytest
 from botocore import xform_name
-from contained import ACCOUNT, ADMINISTRATOR, ANYTHING, NOTHING, PASSWORD, TRUST, allowed, decided, document
+from contained import ACCOUNT, ADMINISTRATOR, ANYTHING, NOTHING, PASSWORD, TRUST, allowed, decided
 
 
 def carried(account, mallory, *texts):
@@ -95,20 +95,9 @@ def test_each_known_escalation_is_contained_or_left_and_says_so(
     assert decision["decision"] == verdict
     assert opens(contained, mallory, parameters, answer) == (verdict == "left")
     assert decision["commands" if verdict == "left" else "reverse"]
-    assert len(contained.calls) <= 4, contained.calls  # two of them judge the caller
-
-
-def test_a_changed_policy_is_left_with_those_who_carry_it(contained):
-    """The person who repairs it sees at once whose rights have changed."""
-    mallory, role, group = contained.person(), contained.role(), contained.group()
-    arn = contained.policy(NOTHING)
-    contained.iam.attach_user_policy(UserName=mallory.name, PolicyArn=arn)
-    contained.iam.attach_role_policy(RoleName=role.name, PolicyArn=arn)
-    contained.iam.attach_group_policy(GroupName=group, PolicyArn=arn)
-    contained.events()
-    mallory.iam.create_policy_version(PolicyArn=arn, PolicyDocument=ANYTHING, SetAsDefault=True)
-    decision = contained.contain()
-    assert decision["carriers"] == [f"user {mallory.name}", f"group {group}", f"role {role.name}"]
+    assert decision.get("carriers") == ([f"user {mallory.name}"] if number < 3 else None)
+    assert contained.calls[:2] == ["ListGroupsForUser", "GetGroup"]
+    assert len(contained.calls) <= 5, contained.calls
 
 
 # Chains
@@ -141,51 +130,39 @@ class Chain:
         return {name for name, key in doors.items() if self.account.works(key)}
 
 
-ORDERS = {
-    "in order": lambda events: events,
-    "backwards": lambda events: events[::-1],
-    "the last half first": lambda events: events[3:] + events[:3],
-}
-
-
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("order", [list, lambda events: events[::-1]], ids=["in order", "backwards"])
 def test_a_chain_is_contained_in_any_order(contained, order):
-    """A user, all rights for them, a key, an admin's key, a role: nothing of it opens anything afterwards."""
+    """A user, all rights for them, a key, an admin's key, a role: nothing of it opens anything afterwards.
+
+    If every event comes once more, that changes nothing.
+    """
     chain = Chain(contained)
     assert chain.open_doors() == {"eve", "admin", "role"}
-    invocations = contained.deliver(*ORDERS[order](chain.calls))
-    assert chain.open_doors() == set()
-    assert all(invocation.succeeded for invocation in invocations)
-    assert {line["decision"] for line in decided(invocations)} <= {"contained", "left"}
-    assert len(decided(invocations)) == len(chain.calls)
+    for verdicts in ({"contained", "left"}, {"contained"}):
+        invocations = contained.deliver(*order(chain.calls))
+        assert chain.open_doors() == set()
+        assert contained.quarantined("user", chain.eve)
+        assert contained.quarantined("role", chain.role)
+        assert all(invocation.succeeded for invocation in invocations)
+        assert {line["decision"] for line in decided(invocations)} <= verdicts
+        assert len(decided(invocations)) == len(chain.calls)
 
 
-def test_a_chain_that_is_delivered_twice_ends_as_once(contained):
-    """Every event comes once more, and changes nothing."""
-    chain = Chain(contained)
-    contained.deliver(*chain.calls)
-    before = contained.quarantined("user", chain.eve), contained.quarantined("role", chain.role)
-    invocations = contained.deliver(*chain.calls)
-    assert before == (True, True)
-    assert (contained.quarantined("user", chain.eve), contained.quarantined("role", chain.role)) == before
-    assert {line["decision"] for line in decided(invocations)} == {"contained"}
-    assert chain.open_doors() == set()
-
-
-def test_what_is_attached_to_a_quarantined_user_gives_nothing(contained):
-    """A quarantine outweighs everything else that a call puts on a user or role, and each decision says so."""
+def test_what_a_quarantined_user_gets_gives_nothing(contained):
+    """A quarantine outweighs what further calls put on a user, also under another name, and decisions say so."""
     mallory, eve = contained.person(), f"eve-{len(contained.backend.users)}"
     mallory.iam.create_user(UserName=eve)
     key = mallory.iam.create_access_key(UserName=eve)["AccessKey"]
     contained.deliver()
     contained.iam.update_access_key(UserName=eve, AccessKeyId=key["AccessKeyId"], Status="Active")
-    contained.events()
-    group = contained.group(document("*"))
+    group = contained.group(ANYTHING)
     contained.events()
     mallory.iam.attach_user_policy(UserName=eve, PolicyArn=ADMINISTRATOR)
     mallory.iam.add_user_to_group(UserName=eve, GroupName=group)
     verdicts = decided(contained.deliver())
-    assert [line["decision"] for line in verdicts] == ["contained", "contained"]
+    mallory.iam.update_user(UserName=eve, NewUserName=f"{eve}-2")
+    verdicts.append(contained.contain())
+    assert [line["decision"] for line in verdicts] == ["contained"] * 3
     assert {line["containment"] for line in verdicts} == {
         "the user is quarantined, which outweighs what the call gave"
     }

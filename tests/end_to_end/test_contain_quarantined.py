@@ -1,10 +1,8 @@
-"""The policies around the containment: observing, listing and lifting quarantines, and what validate refuses."""
-
-import json
+"""The policies around the containment: listing and lifting quarantines. In this process."""
 
 import pytest
 from contained import ACCOUNT, QUARANTINE, TRUST, once
-from helpers import POLICIES, policies_of, stock
+from helpers import POLICIES, policies_of, policy, shipped
 
 
 @pytest.fixture
@@ -21,18 +19,17 @@ KINDS = ("user", "role")
 
 
 @pytest.fixture
-def run(contained, tmp_path):
-    """``run(file)``: the policies of a file, those of users and of roles, by stock custodian."""
+def run(contained, monkeypatch, tmp_path):
+    """``run(file)``: run the policies of a file, those of users and of roles; those whom each finds."""
 
-    def custodian(file):
-        file = POLICIES / f"{file}.yml"
-        environ = contained.sandbox.environ(account=ACCOUNT)
-        done = stock("custodian", "run", "-s", tmp_path, "-r", "us-east-1", file, environ=environ)
-        assert done.returncode == 0, done.stderr
-        names = [data["name"] for data in policies_of(file)]
-        return [json.loads((tmp_path / name / "resources.json").read_text()) for name in names]
+    def both(file):
+        environ, options = contained.sandbox.environ(account=ACCOUNT), {"output_dir": str(tmp_path)}
+        names = [data["name"] for data in policies_of(POLICIES / f"{file}.yml")]
+        return [
+            policy(shipped(each), environ, monkeypatch, **options, log_group="null").run() for each in names
+        ]
 
-    return custodian
+    return both
 
 
 def deny_and_tag(contained, kind, name, value):
