@@ -149,10 +149,8 @@ def test_records_about_another_account_are_left_out(trail):
 
 def test_botocore_does_not_try_again_by_itself():
     """The client's own retries are off, because they do not know the limit of two requests a second."""
-    client = boto3.client(
-        "cloudtrail", "us-east-1", config=lookup_events.CONFIG.merge(Config(signature_version=UNSIGNED))
-    )
-    sent = []
+    config, sent = lookup_events.CONFIG.merge(Config(signature_version=UNSIGNED)), []
+    client = boto3.client("cloudtrail", "us-east-1", config=config)
 
     def throttled(request, **_):
         sent.append(request)

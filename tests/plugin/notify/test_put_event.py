@@ -44,7 +44,7 @@ def users(count, decision="revoked"):
 
 
 def times(sandbox, operation):
-    """How often an operation was called."""
+    """The number of calls of an operation."""
     return [call.action for call in sandbox.calls].count(operation)
 
 
@@ -108,7 +108,7 @@ def test_what_the_policy_and_the_account_say_is_told(sandbox, told, in_process):
 
 
 @pytest.mark.parametrize("question", ["iam:ListAccountAliases", "events:DescribeEventBus"])
-def test_what_the_action_may_not_ask_stops_nothing(sandbox, told, action, few_tries, question):
+def test_what_the_action_may_not_ask_stops_nothing(sandbox, told, action, question):
     """Without the right to ask for the account's alias or for the bus, the event is put."""
     sandbox.faults.append(Fault(question, "AccessDenied", 403))
     action().process(users(1))

@@ -1,4 +1,4 @@
-"""What a person is told to do, and the sentences of a mail: without AWS, and as commands that work."""
+"""The commands and sentences of a mail: without AWS, and as commands that work."""
 
 import shlex
 from argparse import ArgumentParser
@@ -88,7 +88,7 @@ ADD = "aws iam add-user-to-group --group-name admins --user-name bob"
     ],
 )
 def test_the_mail_gets_the_command_that_reverses_or_repairs(decision, fields, restore, repair):
-    """What was contained, left or removed; a decision that took nothing has nothing to give back."""
+    """Of what was contained, left or removed; a decision that took nothing has nothing to give back."""
     told = told_of(case("revoked-create-user"), decision, **fields)
     assert (told["commands"]["restore"], told["commands"]["repair"]) == (restore, repair)
     assert told["containment"]["reverse"] == fields.get("reverse", [])
@@ -112,7 +112,6 @@ def test_a_mail_names_a_target_that_is_a_name_and_nothing_else(target, said):
         ("/aws-reserved/sso.amazonaws.com/", "", "AWSReservedSSO_X"),
         ("/", "", "a,DryRun=true"),
     ],
-    ids=["service-linked", "nobody's session", "a name that shorthand would part"],
 )
 def test_there_is_no_command_that_would_contain_somebody_else(path, session, name):
     """Without a principal that the runbook can contain under this name, there is no command."""
@@ -157,7 +156,7 @@ def test_the_sentences_say_what_was_done(decision, fields, said):
 
 
 def test_a_call_that_failed_is_said_to_be_an_attempt():
-    """Who was refused did not call, but tried to."""
+    """A caller who was refused did not call, but tried to."""
     event = case("revoked-create-user")
     event["detail"] |= {"errorCode": "AccessDenied", "sourceIPAddress": "203.0.113.5"}
     assert " tried to call CreateUser from 203.0.113.5 at " in told_of(event)["text"]
