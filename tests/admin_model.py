@@ -69,7 +69,7 @@ def beginnings(calls, members):
 
 
 def answers(calls, members):
-    """Who was an admin when, as far as anybody can tell from the calls.
+    """The admins of each moment, as far as anybody can tell from the calls.
 
     :param members: who is a member after the calls
     :returns: for each second, whether a user was an admin in it, at least for a part: True, False, or None
@@ -121,6 +121,6 @@ def remove(second, caller, user, group="admins"):
     return record(second, caller, "RemoveUserFromGroup", groupName=group, userName=user)
 
 
-def create(second, caller, user):
-    elements = {"user": {"userName": user, "userId": f"AIDA{user.upper()}"}}
+def create(second, caller, user, unique_id=None):
+    elements = {"user": {"userName": user, "userId": unique_id or f"AIDA{user.upper()}"}}
     return record(second, caller, "CreateUser", userName=user) | {"responseElements": elements}

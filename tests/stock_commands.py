@@ -5,8 +5,8 @@ these names, to stand in front of PATH, send it their arguments, environment, fo
 command runs as ever: it loads the plugin, and in its place the sandbox, by itself. The wheel's tests run the
 scripts that pip has installed.
 
-A second server stands for Lambda's runtime. It has loaded boto3 and the runtime client, and nothing else. A function
-finds its code in the uploaded zip alone. The functions share the bytecode of equal sources.
+A second server stands for Lambda's runtime, and has loaded boto3 and nothing else. A function's own code comes from
+the uploaded zip. The functions share the bytecode of equal sources.
 """
 
 import contextlib
@@ -218,7 +218,7 @@ def shared_bytecode(loader, name):
         written = cached.with_suffix(f".{os.getpid()}")
         written.write_bytes(marshal.dumps(loader.source_to_code(source, path)))
         written.rename(cached)
-    return marshal.loads(cached.read_bytes())
+    return marshal.loads(cached.read_bytes())  # noqa: S302  written above
 
 
 if __name__ == "__main__":

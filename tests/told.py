@@ -1,4 +1,4 @@
-"""What the tests of what is told share: the schema, cases as they are told, and a stand-in for the policy."""
+"""Shared by the tests of telling: the schema, cases as they are told, and a stand-in for the policy."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What makes a cold start short, and leaves nothing behind. In this process."""
+"""The measures that make a cold start short, and leave nothing behind. In this process."""
 
 import gc
 

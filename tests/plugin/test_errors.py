@@ -1,28 +1,21 @@
-"""How Custodian logs an error that one sentence explains."""
+"""Custodian's log of an error that one sentence explains."""
 
 import contextlib
 import logging
 import sys
 
-import pytest
-
 from c7n_iamguard import errors
 
 
-@pytest.fixture
-def record():
-    """``record(error)``: the log record of an error, as Custodian logs it."""
-
-    def make(error):
-        try:
-            raise error
-        except Exception:
-            return logging.LogRecord("custodian", logging.ERROR, "", 0, "error in %s", ("p",), sys.exc_info())
-
-    return make
+def record(error):
+    """The log record of an error, as Custodian logs it."""
+    try:
+        raise error
+    except Exception:
+        return logging.LogRecord("custodian", logging.ERROR, "", 0, "error in %s", ("p",), sys.exc_info())
 
 
-def test_a_refusal_is_logged_as_its_sentence_and_any_other_error_as_it_is(record):
+def test_a_refusal_is_logged_as_its_sentence_and_any_other_error_as_it_is():
     """A refusal loses its traceback and what Custodian says around it; a bug keeps both."""
     refusal, bug = record(errors.Refusal("the group is gone")), record(KeyError("x"))
     assert errors.without_traceback(refusal)
@@ -33,7 +26,7 @@ def test_a_refusal_is_logged_as_its_sentence_and_any_other_error_as_it_is(record
     assert errors.is_no_refusal(record(KeyError("x")))
 
 
-def test_an_error_is_kept_from_the_log_while_a_deployment_lasts(record):
+def test_an_error_is_kept_from_the_log_while_a_deployment_lasts():
     """Custodian logs the error again at the end; without an error, and afterwards, it logs as ever."""
     output, error = logging.getLogger("custodian.output"), record(KeyError("x"))
     with contextlib.suppress(KeyError), errors.logged_once():

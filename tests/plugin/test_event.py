@@ -1,4 +1,4 @@
-"""Who called, out of any event. Pure."""
+"""The caller, out of any event. Pure."""
 
 import copy
 from datetime import timedelta
@@ -26,10 +26,14 @@ def test_a_users_call_names_the_user():
     assert IAMEvent(case("revoked-user-with-a-path")).who == paul
 
 
-def test_a_federated_session_stands_for_the_user_who_made_it():
-    """A FederatedUser event names the IAM user behind the session."""
-    who = IAMEvent(case("revoked-federated-user")).who
+def test_a_federated_session_stands_for_whoever_made_it():
+    """A session by GetFederationToken names the IAM user behind it, or root, who may make admins."""
+    event = case("revoked-federated-user")
+    who = IAMEvent(event).who
     assert (who.type, who.name, who.id) == ("FederatedUser", "bob", "AIDABOBXXXXXXXXXXXXXX")
+    issuer = event["detail"]["userIdentity"]["sessionContext"]["sessionIssuer"]
+    issuer.update(type="Root", arn="arn:aws:iam::111122223333:root")
+    assert (IAMEvent(event).who.kind, IAMEvent(event).who.type) == (None, "Root")
 
 
 @pytest.mark.parametrize(
@@ -39,14 +43,6 @@ def test_a_federated_session_stands_for_the_user_who_made_it():
 def test_callers_who_are_no_users_never_turn_into_one(name, kind):
     """A session stands for its role, and nobody stands for root and AWS services, whatever names they carry."""
     assert IAMEvent(case(f"not-delivered-{name}")).who.kind == kind
-
-
-def test_a_federated_session_of_root_is_root():
-    """A session by GetFederationToken stands for root, who may make admins, and for no IAM user."""
-    event = case("revoked-federated-user")
-    issuer = event["detail"]["userIdentity"]["sessionContext"]["sessionIssuer"]
-    issuer.update(type="Root", arn="arn:aws:iam::111122223333:root")
-    assert (IAMEvent(event).who.kind, IAMEvent(event).who.type) == (None, "Root")
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,18 @@
-"""What an operator may write into a policy, and the error if it is wrong."""
+"""An operator's options in a policy, and the error if one is wrong."""
 
 from types import SimpleNamespace
 
 import pytest
 from helpers import REVOKE, shipped
-from variants import assert_refused, custodian_validates, edited, with_action
+from variants import assert_validated, edited, with_action
 
 from c7n_iamguard.errors import Refusal
 from c7n_iamguard.settings import PolicyOption, setting
 
 SHIPPED = shipped(REVOKE)
 BY_HAND = {"name": REVOKE, "resource": "aws.iam-user"}
-#   what the operator wrote, and what the error has to say
-MISTAKES = {
+#: what the operator wrote, and what the error has to say, if it cannot be
+OPTIONS = {
     "observe as a text": (with_action(observe="yes"), "revoke-iam-access observe", "write true or false"),
     "a policy that is a number": (with_action(policy=7), "policy", "7 is not of type 'string'"),
     "a malformed ARN": (with_action(policy="arn:aws:iam::1234:policy/DenyIAMAccess"), "revoke-iam-access policy", "write DenyIAMAccess"),
@@ -21,33 +21,18 @@ MISTAKES = {
     "looking for a policy that is none": ({**BY_HAND, "filters": [{"type": "iam-access-revoked", "policy": "arn:aws:iam::1:policy/x"}]}, "filter:iam-access-revoked policy", "write DenyIAMAccess"),
     "more hours than CloudTrail keeps": ({**BY_HAND, "filters": [{"type": "iam-calls", "hours": 2161}]}, "hours", "maximum of 2160"),
     "a mode that would not know the plugin": ({**SHIPPED, "mode": {"type": "schedule", "schedule": "rate(1 hour)", "role": "r", "scheduler-role": "s"}}, "mode.type", "use cloudtrail or periodic"),
+    "observing by a setting": (with_action(observe="{observe_users}"),),
+    "a bus's ARN with a variable": (edited(actions=[*SHIPPED["actions"][:1], {"type": "put-event", "bus": "arn:aws:events:{region}:{account_id}:event-bus/x"}]),),
+    "a policy's path and name": (with_action(policy="security/DenyIAMAccess"),),
+    "a policy's ARN": (with_action(policy="arn:aws-us-gov:iam::111122223333:policy/DenyIAMAccess"),),
+    "a policy's ARN with a variable": (with_action(policy="arn:aws:iam::{account_id}:policy/DenyIAMAccess"),),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", MISTAKES)
-def test_an_option_that_cannot_be_is_refused(tmp_path, caplog, name):
-    """``custodian validate`` refuses the option; its message names the policy, the key and the fix."""
-    assert_refused(tmp_path, caplog, *MISTAKES[name])
-
-
-SOUND = {
-    "observing by a setting": with_action(observe="{observe_users}"),
-    "a bus's ARN with a variable": edited(
-        actions=[
-            *SHIPPED["actions"][:1],
-            {"type": "put-event", "bus": "arn:aws:events:{region}:{account_id}:event-bus/x"},
-        ]
-    ),
-    "a policy's path and name": with_action(policy="security/DenyIAMAccess"),
-    "a policy's ARN": with_action(policy="arn:aws-us-gov:iam::111122223333:policy/DenyIAMAccess"),
-    "a policy's ARN with a variable": with_action(policy="arn:aws:iam::{account_id}:policy/DenyIAMAccess"),
-}
-
-
-@pytest.mark.parametrize("name", SOUND)
-def test_an_option_that_can_be_passes(tmp_path, caplog, name):
-    """``custodian validate`` accepts placeholders, variables, names and ARNs, offline."""
-    assert custodian_validates(tmp_path, caplog, SOUND[name]) is None
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_option_is_refused_if_it_cannot_be(tmp_path, caplog, name):
+    """``custodian validate`` accepts a policy offline, or names the policy, the key and the fix."""
+    assert_validated(tmp_path, caplog, *OPTIONS[name])
 
 
 @pytest.mark.parametrize(
@@ -65,9 +50,8 @@ def test_a_placeholder_is_refused_when_the_policy_runs(value):
     """Alone or in a list, what nothing has filled in is named, with the command that fills it in."""
     manager = SimpleNamespace(ctx=SimpleNamespace(policy=SimpleNamespace(name="p")))
     element = SimpleNamespace(data={"groups": value}, manager=manager, type="t")
-    with pytest.raises(
-        Refusal, match=r"filled in \{\w+_groups\}; run custodian run --vars-file iam-guard.yml"
-    ):
+    problem = r"filled in \{\w+_groups\}; run custodian run --vars-file iam-guard.yml"
+    with pytest.raises(Refusal, match=problem):
         setting(element, "groups", [])
 
 

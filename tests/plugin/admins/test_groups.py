@@ -10,7 +10,7 @@ from c7n_iamguard.admins import groups
 from c7n_iamguard.errors import Refusal
 from c7n_iamguard.event import IAMEvent
 
-NOON, NOON_TEXT = datetime(2026, 11, 25, 12, tzinfo=timezone.utc), "2026-11-25T12:00:00Z"
+NOON = datetime(2026, 11, 25, 12, tzinfo=timezone.utc)
 
 
 @pytest.fixture
@@ -66,13 +66,8 @@ def of(*names, created=NOON):
 def adding(user_name, **more):
     """The event of bob's call that adds somebody to the group admins."""
     event = case("revoked-create-user")
-    parameters = {"userName": user_name, "groupName": "admins"}
-    event["detail"] |= {
-        "eventName": "AddUserToGroup",
-        "requestParameters": parameters,
-        "eventTime": NOON_TEXT,
-    }
-    event["detail"] |= more
+    event["detail"] |= {"eventName": "AddUserToGroup", "eventTime": "2026-11-25T12:00:00Z"}
+    event["detail"] |= {"requestParameters": {"userName": user_name, "groupName": "admins"}, **more}
     return IAMEvent(event)
 
 

@@ -30,7 +30,7 @@ def reserved(name, path=SSO):
 
 
 def in_group(answer):
-    """What whoever asks knows of the user's groups."""
+    """The asker's answer about the user's groups."""
     return lambda ids: Verdict(answer if GROUP in ids else NO, "as asked")
 
 
@@ -42,8 +42,6 @@ CASES = {
     "nobody can tell who is in it": (user(), Meant(groups={GROUP: FOREVER}), UNKNOWN, UNKNOWN),
     "in a group that was taken off the list later": (user(), Meant(groups={GROUP: NOW + 1}), YES, YES),
     "in a group that was taken off the list before": (user(), Meant(groups={GROUP: NOW}), YES, NO),
-    "exempt": (user(), Meant(exempt={BOB: FOREVER}), NO, YES),
-    "exempt, whatever the groups": (user(), Meant(exempt={BOB: FOREVER}), UNKNOWN, YES),
     "exempt until now": (user(), Meant(exempt={BOB: NOW}), NO, NO),
     "of an exempt name": (user(), Meant(exempt={"bob": FOREVER}), NO, NO),
     "without an id": (user(None), Meant(exempt={BOB: FOREVER}), NO, NO),
@@ -81,7 +79,7 @@ def test_a_call_about_oneself_is_meant_while_it_is_on_the_list(until, answer):
     assert judge(call, user(), NOW, meant, in_group(NO)).meant is answer
 
 
-def test_whoever_is_exempt_costs_no_question_about_groups():
+def test_whoever_is_exempt_is_meant_whatever_the_groups():
     """The admin groups are asked about those alone whom nothing else makes meant."""
     meant = Meant(groups={GROUP: FOREVER}, exempt={BOB: FOREVER})
     assert judge(None, user(), NOW, meant, None).meant

@@ -1,4 +1,4 @@
-"""Who was added to the admin group, and by whom: unintended-admin-group-member, in this process."""
+"""The filter unintended-admin-group-member in this process: members of the admin group by who added them."""
 
 from datetime import timedelta
 from functools import partial
@@ -54,10 +54,6 @@ def leave(sandbox, name="ada"):
     sandbox.client("iam").remove_user_from_group(GroupName="Admins", UserName=name)
 
 
-def rename(sandbox, old_name, new_name):
-    sandbox.client("iam").update_user(UserName=old_name, NewUserName=new_name)
-
-
 DAY = timedelta(days=1)
 
 
@@ -106,6 +102,7 @@ def test_the_caller_of_an_old_event_is_found_by_id(fresh, ada, user, unintended)
     user("successor")
 
     def swap():
-        rename(fresh, "ada", "ada-2"), rename(fresh, "successor", "ada")
+        for old, new in (("ada", "ada-2"), ("successor", "ada")):
+            fresh.client("iam").update_user(UserName=old, NewUserName=new)
 
     assert unintended(ada, "friend", age=DAY, since=swap) == []

@@ -23,10 +23,9 @@ SCENES = {
 IAM = botocore.session.get_session().get_service_model("iam")
 SESSION = {"accessKeyId": "ASIAIOSFODNN7EXAMPLE"}
 FEDERATED = federated("pat")
-#: A call of each kind; the last two are about a user.
+#: A call without target, one that has to name its user, and one that may leave the name out.
 KINDS = ("ChangePassword", "EnableMFADevice", "CreateAccessKey")
-ABOUT_A_USER = KINDS[1:]
-#: What the answer to CreateAccessKey tells.
+#: The answer to CreateAccessKey, by the user's name.
 KEY_OF = {name: {"accessKey": {"accessKeyId": "AKIA0", "userName": name}} for name in ("pat", "eve")}
 
 
@@ -37,9 +36,9 @@ def first_list():
     return yaml.safe_load(block)["self_service"]
 
 
-def judged(call, parameters, identity=None, calls=CALLS, **more):
-    """Whether a call of pat's, or of another identity, is self-service."""
-    made = record_of(identity or user("pat"), call, requestParameters=parameters, **more)
+def judged(call, parameters, identity, calls=CALLS, **more):
+    """Whether an identity's call is self-service."""
+    made = record_of(identity, call, requestParameters=parameters, **more)
     return about_themselves(made, caller(made), calls)
 
 
@@ -56,7 +55,7 @@ def test_a_whole_scene_is_self_service_with_the_first_list_of_the_docs(scene):
 
 
 def refused(names):
-    """What the settings say about those of the names that may not be listed."""
+    """The settings' complaints about those of the names that may not be listed."""
     problems = [problem_with_call(name, None) for name in names]
     return [problem[0].removesuffix(" cannot be self-service") for problem in problems if problem]
 
@@ -88,94 +87,53 @@ HITS_OTHERS = (
 def test_what_hits_others_or_takes_off_a_denial_may_not_be_listed():
     """Such a call is refused in the setting, and is no self-service even if it is listed."""
     assert refused(HITS_OTHERS) == [repr(call) for call in HITS_OTHERS]
-    assert not [call for call in HITS_OTHERS if judged(call, {"userName": "pat"}, calls=[call])]
+    assert not [call for call in HITS_OTHERS if judged(call, {"userName": "pat"}, user("pat"), calls=[call])]
 
 
-def test_no_other_call_of_iam_is_taken_for_a_misspelling():
-    """A call that IAM has and that may not be listed is refused without advice to list another one."""
-    others = [call for call in IAM.operation_names if call not in CALLS]
-    assert not [text for text in refused(others) if "did you mean" in text]
-
-
-def test_a_misspelling_is_refused_with_the_name_that_was_meant():
-    """Another case, the prefix of a policy's action and a missing letter lead to the right name."""
+def test_what_may_not_be_listed_is_refused_and_a_misspelling_with_the_name_that_was_meant():
+    """Wildcards, reads, what is no text, and IAM's other calls lead to no name; the rest is not mentioned."""
     for written in ("changepassword", "iam:ChangePassword", "ChangPassword"):
         assert refused([written]) == [f"{written!r} (did you mean ChangePassword?)"]
-
-
-def test_what_is_no_name_of_a_call_is_refused():
-    """Wildcards, values that are no text and reads are refused; the rest of the list is not mentioned."""
+    others = [call for call in IAM.operation_names if call not in CALLS]
+    assert not [text for text in refused(others) if "did you mean" in text]
     names = [*first_list(), "iam:*", None, ["ChangePassword"], "ListMFADevices"]
     assert refused(names) == ["'iam:*'", "None", "['ChangePassword']", "'ListMFADevices' (reads never count)"]
 
 
-@pytest.mark.parametrize("identity", [user("pat"), user("pat") | SESSION, FEDERATED], ids=lambda i: i["type"])
-@pytest.mark.parametrize("call", ABOUT_A_USER)
-def test_a_call_that_names_its_caller_is_self_service(call, identity):
-    """So it is with temporary credentials of the user, in any case of the name, and if the call fails."""
-    assert judged(call, {"userName": "pat"}, identity)
-    assert judged(call, {"userName": "PAT"}, identity, errorCode="NoSuchEntityException")
+MINE, KEY, ANSWER = {"userName": "pat"}, {"accessKeyId": "AKIA0"}, {"responseElements": KEY_OF["pat"]}
+OF_ROOT = {"type": "Root", "principalId": "111122223333", "accountId": "111122223333", "userName": "pat"}
+OTHER_ANSWERS = (KEY_OF["eve"], {"accessKey": "pat"}, {"accessKey": {"userName": ["pat"]}}, "pat", ["pat"])
+#: a call's parameters, its caller, the rest of its record, and for which of the kinds it is self-service
+RECORDS = [
+    # It names its caller, also with temporary credentials, in any case, and if it fails.
+    *((MINE, identity, {}, KINDS) for identity in (user("pat"), user("pat") | SESSION, FEDERATED)),
+    ({"userName": "PAT"}, user("pat"), {"errorCode": "NoSuchEntityException"}, KINDS),
+    # It names somebody else, or nobody. A Kelvin sign is a k in lower case, but in no name of IAM.
+    *(({"userName": name}, user("pat"), ANSWER, KINDS[:1]) for name in ("eve", "", "pat ", "/pat", None, ["pat"])),
+    ({"userName": "mar\u212a"}, user("mark"), {}, KINDS[:1]),
+    # It was denied: CloudTrail shows no parameters.
+    *((None, user("pat"), more, KINDS[:1]) for more in ({"errorCode": "AccessDenied"}, {})),
+    # A name that is left out means the caller with a long-term key, where AWS documents it, if the record is whole.
+    (KEY, user("pat"), {}, (KINDS[0], KINDS[2])),
+    ({"omitted": True, "originalSize": 110000}, user("pat"), {}, KINDS[:1]),
+    ("userName=pat", user("pat"), {}, KINDS[:1]),
+    *((KEY, user("pat") | more, {}, KINDS[:1]) for more in (SESSION, {"accessKeyId": None})),
+    (KEY, FEDERATED, {}, KINDS[:1]),
+    # CreateAccessKey without any parameter has none in its record, but an answer.
+    *((None, user("pat") | more, ANSWER, (KINDS[0], KINDS[2])) for more in ({}, SESSION)),
+    *((None, user("pat"), {"responseElements": answer}, KINDS[:1]) for answer in OTHER_ANSWERS),
+    # It is no user's call of IAM, or not on the list.
+    *((MINE, identity, {}, ()) for identity in (role("pat"), OF_ROOT)),
+    *((MINE, user("pat"), more, ()) for more in (
+        {"eventSource": "transfer.amazonaws.com"}, {"calls": ()}, {"eventName": ["ChangePassword"]},
+    )),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("call", ABOUT_A_USER)
-@pytest.mark.parametrize("name", ["eve", "", "pat ", "/pat", None, ["pat"]], ids=repr)
-def test_a_call_that_names_anybody_else_is_not_self_service(call, name):
-    """Another name, no text, and no text at all are not the caller."""
-    assert not judged(call, {"userName": name}, responseElements=KEY_OF["pat"])
-
-
-def test_a_letter_that_only_looks_like_the_callers_is_not_theirs():
-    """A Kelvin sign is a k in lower case, but in no name of IAM."""
-    assert not judged("EnableMFADevice", {"userName": "mar\u212a"}, user("mark"))
-
-
-@pytest.mark.parametrize("call", KINDS)
-def test_a_denied_call_is_self_service_only_without_a_target(call):
-    """CloudTrail shows no parameters of a denied call."""
-    for more in ({"errorCode": "AccessDenied"}, {}):
-        assert judged(call, None, **more) == (CALLS[call] == NO_TARGET)
-
-
-@pytest.mark.parametrize("call", ABOUT_A_USER)
-@pytest.mark.parametrize(
-    ("identity", "parameters", "shown"),
-    [
-        (user("pat"), {"accessKeyId": "AKIA0"}, True),
-        (user("pat"), {"omitted": True, "originalSize": 110000}, False),
-        (user("pat"), "userName=pat", False),
-        (user("pat") | SESSION, {"accessKeyId": "AKIA0"}, False),
-        (user("pat") | {"accessKeyId": None}, {"accessKeyId": "AKIA0"}, False),
-        (FEDERATED, {"accessKeyId": "AKIA0"}, False),
-    ],
-    ids=["long-term key", "too large", "no object", "session", "no key", "federated"],
-)
-def test_a_name_that_is_left_out_means_the_caller_only_with_a_key_of_theirs(
-    call, identity, parameters, shown
-):
-    """It does so where AWS documents it, if the record shows the other parameters."""
-    assert judged(call, parameters, identity) == (shown and CALLS[call] == OPTIONAL)
-
-
-@pytest.mark.parametrize("identity", [user("pat"), user("pat") | SESSION])
-def test_a_new_access_key_is_the_callers_if_the_response_says_so(identity):
-    """CreateAccessKey without any parameter has no parameters in its record, but a response."""
-    assert judged("CreateAccessKey", None, identity, responseElements=KEY_OF["pat"])
-    for other in (KEY_OF["eve"], {"accessKey": "pat"}, {"accessKey": {"userName": ["pat"]}}, "pat", ["pat"]):
-        assert not judged("CreateAccessKey", None, identity, responseElements=other)
-    assert not judged("CreateAccessKey", {"userName": "eve"}, identity, responseElements=KEY_OF["pat"])
-
-
-@pytest.mark.parametrize("call", KINDS)
-def test_only_users_calls_of_iam_are_self_service(call):
-    """Roles, root, other services' calls of the same name and calls that are not listed are not."""
-    mine = {"userName": "pat"}
-    root = {"type": "Root", "principalId": "111122223333", "accountId": "111122223333", "userName": "pat"}
-    assert judged(call, mine)
-    assert not judged(call, mine, role("pat"))
-    assert not judged(call, mine, root)
-    assert not judged(call, mine, eventSource="transfer.amazonaws.com")
-    assert not judged(call, mine, calls=[name for name in CALLS if name != call])
-    assert not judged(call, mine, eventName=[call])
+@pytest.mark.parametrize(("parameters", "identity", "more", "expected"), RECORDS)
+def test_a_call_is_self_service_if_its_record_proves_whom_it_is_about(parameters, identity, more, expected):
+    """In doubt it is not, whichever kind of call it is."""
+    assert tuple(call for call in KINDS if judged(call, parameters, identity, **more)) == expected
 
 
 VALUES = st.recursive(
@@ -185,7 +143,7 @@ VALUES = st.recursive(
 )
 
 
-@given(st.sampled_from(ABOUT_A_USER), VALUES, VALUES, st.booleans())
+@given(st.sampled_from(KINDS[1:]), VALUES, VALUES, st.booleans())
 def test_no_record_about_somebody_else_is_self_service(call, parameters, response, session):
     """Whatever a record holds, it ends as yes or no; if it names a target, that is the caller."""
     identity = user("pat") | (SESSION if session else {})

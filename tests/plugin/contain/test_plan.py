@@ -34,9 +34,8 @@ def test_a_document_in_a_command_cannot_leave_its_quotes():
 def test_a_name_of_another_type_is_not_the_callers(name):
     """Only a call without any user name is about its caller."""
     parameters = {"userName": name, "accessKeyId": KEY, "status": "Active"}
-    assert plan("UpdateAccessKey", parameters).reason.endswith(
-        "does not have detail.requestParameters.userName"
-    )
+    found = plan("UpdateAccessKey", parameters)
+    assert found.reason.endswith("does not have detail.requestParameters.userName")
     assert plan("UpdateAccessKey", {**parameters, "userName": None}).target == Target("user", "bob")
 
 

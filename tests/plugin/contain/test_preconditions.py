@@ -1,4 +1,4 @@
-"""What has to be so before a call is taken back. Pure."""
+"""Preconditions for taking a call back. Pure."""
 
 from calendar import timegm
 from datetime import datetime, timedelta, timezone
@@ -38,7 +38,7 @@ def test_iam_is_asked_again_when_the_call_is_ten_seconds_old(monkeypatch, age, m
     [("user", "BOB", True), ("user", "BOB-2", True), ("user", "eve", False), ("role", "Bob", False)],
 )
 def test_the_caller_is_known_by_both_names_in_any_case(kind, name, same):
-    """What Bob, who is Bob-2 by now, does to BOB he does to himself; a role of his name is somebody else."""
+    """Bob, who is Bob-2 by now, calls on himself if he calls on BOB; a role of his name is somebody else."""
     for caller, now, expected in (("user", "Bob-2", same), ("role", "Bob", False)):
         event = SimpleNamespace(who=SimpleNamespace(kind=caller, name="Bob"))
         assert Preconditions(None, event, now, None).is_caller(Target(kind, name)) is expected

@@ -11,20 +11,16 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import yaml
 from c7n import mu
 from c7n.config import Config
 from c7n.policy import PolicyCollection
 from c7n.resources import load_resources
-from helpers import FUNCTION, POLICIES, REVOKE, ROOT, SETTINGS, ok, policies_of, stock
-from moto.awslambda.models import lambda_backends
-from moto.iam.models import iam_backends
+from helpers import FUNCTION, POLICIES, ROOT, case, ok, policies_of, revoked, unzipped
 
 from c7n_iamguard.function import archive
 
 OWN = "python{}.{}".format(*sys.version_info)
 OTHER = "python3.12" if OWN == "python3.13" else "python3.13"
-ACCOUNT = "300000000021"
 WITH_FUNCTIONS = [
     policy for file in sorted(POLICIES.glob("*.yml")) for policy in policies_of(file) if "mode" in policy
 ]
@@ -45,62 +41,31 @@ print(json.dumps(listed))
 """
 
 
-def policy_file(folder):
-    """The main policy's file, for functions of the Python that custodian runs on."""
-    policies = policies_of(POLICIES / f"{REVOKE}.yml")
-    for policy in policies:
-        policy["mode"]["runtime"] = OWN
-    (folder / "policy.yml").write_text(yaml.safe_dump({"policies": policies}))
-    return folder / "policy.yml"
-
-
-def deploy(sandbox, folder):
-    """Deploy it with stock custodian."""
-    environ, file = sandbox.environ(account=ACCOUNT), policy_file(folder)
-    ok(stock("custodian", "run", "-s", folder / "out", "-r", sandbox.region, file, environ=environ))
-
-
-def document(statement):
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-
-
 def names_in(packed):
     return zipfile.ZipFile(io.BytesIO(packed)).namelist()
 
 
-def mode_of(policy):
+def mode_of(policy, **options):
     """The execution mode of a policy that is not deployed."""
     load_resources(("aws.iam-user", "aws.iam-role"))
-    options = Config.empty(account_id=ACCOUNT, region="us-east-1")
+    options = Config.empty(account_id="111122223333", region="us-east-1", **options)
     (made,) = PolicyCollection.from_data({"policies": [policy]}, options)
     return made.get_execution_mode()
 
 
-# What is in an archive
-
-
 @pytest.fixture(scope="module")
-def function(sandbox, tmp_path_factory):
-    """The main function, deployed for the Python that custodian runs on."""
-    sandbox.deploy(account=ACCOUNT)
-    sandbox.client("iam", account=ACCOUNT).create_group(GroupName="admins")
-    sandbox.create_user("alice", groups=["admins"], account=ACCOUNT)
-    deploy(sandbox, tmp_path_factory.mktemp("own"))
-    return lambda_backends[ACCOUNT][sandbox.region].get_function(FUNCTION)
+def packed():
+    """The plugin and c7n, for the Python that custodian runs on."""
+    return archive.pack(("c7n_iamguard",), OWN)
 
 
-def test_the_sources_stay_for_tracebacks(function):
-    """Every source of the plugin is in the archive as it is installed."""
-    archived = zipfile.ZipFile(io.BytesIO(function.code_bytes))
+def test_the_archive_is_small_and_has_the_sources_for_tracebacks(packed):
+    """With bytecode and all of c7n it is smaller than 3 MB, without what the runtime brings along."""
+    assert len(packed) < 3_000_000
+    assert {name.split("/")[0] for name in names_in(packed)} == {"c7n", "c7n_iamguard"}
+    archived = zipfile.ZipFile(io.BytesIO(packed))
     for file in (ROOT / "c7n_iamguard").rglob("*.py"):
         assert archived.read(file.relative_to(ROOT).as_posix()) == file.read_bytes()
-
-
-def test_the_archive_is_small(function):
-    """With bytecode and all of c7n it is smaller than 3 MB, without what the runtime brings along."""
-    assert len(function.code_bytes) < 3_000_000
-    folders = {name.split("/")[0] for name in names_in(function.code_bytes)}
-    assert folders == {"c7n", "c7n_iamguard", "config.json"}
 
 
 def test_a_function_for_another_python_has_no_bytecode(caplog):
@@ -136,29 +101,7 @@ def test_every_function_of_the_pack_gets_bytecode_and_no_other():
     assert mode_of(policy).policy_lambda is mu.PolicyLambda
 
 
-# Always the same
-
-
-def test_deploying_again_changes_nothing(sandbox, function, tmp_path):
-    """Neither custodian nor c7n-org uploads a function again that custodian has uploaded."""
-    iam = sandbox.client("iam", account=ACCOUNT)
-    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": sandbox.account}}
-    role = iam.create_role(RoleName="anything", AssumeRolePolicyDocument=document(trust))["Role"]["Arn"]
-    allowed = document({"Effect": "Allow", "Action": "*", "Resource": "*"})
-    iam.put_role_policy(RoleName="anything", PolicyName="anything", PolicyDocument=allowed)
-    account = {"name": "a", "account_id": ACCOUNT, "role": role, "regions": [sandbox.region]}
-    accounts = {"vars": yaml.safe_load(SETTINGS.read_text()), "accounts": [account]}
-    (tmp_path / "accounts.yml").write_text(yaml.safe_dump(accounts))
-    sandbox.calls.clear()
-    deploy(sandbox, tmp_path)
-    files = ("-c", tmp_path / "accounts.yml", "-u", tmp_path / "policy.yml", "-s", tmp_path / "out")
-    ok(stock("c7n-org", "run", *files, environ=sandbox.environ()))
-    calls = [call.action for call in sandbox.calls if call.service == "lambda"]
-    assert calls.count("GetFunction") >= 2
-    assert not [name for name in calls if name.startswith(("Create", "Update"))]
-
-
-def test_the_archive_depends_on_the_files_alone(tmp_path):
+def test_the_archive_depends_on_the_files_alone(packed, tmp_path):
     """It is the same from another folder, in another process, and with what else lies in the plugin's folder."""
     for package in ("c7n", "c7n_iamguard"):
         source, ignored = sys.modules[package].__path__[0], shutil.ignore_patterns("__pycache__")
@@ -177,8 +120,7 @@ def test_the_archive_depends_on_the_files_alone(tmp_path):
     command = [sys.executable, "-S", "-c", PACK, tmp_path / "packed.zip"]
     said = ok(subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True))
     assert said.split() == [f"{tmp_path}/c7n/__init__.py", f"{tmp_path}/c7n_iamguard/function/archive.py"]
-    packed = (tmp_path / "packed.zip").read_bytes()
-    assert packed == archive.pack(("c7n_iamguard",), OWN)
+    assert (tmp_path / "packed.zip").read_bytes() == packed
     assert names_in(packed) == sorted(names_in(packed))
 
 
@@ -192,41 +134,28 @@ def test_what_an_installation_does_not_list_is_left_out(tmp_path, monkeypatch):
     assert [file.name for file in (tmp_path / "c7n_iamguard").iterdir()] == ["event.py"]
 
 
-def test_a_process_compiles_once(monkeypatch):
-    """Two functions of one process are packed and compiled once, and each carries its own policy."""
-    times = []
-    monkeypatch.setattr(archive, "compile_sources", times.append)
-    archive.pack.cache_clear()
+def test_a_process_compiles_once(packed, monkeypatch):
+    """Functions share what is packed, and each carries its own policy, without the command's options."""
+    monkeypatch.setattr(archive, "compile_sources", pytest.fail)
     for name in ("one", "two"):
         policy = {**WITH_FUNCTIONS[0], "name": name}
         policy["mode"] = {**policy["mode"], "runtime": OWN}
-        made = archive.CompiledPolicyLambda(mode_of(policy).policy)
+        made = archive.CompiledPolicyLambda(mode_of(policy, output_dir="s3://logs").policy)
         config = json.loads(made.get_archive().get_reader().read("config.json"))
         assert [policy["name"] for policy in config["policies"]] == [name]
-    archive.pack.cache_clear()
-    assert len(times) == 1
+        assert config["execution-options"] == {}
 
 
-# What a start uses, and what it leaves out
-
-
-def test_the_function_starts_from_its_bytecode_and_looks_into_few_folders(sandbox, function, tmp_path):
+def test_the_function_starts_from_its_bytecode_and_looks_into_few_folders(fresh, packed, tmp_path):
     """It revokes although its sources are garbage; botocore lists the folders of the services in use alone."""
-    key = sandbox.create_user("bob", account=ACCOUNT)
-    sandbox.pending.clear()
-    sandbox.client("iam", key, ACCOUNT).create_user(UserName="bobs-friend")
-    event = sandbox.pending.pop()
-    zipfile.ZipFile(io.BytesIO(function.code_bytes)).extractall(tmp_path)
+    code = unzipped(fresh, FUNCTION, tmp_path)
+    zipfile.ZipFile(io.BytesIO(packed)).extractall(tmp_path)
     for file in tmp_path.rglob("*.py"):
         file.write_text("this is no Python (")
-    role = sandbox.functions.credentials(function.role, ACCOUNT, sandbox.region)
-    environ = sandbox.environ(role, ACCOUNT) | function.environment_vars
-    environ["PYTHONPATH"] = os.pathsep.join([str(tmp_path), str(sandbox.functions.runtime())])
-    command = [sys.executable, "-S", "-c", START, function.function_arn, json.dumps(event)]
-    done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True)
+    command = [sys.executable, "-S", "-c", START, code.arn, json.dumps(case("revoked-create-user"))]
+    done = subprocess.run(command, env=code.environ, cwd=tmp_path, capture_output=True, text=True)
     ok(done)
-    attached = iam_backends[ACCOUNT]["aws"].users["bob"].managed_policies
-    assert f"arn:aws:iam::{ACCOUNT}:policy/DenyIAMAccess" in attached
+    assert revoked(fresh, "bob") == ["managed"]
     found = [re.search(r"botocore/data/([^/]+)$", folder) for folder in json.loads(done.stdout)]
     services = {match[1] for match in found if match}
     assert "iam" in services

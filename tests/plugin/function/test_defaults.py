@@ -1,4 +1,4 @@
-"""What a mode does not say, and what its own values win over. Pure."""
+"""The defaults of a mode, over which its own values win. Pure."""
 
 from c7n.config import Config
 from c7n.policy import Policy
@@ -37,12 +37,9 @@ def test_a_function_is_set_up_for_its_kind():
 
 def test_a_policy_without_the_plugin_keeps_its_mode():
     """Only whose source, filters or actions are the plugin's, or who listens to any call, gets the defaults."""
-    stock = {
-        "name": "a",
-        "resource": "aws.iam-user",
-        "mode": {"type": "periodic", "schedule": "x", "role": "r"},
-    }
-    assert mode_of(data=stock) == stock["mode"]
+    mode = {"type": "periodic", "schedule": "x", "role": "r"}
+    stock = {"name": "a", "resource": "aws.iam-user", "mode": mode}
+    assert mode_of(data=stock) == mode
     guarded = {**stock, "filters": [{"or": [{"not": ["iam-access-revoked"]}]}]}
     assert mode_of(data=guarded)["timeout"] == 900
     assert defaults.own_modules(guarded_policy(data=guarded)) == ["c7n_iamguard.revoke.carried"]

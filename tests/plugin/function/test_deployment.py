@@ -1,4 +1,4 @@
-"""How a function is deployed, and how it runs the actions of its policy. In this process."""
+"""The deployment of a function, and how it runs the actions of its policy. In this process."""
 
 from datetime import timedelta
 from types import SimpleNamespace
@@ -30,10 +30,7 @@ def mode(sandbox, unchanged, monkeypatch):
 
 @pytest.mark.parametrize(
     ("region", "problem"),
-    [
-        ("eu-west-1", "deploy it with -r us-east-1"),
-        ("us-iso-east-1", "nobody knows which region of its partition"),
-    ],
+    [("eu-west-1", "deploy it with -r us-east-1"), ("us-iso-east-1", "nobody knows which region")],
 )
 def test_a_function_is_deployed_where_iams_events_are(mode, region, problem):
     """In any other region nothing would invoke it; of an unknown partition nobody knows the region."""
@@ -42,14 +39,13 @@ def test_a_function_is_deployed_where_iams_events_are(mode, region, problem):
     assert mode().check_region() is None
 
 
+WITHOUT_OWN = [{"exists": False}, {"anything-but": ["AROA1"]}]
+
+
 @pytest.mark.parametrize(
     ("name", "roles", "rule"),
     [
-        (
-            OF_ROLES,
-            {"iam-guard": "AROA1", "Terraform": "AROA2", "iam-guard-contain": "AROA3"},
-            [{"exists": False}, {"anything-but": ["AROA1"]}],
-        ),
+        (OF_ROLES, {"iam-guard": "AROA1", "iam-guard-contain": "AROA3"}, WITHOUT_OWN),
         (OF_ROLES, {"Terraform": "AROA2"}, None),
         (f"{CATCH_UP}-of-roles", {"iam-guard": "AROA1"}, None),
     ],
@@ -83,6 +79,7 @@ def test_a_function_that_lambda_does_not_show_is_not_replaced(mode, monkeypatch,
 HOUR, FUTURE = timedelta(hours=1), -timedelta(days=30)
 
 
+@pytest.mark.parametrize(("of", "setting"), [("", "observe_users"), ("-of-roles", "observe_people")])
 @pytest.mark.parametrize(
     ("observing", "age", "was_observing", "stays"),
     [
@@ -90,22 +87,13 @@ HOUR, FUTURE = timedelta(hours=1), -timedelta(days=30)
         (True, HOUR, False, True), (True, HOUR, True, True), (True, FUTURE, True, False),
     ],
 )  # fmt: skip
-def test_a_catch_up_judges_since_it_acts(mode, observing, age, was_observing, stays):
-    """A mark stays, but for one in the future; the end of observing starts the judging anew."""
+def test_a_catch_up_judges_since_it_acts(mode, observing, age, was_observing, stays, of, setting):
+    """A mark stays, but for one in the future; the end of observing users or people starts the judging anew."""
     mark = age and event_time(age) + " observed" * was_observing
-    found = mode(CATCH_UP, observe_users=observing).judged_since(mark)
+    found = mode(CATCH_UP + of, observe_roles=False, **{setting: observing}).judged_since(mark)
     assert found.endswith(" observed") is observing
     assert (found[:20] == (mark or "")[:20]) is stays
     assert stays or event_time(timedelta(minutes=5)) <= found[:20] <= event_time()
-
-
-def test_a_catch_up_forgets_what_people_called_while_they_were_observed(mode):
-    """When observe_people ends, calls from before do not count, as after observe_roles."""
-    name, mark = f"{CATCH_UP}-of-roles", event_time(HOUR)
-    observed = mode(name, observe_roles=False, observe_people=True).judged_since(mark)
-    assert observed == f"{mark} observed"
-    acts = mode(name, observe_roles=False, observe_people=False)
-    assert event_time(timedelta(minutes=5)) <= acts.judged_since(observed) <= event_time()
 
 
 @pytest.mark.parametrize("gone", [False, True])
@@ -162,9 +150,7 @@ def test_what_aws_refuses_a_deployment_is_said_in_one_sentence_with_the_fix(mode
 
 
 def test_an_error_of_another_kind_is_not_explained_away(mode):
-    """What nobody foresaw keeps AWS's own error; missing credentials are foreseen."""
-    assert (
-        foreseen(mode().policy, ClientError({"Error": {"Code": "ServiceException"}}, "CreateFunction"))
-        is None
-    )
+    """An error that nobody foresaw stays AWS's own; missing credentials are foreseen."""
+    bug = ClientError({"Error": {"Code": "ServiceException"}}, "CreateFunction")
+    assert foreseen(mode().policy, bug) is None
     assert "AWS_PROFILE" in foreseen(mode().policy, NoCredentialsError())

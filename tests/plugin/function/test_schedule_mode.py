@@ -31,7 +31,7 @@ def test_a_catch_up_keeps_to_the_policys_conditions(catch_up):
     assert catch_up("000000000000").run({}) == []
 
 
-def test_a_run_that_fails_is_a_line_in_the_log_and_an_error(catch_up, fresh, few_tries, logged):
+def test_a_run_that_fails_is_a_line_in_the_log_and_an_error(catch_up, fresh, logged):
     """The alarms count the line, and Lambda the error."""
     fresh.faults.append(Fault("iam:GetAccountAuthorizationDetails", "AccessDenied", 403))
     with pytest.raises(Exception, match="AccessDenied"):

@@ -1,6 +1,5 @@
 """The catch-up on the admin group: whom a non-admin added, by the event history of the sandbox."""
 
-import pytest
 from helpers import groups_of
 
 CALLS = [{"type": "unintended-iam-calls", "groups": ["Admins"]}]
@@ -22,20 +21,18 @@ def test_a_member_whom_no_admin_added_is_found(history, caught, attacker, user, 
     assert groups_of(fresh, "eve") == ["Admins"]
 
 
-@pytest.mark.parametrize("by", ["an admin", "a non-admin"])
-def test_an_addition_that_changes_nothing_harms_nobody(history, caught, user, attacker, by):
-    """ada makes carol an admin, and somebody adds ada once more: both stay, and neither is denied."""
-    ada, eve, carol = user("ada", groups=["Admins"]), user("eve", groups=["Admins"]), user("carol")
+def test_an_addition_that_changes_nothing_harms_nobody(history, caught, user, attacker):
+    """ada makes carol an admin, and a non-admin adds ada once more: both stay, and neither is denied."""
+    ada, carol = user("ada", groups=["Admins"]), user("carol")
     history.clear()
     ada.iam.add_user_to_group(GroupName="Admins", UserName="carol")
     history.pass_by(5)
     carol.iam.create_user(UserName="colleague")
     history.pass_by(5)
-    again = eve if by == "an admin" else attacker
-    again.iam.add_user_to_group(GroupName="Admins", UserName="ada")
+    attacker.iam.add_user_to_group(GroupName="Admins", UserName="ada")
     history.pass_by()
     assert list(caught(MEMBERS)) == []
-    assert list(caught(CALLS)) == ([] if by == "an admin" else ["mallory"])
+    assert list(caught(CALLS)) == ["mallory"]
 
 
 def test_a_member_whom_a_caller_of_an_unknown_type_added_is_left_to_people(

@@ -1,29 +1,26 @@
 """The health report: what keeps a function of the guard from being invoked shows in it."""
 
-import json
 import time
 
 import pytest
-from helpers import FUNCTION, function_names, stock
+from c7n.resources import load_resources
+from helpers import FUNCTION, function_names, policy, shipped
 from kept import functions as kept_functions
 
-NAME, OF_FUNCTION = "list-iam-guard-functions", {"FunctionName": FUNCTION}
+OF_FUNCTION = {"FunctionName": FUNCTION}
 
 
 @pytest.fixture
-def report(fresh, tmp_path):
-    """``report()``: what stock custodian finds about the main function, by the shipped policy."""
+def report(fresh, monkeypatch):
+    """``report()``: what the shipped policy finds about the main function, in this process."""
     put_back = kept_functions(fresh.account, fresh.region)
+    load_resources(("aws.lambda",))
 
     def run():
-        done = stock(
-            "custodian", "run", "-s", tmp_path, "-r", fresh.region, "--cache-period", "0",
-            f"policies/{NAME}.yml", environ=fresh.environ(),
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        found = {f["FunctionName"]: f for f in json.loads((tmp_path / NAME / "resources.json").read_text())}
-        assert set(found) == set(function_names(fresh, fresh.account))
-        return found[FUNCTION]["c7n:IAMGuardHealth"]
+        found = policy(shipped("list-iam-guard-functions"), fresh.environ(), monkeypatch).resource_manager
+        health = {each["FunctionName"]: each["c7n:IAMGuardHealth"] for each in found.resources()}
+        assert set(health) == set(function_names(fresh, fresh.account))
+        return health[FUNCTION]
 
     yield run
     put_back()
@@ -34,12 +31,13 @@ def test_a_healthy_function_has_no_problem(report, fresh):
     found = report()
     assert (found["rule"], found["target"], found["permission"]) == ("ENABLED", True, True)
     assert found["problem"] == "none"
-    logs, group = fresh.client("logs"), f"/aws/lambda/{FUNCTION}"
-    logs.create_log_stream(logGroupName=group, logStreamName="health")
-    now = int(time.time() * 1000)
-    logs.put_log_events(
-        logGroupName=group, logStreamName="health", logEvents=[{"timestamp": now, "message": "{}"}]
+    logs, stream = (
+        fresh.client("logs"),
+        {"logGroupName": f"/aws/lambda/{FUNCTION}", "logStreamName": "health"},
     )
+    logs.create_log_stream(**stream)
+    now = int(time.time() * 1000)
+    logs.put_log_events(**stream, logEvents=[{"timestamp": now, "message": "{}"}])
     assert report()["last-run"].startswith(time.strftime("%Y-%m-%dT%H:%M", time.gmtime(now / 1000)))
 
 

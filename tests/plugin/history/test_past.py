@@ -1,10 +1,10 @@
-"""What the event history tells the judge: who was given IAM back, and who might make admins. In this process."""
+"""The judge's facts from the event history: restorations, and who might make admins. In this process."""
 
 from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from helpers import event_time, moto_group
+from helpers import deny_arn, event_time, moto_group
 
 from c7n_iamguard.admins.judge import FOREVER, Meant
 from c7n_iamguard.aws_names import RESTORED_TAG
@@ -33,18 +33,12 @@ def test_what_was_forgiven_is_not_judged_again(history, caught, fresh, attacker)
     assert list(caught(USERS)) == ["mallory"]
 
 
-@pytest.mark.parametrize(
-    ("value", "problem"),
-    [(event_time(-timedelta(hours=1)), "a time in the future"), ("soon", "no time")],
-    ids=["future", "no time"],
-)
-def test_a_tag_that_makes_no_sense_is_ignored_and_reported(
-    history, caught, fresh, attacker, logged, value, problem
-):
+@pytest.mark.parametrize("problem", ["a time in the future", "no time"])
+def test_a_tag_that_makes_no_sense_is_ignored_and_reported(history, caught, fresh, attacker, logged, problem):
     """A restoration in the future would forgive everything that is still to come."""
     attacker.iam.create_user(UserName="backdoor")
     history.pass_by()
-    tag(fresh, "mallory", value)
+    tag(fresh, "mallory", "soon" if problem == "no time" else event_time(-timedelta(hours=1)))
     assert list(caught(USERS)) == ["mallory"]
     (line,) = logged()
     assert (line["decision"], line["user"]) == ("ignored", "mallory")
@@ -54,9 +48,8 @@ def test_a_tag_that_makes_no_sense_is_ignored_and_reported(
 def test_a_tag_that_somebody_set_for_themselves_forgives_nothing(history, caught, attacker, logged):
     """By the same history, a non-admin set the tag: it is ignored and reported."""
     attacker.iam.create_user(UserName="backdoor")
-    attacker.iam.tag_user(
-        UserName="mallory", Tags=[{"Key": "IAM-Guard-Restored", "Value": event_time(timedelta(minutes=30))}]
-    )
+    restored = {"Key": "IAM-Guard-Restored", "Value": event_time(timedelta(minutes=30))}
+    attacker.iam.tag_user(UserName="mallory", Tags=[restored])
     history.pass_by()
     assert list(caught(USERS)) == ["mallory"]
     assert "set by somebody who is no admin" in logged()[-1]["reason"]
@@ -71,8 +64,7 @@ def test_a_denial_that_was_taken_off_by_hand_is_a_restoration_if_an_admin_did_it
     fresh.deliver()
     history.pass_by(60)
     who = user("ada", groups=["Admins"]) if lawful else user("friend")
-    arn = f"arn:aws:iam::{fresh.account}:policy/DenyIAMAccess"
-    who.iam.detach_user_policy(UserName="mallory", PolicyArn=arn)
+    who.iam.detach_user_policy(UserName="mallory", PolicyArn=deny_arn(fresh))
     history.pass_by(40)
     assert list(caught(USERS)) == ([] if lawful else ["friend", "mallory"])
 
@@ -93,7 +85,7 @@ def test_a_restoration_is_still_one_after_a_lawful_renaming(history, caught, use
 def test_a_restoration_is_not_inherited_with_a_name(history, caught, fresh, user, attacker):
     """An admin gives somebody IAM back; whoever takes that name afterwards is not forgiven."""
     iam, ada, _ = fresh.client("iam"), user("ada", groups=["Admins"]), user("eve")
-    deny = {"UserName": "eve", "PolicyArn": f"arn:aws:iam::{fresh.account}:policy/DenyIAMAccess"}
+    deny = {"UserName": "eve", "PolicyArn": deny_arn(fresh)}
     attacker.iam.create_user(UserName="backdoor")
     history.pass_by(30)
     iam.attach_user_policy(**deny)
@@ -153,18 +145,15 @@ def test_a_role_is_given_iam_back_by_members_of_the_group_that_was_pinned(histor
     iam, ada = fresh.client("iam"), user("ada", groups=["Admins"])
     arn = fresh.create_role("pipeline")["Arn"]
     fresh.client("iam", fresh.session(arn)).create_user(UserName="backdoor")
-    iam.attach_role_policy(
-        RoleName="pipeline", PolicyArn=f"arn:aws:iam::{fresh.account}:policy/DenyIAMAccess"
-    )
+    deny = {"RoleName": "pipeline", "PolicyArn": deny_arn(fresh)}
+    iam.attach_role_policy(**deny)
     pins = {"groups": {"Admins": moto_group(fresh, "Admins").id}, "roles": {}}
     iam.update_group(GroupName="Admins", NewGroupName="Chefs")
     iam.create_group(GroupName="Admins")
     mallory = user("mallory", groups=["Admins"])
     history.pass_by(60)
     who = ada if by == "an admin" else mallory
-    who.iam.detach_role_policy(
-        RoleName="pipeline", PolicyArn=f"arn:aws:iam::{fresh.account}:policy/DenyIAMAccess"
-    )
+    who.iam.detach_role_policy(**deny)
     history.pass_by()
     filters = [{**CALLS, "roles": ["Terraform"]}]
     found = caught(filters, "aws.iam-role", pins=pins)
@@ -189,7 +178,6 @@ SPAN = SimpleNamespace(
         (Caller("AssumedRole", THERE, "role", "Terraform", "AROA1", path="/"), 4, False, False),
         (Caller("AssumedRole", HERE, "role", "iam-guard", "AROA2", path="/"), 4, None, None),
         (Caller("IAMUser", HERE, "user", "eve", "AIDA1", path="/"), 9, True, None),
-        (Caller("IAMUser", THERE, "user", "eve", "AIDA1", path="/"), 9, False, False),
         (Caller("IAMUser", HERE, "user", "bob", "AIDA2", path="/"), 9, False, None),
     ],
 )

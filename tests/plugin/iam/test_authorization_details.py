@@ -1,25 +1,23 @@
-"""Where users come from: the source ``authorization-details``, and an event's user by name or id."""
+"""The source ``authorization-details``: a whole account, or an event's user."""
 
 from collections import Counter
 
+import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
-from helpers import PAT, REVOKED, deny_arn, deny_user
+from helpers import PAT, REVOKED, deny_arn, deny_user, policy
 
 from c7n_iamguard import aws_names
 from c7n_iamguard.iam import client
 from sandbox.iam import entities as sandbox_iam
-from sandbox.server import Fault
 
 DETAILS = "GetAccountAuthorizationDetails"
 ADMINS = {"type": "admin-group-member", "groups": ["Admins"]}
 
 
 def operations(sandbox):
-    """How often each operation was called, without those that any command makes."""
+    """The number of calls of each operation, without those that any command makes."""
     return Counter(call.action for call in sandbox.calls if call.action != "GetCallerIdentity")
-
-
-# What the source reads
 
 
 def test_a_user_of_the_source_is_what_stock_filters_expect(fresh, user, source, in_process):
@@ -66,36 +64,31 @@ def test_all_pages_are_read_and_nobody_is_asked_about(fresh, user, source, monke
     assert operations(fresh) == {DETAILS: 4, "GetPolicyVersion": 1}
 
 
-def test_throttles_without_end_between_pages_fail_the_run(fresh, user, custodian, monkeypatch):
-    """If a later page never comes, the run fails with IAM's error, and acts on nobody of the first."""
-    monkeypatch.setattr(sandbox_iam, "MAX_PAGE_ITEMS", 2)
-    policy = {
-        "name": "part-of-the-users",
-        "resource": "aws.iam-user",
-        "source": "authorization-details",
-        "filters": [{"not": [ADMINS]}],
-        "actions": [{"type": "revoke-iam-access", "bulk": True}],
-    }
-    fresh.faults.append(Fault(f"iam:{DETAILS}", "Throttling", skip=1))
-    done = custodian(policy, fails=True, AWS_MAX_ATTEMPTS="1")
-    assert "(Throttling) when calling the GetAccountAuthorizationDetails operation" in done.stderr
-    assert operations(fresh) == {DETAILS: 3}
+def test_an_error_between_pages_fails_the_run(source, monkeypatch):
+    """If a later page never comes, the run fails with IAM's error, and the users of the first are not found."""
+    policy = source(filters=[{"not": [ADMINS]}])
+    iam = client.iam(policy.resource_manager)
+    monkeypatch.setattr(client, "_kept", {"iam": iam})
+    with Stubber(iam) as stub:
+        page = {"UserDetailList": [PAT], "GroupDetailList": [], "IsTruncated": True, "Marker": "2"}
+        stub.add_response("get_account_authorization_details", page)
+        stub.add_client_error("get_account_authorization_details", "Throttling")
+        with pytest.raises(ClientError, match="Throttling"):
+            policy.resource_manager.resources()
 
 
-def test_membership_is_of_now_and_never_from_custodians_cache(fresh, user, custodian):
+def test_membership_is_of_now_and_never_from_custodians_cache(fresh, user, monkeypatch, tmp_path):
     """A second run within the 15 minutes of Custodian's cache sees who has become an admin since."""
     user("nia")
-    policy = {
-        "name": "of-now",
-        "resource": "aws.iam-user",
-        "source": "authorization-details",
-        "filters": [{"UserName": "nia"}, {"not": [ADMINS]}],
-    }
-    assert set(custodian(policy).users) == {"nia"}
-    fresh.client("iam").add_user_to_group(GroupName="Admins", UserName="nia")
-    fresh.calls.clear()
-    assert custodian(policy).users == {}
-    assert operations(fresh)[DETAILS] == 1
+    data = {"name": "of-now", "resource": "aws.iam-user", "source": "authorization-details"}
+    data["filters"] = [{"UserName": "nia"}, {"not": [ADMINS]}]
+    for expected in (["nia"], []):
+        fresh.calls.clear()
+        cached = {"cache": str(tmp_path / "cache"), "cache_period": 15}
+        found = policy(data, fresh.environ(), monkeypatch, **cached).resource_manager.resources()
+        assert [one["UserName"] for one in found] == expected
+        assert operations(fresh)[DETAILS] == 1
+        fresh.client("iam").add_user_to_group(GroupName="Admins", UserName="nia")
 
 
 def test_an_events_user_is_read_by_name(fresh, user, source):

@@ -1,4 +1,4 @@
-"""What the actions that decide have in common, in this process."""
+"""The common part of the actions that decide, in this process."""
 
 import logging
 

@@ -9,10 +9,8 @@ from c7n_iamguard.iam import managed_policies
 from c7n_iamguard.iam.managed_policies import Distrusted, ManagedPolicies
 from c7n_iamguard.iam.policy_documents import denies, deny_document, withholds
 
-ARN, HARMLESS = (
-    "arn:aws:iam::111122223333:policy/p",
-    {"Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]},
-)
+ARN = "arn:aws:iam::111122223333:policy/p"
+HARMLESS = {"Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
 
 
 class IAM:

@@ -39,10 +39,8 @@ DOCUMENTS = {
     "another service": (doc(Action="s3:*"), False, True),
     "most actions": (doc(Action=["iam:A*", "iam:C*", "iam:D*", "iam:L*", "iam:P*"]), False, True),
     "some actions, the rest allowed": (doc(ALLOW_ALL, {**DENY_IAM, "Action": "iam:C*"}), False, False),
-    "a question mark": (doc(Action="iam:?"), False, True),
     "a condition": (doc(ALLOW_ALL, {**DENY_IAM, "Condition": CONDITION}), False, False),
     "some users": (doc(ALLOW_ALL, {**DENY_IAM, "Resource": "arn:aws:iam::*:user/*"}), False, False),
-    "any ARN": (doc(ALLOW_ALL, {**DENY_IAM, "Resource": "arn:*"}), False, False),
     "no resource": ({"Statement": [ALLOW_ALL, {"Effect": "Deny", "Action": "iam:*"}]}, False, False),
     "NotResource": (doc(ALLOW_ALL, {"Effect": "Deny", "Action": "iam:*", "NotResource": "x"}), False, False),
     "NotResource beside Resource": (doc(ALLOW_ALL, {**DENY_IAM, "NotResource": "x"}), False, False),
@@ -54,7 +52,6 @@ DOCUMENTS = {
     "effect in lower case": (doc(ALLOW_ALL, {**DENY_IAM, "Effect": "deny"}), False, False),
     "an allowance without IAM": (doc({"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}), False, True),
     "an allowance with a condition": (doc({**ALLOW_ALL, "Condition": CONDITION}), False, False),
-    "an allowance of S3": (doc({"Effect": "Allow", "Action": "s3:*", "Resource": "*"}), False, True),
     "no statement": ({"Version": "2012-10-17", "Statement": []}, False, False),
     "no JSON": ("{", False, False),
     "nothing": (None, False, False),
@@ -74,12 +71,7 @@ def test_a_document_denies_iam_or_not(name):
 
 @pytest.mark.parametrize(
     ("actions", "expected"),
-    [
-        (["iam:CreateUser"], True),
-        (["iam:Create*"], True),
-        (["iam:*"], False),
-        (["iam:C*", "s3:*"], False),
-    ],
+    [(["iam:CreateUser"], True), (["iam:Create*"], True), (["iam:*"], False), (["iam:C*", "s3:*"], False)],
 )
 def test_a_document_is_held_to_the_actions_that_it_must_deny(actions, expected):
     """A denial of iam:Create* is enough for what it takes in, and for no more."""
@@ -122,12 +114,6 @@ def test_covers_is_never_wrong_about_a_denial(pattern, other):
         assert matched(other) <= matched(pattern)
 
 
-# Is a document the guard's own?
-
-
-THEIR_OWN = doc(Action="iam:*")
-
-
 def changed(**statement):
     document = json.loads(policy_documents.deny_document())
     document["Statement"][0] |= statement
@@ -139,7 +125,7 @@ def changed(**statement):
     [
         (policy_documents.deny_document(), True),
         (json.loads(policy_documents.deny_document(["iam:*", "organizations:*"])), True),
-        (THEIR_OWN, False),
+        (doc(Action="iam:*"), False),
         (changed(Action=[]), False),
         (changed(Action=["iam:*", 5]), False),
         (changed(Sid="Mine"), False),

@@ -1,4 +1,4 @@
-"""What a person is told to do, and the sentences of a mail: without AWS, and as commands that work."""
+"""The commands and sentences of a mail: without AWS, and as commands that work."""
 
 import shlex
 from argparse import ArgumentParser
@@ -32,45 +32,32 @@ def started(command):
     return found["Parameters"]
 
 
-@pytest.mark.parametrize(
-    ("event", "kind", "name"),
-    [
-        (case("revoked-create-user"), "IAM user", "bob"),
-        (case("revoked-federated-user"), "IAM user", "bob"),
-        (of_role(), "IAM role", "Deployer"),
-        (of_role(path="/team/data/"), "IAM role", "Deployer"),
-        (of_person(), "Identity Center user", "jane@example.com"),
-    ],
-    ids=["user", "federated user", "role", "role with a path", "person"],
-)
-def test_the_caller_can_be_contained_by_one_command(event, kind, name):
-    """The command starts AWS's runbook for the user, the role, or the person behind the role."""
-    parameters = started(told_of(event, "cannot-revoke")["commands"]["contain"])
-    assert parameters == {
+KNOWN, FORGED = ({"onBehalfOf": {"userId": "1", "identityStoreArn": arn}} for arn in (STORE, "arn:x\n"))
+JANE, UNTOLD = ("Identity Center user", "jane@example.com"), " # in the account of your Identity Center"
+#: the caller's event, their type and name in AWS's runbook, and in which account it works
+CALLERS = {
+    "user": (case("revoked-create-user"), "IAM user", "bob", ""),
+    "federated user": (case("revoked-federated-user"), "IAM user", "bob", ""),
+    "role": (of_role(path="/team/data/"), "IAM role", "Deployer", ""),
+    "person": (of_person(), *JANE, UNTOLD),
+    "person of a directory": (of_person(**KNOWN), *JANE, " # in account 999988887777"),
+    "person of a forged directory": (of_person(**FORGED), *JANE, UNTOLD),
+}
+
+
+@pytest.mark.parametrize("name", CALLERS)
+def test_the_caller_can_be_contained_by_one_command(name):
+    """The command starts AWS's runbook for the user, the role, or the person behind it, in their account."""
+    event, kind, name, where = CALLERS[name]
+    command = told_of(event, "cannot-revoke")["commands"]["contain"]
+    assert command.endswith(f"'{where}")
+    assert started(command) == {
         "PrincipalType": [kind],
         "PrincipalName": [name],
         "Action": ["Contain"],
         "DryRun": ["false"],
         "BackupS3BucketAccess": ["arn:aws:iam::111122223333:role/iam-guard-response"],
     }
-
-
-@pytest.mark.parametrize(
-    ("person", "account"),
-    [
-        ({}, "the account of your Identity Center"),
-        ({"onBehalfOf": {"userId": "11fb", "identityStoreArn": STORE}}, "account 999988887777"),
-        (
-            {"onBehalfOf": {"userId": "1", "identityStoreArn": "arn:x\n"}},
-            "the account of your Identity Center",
-        ),
-    ],
-)
-def test_the_command_for_a_person_says_in_which_account_it_works(person, account):
-    """The runbook finds a person of Identity Center in the account of that instance alone."""
-    command = told_of(of_person(**person), "left")["commands"]["contain"]
-    assert command.endswith(f"' # in {account}")
-    assert started(command)["PrincipalName"] == ["jane@example.com"]
 
 
 ATTACH = "aws iam attach-user-policy --user-name a --policy-arn arn:x:y"
@@ -87,29 +74,24 @@ ADD = "aws iam add-user-to-group --group-name admins --user-name bob"
         ("cannot-revoke", {}, "", ""),
         ("contained", {}, "", ""),
         ("revoked", {"how": "boundary", "rungs": {"boundary": "kept arn:aws:iam::1:policy/x"}}, "", ""),
+        # A document or an address, which a caller may have written, stays in the event and in the log.
+        *(
+            ("contained", {"reverse": [f"aws iam {command}"]}, "", "")
+            for command in (
+                "put-user-policy --user-name a --policy-name p --policy-document '{}'",
+                "create-open-id-connect-provider --url https://example.com/click-here",
+                "create-open-id-connect-provider --url=https://example.com",
+                "delete-policy --policy-arn x; rm -r /",
+                "delete-policy --policy-arn x\nrm",
+            )
+        ),
     ],
 )
 def test_the_mail_gets_the_command_that_reverses_or_repairs(decision, fields, restore, repair):
-    """What was contained, left or removed; a decision that took nothing has nothing to give back."""
-    commands = told_of(case("revoked-create-user"), decision, **fields)["commands"]
-    assert (commands["restore"], commands["repair"]) == (restore, repair)
-
-
-@pytest.mark.parametrize(
-    "reverse",
-    [
-        "aws iam put-user-policy --user-name a --policy-name p --policy-document '{}'",
-        "aws iam create-open-id-connect-provider --url https://example.com/click-here",
-        "aws iam create-open-id-connect-provider --url=https://example.com",
-        "aws iam delete-policy --policy-arn x; rm -r /",
-        "aws iam delete-policy --policy-arn x\nrm",
-    ],
-)
-def test_text_that_a_caller_chose_reaches_no_mail_by_a_command(reverse):
-    """A document or an address stays in the event and in the log."""
-    detail = told_of(case("revoked-create-user"), "contained", reverse=[reverse])
-    assert detail["commands"]["restore"] == ""
-    assert detail["containment"]["reverse"] == [reverse]
+    """Of what was contained, left or removed; a decision that took nothing has nothing to give back."""
+    told = told_of(case("revoked-create-user"), decision, **fields)
+    assert (told["commands"]["restore"], told["commands"]["repair"]) == (restore, repair)
+    assert told["containment"]["reverse"] == fields.get("reverse", [])
 
 
 @pytest.mark.parametrize(
@@ -130,7 +112,6 @@ def test_a_mail_names_a_target_that_is_a_name_and_nothing_else(target, said):
         ("/aws-reserved/sso.amazonaws.com/", "", "AWSReservedSSO_X"),
         ("/", "", "a,DryRun=true"),
     ],
-    ids=["service-linked", "nobody's session", "a name that shorthand would part"],
 )
 def test_there_is_no_command_that_would_contain_somebody_else(path, session, name):
     """Without a principal that the runbook can contain under this name, there is no command."""
@@ -175,7 +156,7 @@ def test_the_sentences_say_what_was_done(decision, fields, said):
 
 
 def test_a_call_that_failed_is_said_to_be_an_attempt():
-    """Who was refused did not call, but tried to."""
+    """A caller who was refused did not call, but tried to."""
     event = case("revoked-create-user")
     event["detail"] |= {"errorCode": "AccessDenied", "sourceIPAddress": "203.0.113.5"}
     assert " tried to call CreateUser from 203.0.113.5 at " in told_of(event)["text"]

@@ -1,4 +1,4 @@
-"""Who is revoked, and the way back."""
+"""The action restore-iam-access in this process: it takes off what the guard put on, and nothing else."""
 
 import json
 
@@ -19,9 +19,6 @@ def restore(policy, *users):
     return action.process([{"UserName": user} if isinstance(user, str) else user for user in users])
 
 
-# Who is revoked
-
-
 def test_another_managed_policy_can_be_the_deny(fresh, user, in_process, monkeypatch):
     """``policy`` names the one that the filter looks for and the action takes off, on whichever page it is."""
     monkeypatch.setattr(sandbox_iam, "MAX_PAGE_ITEMS", 1)
@@ -38,9 +35,6 @@ def test_another_managed_policy_can_be_the_deny(fresh, user, in_process, monkeyp
     assert pol[REVOKED] == ["managed"]
     assert restore(policy, pol) == [{"UserName": "pol", "restored": ["managed"]}]
     assert state(fresh, "pol")["managed"] == [deny_arn(fresh)]
-
-
-# The way back
 
 
 def test_somebody_elses_policies_stay_and_the_run_fails(fresh, user, in_process, logged):
