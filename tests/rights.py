@@ -48,7 +48,7 @@ PENDING = {
 }
 
 
-class Template(yaml.SafeLoader):
+class Template(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """A CloudFormation template as it is where all its conditions hold; other functions are texts."""
 
 

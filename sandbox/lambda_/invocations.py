@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import json
 import re
 import shutil
@@ -63,7 +64,7 @@ class Functions:
         self.idle = {}
         self.all = []
         self.lock = threading.Lock()
-        self.layer = None
+        self.folder = Path(tempfile.mkdtemp(prefix="sandbox-functions-"))
         self.code = {}
 
     def invoke(self, name, event, account=None, region=None):
@@ -123,9 +124,7 @@ class Functions:
 
     def close(self):
         self.cool()
-        for folder in (self.layer, *self.code.values()):
-            if folder:
-                shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def credentials(self, role_arn, account, region, name="lambda"):
         """A session of the function's role, as Lambda takes one: it has the function's name."""
@@ -184,19 +183,31 @@ class Functions:
         """The folder of a function's code. It is unpacked once for all environments, which only read it."""
         with self.lock:
             if function.code_sha_256 not in self.code:
-                folder = self.code[function.code_sha_256] = Path(tempfile.mkdtemp(prefix="sandbox-task-"))
-                with zipfile.ZipFile(io.BytesIO(function.code_bytes)) as archive:
-                    archive.extractall(folder)
+                folder = self.code[function.code_sha_256] = Path(tempfile.mkdtemp(dir=self.folder))
+                unpack(function.code_bytes, folder, self.folder)
             return self.code[function.code_sha_256]
 
     def runtime(self):
         """The folder that stands for the runtime's own libraries: links to boto3's and the client's."""
         with self.lock:
-            if self.layer is None:
-                self.layer = Path(tempfile.mkdtemp(prefix="sandbox-runtime-"))
+            layer = self.folder / "runtime"
+            if not layer.exists():
+                layer.mkdir()
                 for source in runtime_files():
-                    (self.layer / source.name).symlink_to(source)
-            return self.layer
+                    (layer / source.name).symlink_to(source)
+            return layer
+
+
+def unpack(code, folder, libraries):
+    """Unpack a function's code. Functions share equal libraries."""
+    with zipfile.ZipFile(io.BytesIO(code)) as archive:
+        files = sorted(archive.infolist(), key=lambda file: file.filename)
+        for top, part in itertools.groupby(files, lambda file: file.filename.split("/")[0]):
+            part = list(part)
+            library = libraries / f"{top}-{hash(tuple((file.filename, file.CRC) for file in part))}"
+            if not library.exists():
+                archive.extractall(library, part)
+            (folder / top).symlink_to(library / top)
 
 
 @replaces(LambdaResponse, "invoke")
