@@ -1,4 +1,4 @@
-"""Who is in no admin group, in an account of 5,000 users: stock source and filter against ours."""
+"""The search for users outside the admin groups, among 5,000: stock source and filter against ours."""
 
 import json
 import re
@@ -78,7 +78,7 @@ def table(rows):
 
 
 def targets(rows):
-    """What was to be reached, and whether it was."""
+    """The targets, and whether they were reached."""
     for latency in ("no", "yes"):
         ours, stock, scale = compared(rows, latency)
         times = {key: stock[key] * scale / ours[key] for key in ("seconds", "policy")}
@@ -100,7 +100,7 @@ def compared(rows, latency):
 
 
 def figures(rows):
-    """What a later run is compared by."""
+    """The figures that a later run is compared by."""
     return {
         f"{row['source']}, {row['users']} users, latency {row['latency']}: {key}": row[key]
         for row in rows

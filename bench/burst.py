@@ -95,7 +95,7 @@ def table(rows):
 
 
 def figures(rows):
-    """What a later run is compared by."""
+    """The figures that a later run is compared by."""
     return {
         f"{row['function']}, {row['environments']} environments: {key}": row[key]
         for row in rows

@@ -1,4 +1,4 @@
-"""Who calls IAM in a measurement, written into moto directly, because calls would take minutes.
+"""The callers of IAM in a measurement, written into moto directly, because calls would take minutes.
 
 Each kind knows how to make one who is to be denied, the event by which the function hears of their call, and how to
 see that they are denied. The name ``admin`` is that of somebody who may use IAM.
@@ -33,7 +33,7 @@ def created(account, who, name="somebody", **more):
 
 
 class Kind:
-    """What all kinds have in common.
+    """The parts that all kinds have in common.
 
     :cvar denial: how the ARN of the policy ends that denies them
     """

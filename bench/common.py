@@ -1,4 +1,4 @@
-"""What the parts share: the sandbox, stock commands that are watched, processor time, medians."""
+"""The tools of all parts: the sandbox, stock commands that are watched, processor time, medians."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""What one event costs a function that is warm: milliseconds and calls until the denial, an admin."""
+"""The cost of one event in a warm function: milliseconds and calls until the denial, an admin."""
 
 from statistics import median, quantiles
 
@@ -67,7 +67,7 @@ def warm(box, clock, compared, runs, caller):
 
 
 def denial(samples, cpu):
-    """What the events of callers who are denied say."""
+    """The figures of the events of callers who are denied."""
     return {
         "denial calls": median(s.denied_calls for s in samples),
         "denial p50": milliseconds(s.denied_seconds for s in samples),
@@ -80,7 +80,7 @@ def denial(samples, cpu):
 
 
 def admin(samples, cpu):
-    """What the events of somebody who may use IAM say."""
+    """The figures of the events of somebody who may use IAM."""
     return {
         "admin calls": median(s.calls for s in samples),
         "admin p50": milliseconds(s.seconds for s in samples),
@@ -113,7 +113,7 @@ def table(data):
 
 
 def targets(plain, delayed):
-    """What was to be reached, and whether it was."""
+    """The targets, and whether they were reached."""
     ours, roles, floor = plain["ours"], plain["ours, for roles"], plain["floor"]
 
     def why(key):
@@ -137,7 +137,7 @@ def targets(plain, delayed):
 
 
 def figures(data):
-    """What a later run is compared by."""
+    """The figures that a later run is compared by."""
     found = {}
     for name in ("plain", "latency"):
         for key in ("denial p50", "admin p50", "cpu"):

@@ -67,7 +67,7 @@ class Function:
 
 
 def prepare(box, account):
-    """What every function needs in an account: our stack, and a role that may do anything."""
+    """The needs of every function in an account: our stack, and a role that may do anything."""
     box.deploy(account=account)
     add_role(box, account, "bench", {"Service": "lambda.amazonaws.com"})
 

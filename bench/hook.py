@@ -1,4 +1,4 @@
-"""What the ``.pth`` hook costs every start of Python in the environment."""
+"""The cost of the ``.pth`` hook for every start of Python in the environment."""
 
 import compileall
 import os
@@ -62,5 +62,5 @@ def table(data):
 
 
 def figures(data):
-    """What a later run is compared by."""
+    """The figures that a later run is compared by."""
     return {"ms per start": data["difference"]}

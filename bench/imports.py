@@ -1,4 +1,4 @@
-"""What a function's imports take, by ``-X importtime``."""
+"""The time that a function's imports take, by ``-X importtime``."""
 
 import re
 

@@ -65,7 +65,7 @@ def deliveries(box, function, names):
 
 
 def outcome(invocation):
-    """What the last attempt decided, or ``dead-lettered``, or ``unaccounted`` where nobody knows."""
+    """The decision of the last attempt, or ``dead-lettered``, or ``unaccounted`` where nobody knows."""
     last = Invocation(invocation.function, invocation.event, invocation.attempts[-1:])
     if invocation.dead_lettered:
         return "dead-lettered"
@@ -109,5 +109,5 @@ def table(data):
 
 
 def figures(data):
-    """What a later run is compared by."""
+    """The figures that a later run is compared by."""
     return {key: data[key] for key in ("seconds", "calls", "attempts")}

@@ -51,7 +51,7 @@ def run(size):
 
 
 def prepare(box, account):
-    """What a deployment needs in an account: our stack, an admin, and the deployer's role."""
+    """The needs of a deployment in an account: our stack, an admin, and the deployer's role."""
     box.deploy(account=account)
     Users.prepare(box, account)
     if DEPLOYER not in [role.name for role in backend(account).roles.values()]:
@@ -90,7 +90,7 @@ def table(rows):
 
 
 def figures(rows):
-    """What a later run is compared by."""
+    """The figures that a later run is compared by."""
     return {
         f"{row['accounts']} accounts: {key}": row[key]
         for row in rows

@@ -1,4 +1,4 @@
-"""What the parts share: the machine's stamp, tables, targets, the comparison of two runs."""
+"""The report of all parts: the machine's stamp, tables, targets, the comparison of two runs."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a cold start costs: from the start of an execution environment to the denial, and to the function's end."""
+"""The cost of a cold start: from the start of an execution environment to the denial, and to the function's end."""
 
 from statistics import median_high, quantiles
 
@@ -63,7 +63,7 @@ def rows(box, clock, functions, runs):
 
 
 def row(samples):
-    """What the samples of one function say."""
+    """The figures of one function's samples."""
     colds = [sample.init_seconds + sample.seconds for sample in samples]
     low, _, high = (round(cut * 1000) for cut in quantiles(colds, n=4))
     return {
@@ -104,7 +104,7 @@ def table(data):
 
 
 def targets(rows):
-    """What was to be reached, and whether it was."""
+    """The targets, and whether they were reached."""
     for who, other, limit in (
         ("ours", "floor", 1.15),
         ("ours", "blog post", 1.05),
@@ -121,7 +121,7 @@ def targets(rows):
 
 
 def figures(data):
-    """What a later run is compared by."""
+    """The figures that a later run is compared by."""
     found = {}
     for name in ("plain", "latency"):
         rows = data[name]

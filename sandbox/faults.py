@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 @dataclass
 class Fault:
-    """What is done to matching calls instead of, or before, answering them.
+    """An error or delay for matching calls, instead of or before their answer.
 
     :param action: which calls, as a shell pattern over ``service:Operation``
     :param caller: whose calls, as a shell pattern over the caller's ARN

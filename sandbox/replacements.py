@@ -1,4 +1,4 @@
-"""What stands in for methods of moto's while a sandbox runs."""
+"""The replacements of moto's methods while a sandbox runs."""
 
 import inspect
 from contextlib import ExitStack

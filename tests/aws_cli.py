@@ -155,7 +155,7 @@ def deploy(client, options):
 
 
 def iso8601(value):
-    """What the AWS CLI makes of a value that JSON does not have: it queries and prints times as texts."""
+    """The AWS CLI's form of a value that JSON does not have: it queries and prints times as texts."""
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
@@ -200,7 +200,7 @@ def stand_in(folder):
 
 
 class Answer(socketserver.StreamRequestHandler):
-    """What one command answers: its exit status and what it prints, on stderr if it has failed."""
+    """The answer of one command: its exit status and its output, on stderr if it has failed."""
 
     def handle(self):
         words, environ = json.load(self.rfile)

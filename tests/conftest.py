@@ -17,7 +17,6 @@ import people_world
 import pytest
 import stock_commands
 import yaml
-from botocore.config import Config
 from helpers import (  # noqa: F401  some test modules import these from here
     FUNCTION,
     POLICIES,
@@ -198,15 +197,6 @@ def caught(history, in_process):
         return {one[name]: one for one in policy.resource_manager.resources()}
 
     return find
-
-
-@pytest.fixture
-def few_tries(monkeypatch):
-    """Two tries a call instead of ten, to save the backoff's seconds."""
-    from c7n_iamguard.iam import client
-
-    few = client.BULK_CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 2}))
-    monkeypatch.setattr(client, "BULK_CONFIG", few)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def policies_of(file):
 
 @functools.cache
 def read(file):
-    """What a YAML file of the pack holds."""
+    """The content of a YAML file of the pack."""
     return yaml.safe_load(file.read_text())
 
 

@@ -1,4 +1,4 @@
-"""What the templates' roles may do, which of it waits for its feature, and a role that lacks one right."""
+"""The rights of the templates' roles, those that wait for their feature, and a role that lacks one right."""
 
 import functools
 import json

@@ -179,7 +179,7 @@ def become(client):
 
 
 def run(words):
-    """What the executable of a command does, or Python with a file, a module or a text."""
+    """Do what the executable of a command does, or Python with a file, a module or a text."""
     command, *rest = words
     name, python, sys.executable = Path(command).name, sys.executable, str(Path(command).with_name("python"))
     sys.argv = words

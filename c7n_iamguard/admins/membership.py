@@ -172,7 +172,7 @@ class Membership:
     def _possible_additions(
         self, additions: list[GroupCall], removed: set[Pair]
     ) -> tuple[set[Pair], set[Pair]]:
-        """Who may have been an admin at some moment of a second, and whom its additions may leave as one.
+        """The possible admins at some moment of a second, and those whom its additions may leave as one.
 
         Somebody who was removed within the second cannot have become an admin again by adding themselves.
         """

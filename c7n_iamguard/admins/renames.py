@@ -34,7 +34,7 @@ class Change(NamedTuple):
 
 
 class Named(NamedTuple):
-    """What is named, and which calls change the names."""
+    """A kind of named things, and the calls that change their names."""
 
     key: str  #: the parameter with the name
     new_key: str  #: the parameter with the new name

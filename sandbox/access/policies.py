@@ -39,7 +39,7 @@ def names_any(statement, names):
 
 
 def grants(document, names, action, resource, context):
-    """What a resource's policy, as a dict or JSON text, says of a call of somebody, as :func:`allows`."""
+    """The answer of a resource's policy, a dict or JSON text, to somebody's call, as :func:`allows`."""
     about = [statement for statement in statements(document) if names_any(statement, names)]
     return allows([{"Statement": about}], action, resource, context)
 

@@ -1,4 +1,4 @@
-"""Who is calling: what an access key stands for in the sandbox."""
+"""The callers: an access key stands for one of them."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -130,7 +130,7 @@ def account_or_default(key):
 
 
 def principal_of(key, region):
-    """Who an access key stands for; None if it is nobody's."""
+    """The caller of an access key; None if it is nobody's."""
     account, partition = account_of(key), get_partition(region)
     if account is None:
         return None

@@ -36,7 +36,7 @@ def policy_on(arn):
 
 
 def verdict(arn, principal, action, context):
-    """What a resource's policy says of a call.
+    """The answer of a resource's policy to a call.
 
     :returns: ``None`` by a deny, else how the policy allows it: ``""`` not at all, ``"account"`` to whomever
         the caller's account lets, ``"caller"`` to the caller by name, or to everybody
@@ -54,7 +54,7 @@ def verdict(arn, principal, action, context):
 
 
 def names_of(principal):
-    """What a caller may be called as ``Principal``: by name, and as one of its account."""
+    """The values of ``Principal`` that mean a caller: its name, and its account."""
     if principal.kind == "Service":
         return {"caller": {"Service": {principal.name}}, "account": {}}
     root = f"arn:{principal.partition}:iam::{principal.account}:root"

@@ -30,7 +30,7 @@ def arn_of(request, resource, account=None):
 
 
 def named(kind, *keys):
-    """What finds the ARN in requests that name a resource by one of some parameters, by its name or its ARN."""
+    """A function that finds the ARN in requests that name a resource in one of some parameters, by name or ARN."""
 
     def find(request):
         name = next(filter(None, (request.params.get(key) for key in keys)), None)

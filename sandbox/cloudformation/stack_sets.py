@@ -1,4 +1,4 @@
-"""What moto's StackSets lack: stacks that one can see, filters of accounts, updates, accounts that join.
+"""Additions to moto's StackSets: stacks that one can see, filters of accounts, updates, accounts that join.
 
 A call does all of it at once. An account in which a stack fails stops no other one.
 

@@ -1,4 +1,4 @@
-"""What moto's CloudFormation lacks: lists without ``AWS::NoValue``, rollbacks, what refuses to be deleted.
+"""Additions to moto's CloudFormation: lists without ``AWS::NoValue``, rollbacks, refusals of deletions.
 
 A call that makes or changes a stack does all of it at once. If it fails, its error is the resource's. A stack that
 cannot be made is then as CloudFormation leaves it; one that cannot be changed stays where the change stopped.

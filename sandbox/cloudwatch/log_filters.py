@@ -14,7 +14,7 @@ TERM = re.compile(r'\s*(\??)(?:"((?:\\.|[^"\\])*)"|([^\s"?{%-][^\s"]*))')
 
 
 def matched(account, region, group, line):
-    """What the metric filters of a log group count for a line: (namespace, metric, value) of each."""
+    """The counts of a log group's metric filters for a line: (namespace, metric, value) of each."""
     for found in logs_backends[account][region].filters.metric_filters:
         if found["logGroupName"] == group and matches(found["filterPattern"], line):
             for made in found["metricTransformations"]:

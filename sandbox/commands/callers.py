@@ -1,4 +1,4 @@
-"""Who called IAM, out of a log's entry. Nothing in the entry is taken for granted."""
+"""The caller of IAM, out of a log's entry. Nothing in the entry is taken for granted."""
 
 import re
 from dataclasses import dataclass
@@ -155,7 +155,7 @@ def is_account(value):
 
 
 def issuer_of(identity):
-    """What a session is of; empty if it is none."""
+    """The issuer of a session; empty if there is no session."""
     return dict_in(dict_in(identity, "sessionContext"), "sessionIssuer")
 
 
@@ -170,7 +170,7 @@ def text_in(parent, key):
 
 
 def label(identity, who=None):
-    """What people call a caller, by userIdentity: a user's name, role/session, root, the service that called."""
+    """A caller's name for people, by userIdentity: a user's name, role/session, root, the service that called."""
     if who and who.kind == "user":
         return who.name
     kind = text_in(identity, "type")
@@ -184,6 +184,6 @@ def label(identity, who=None):
 
 
 def envelope_of(record):
-    """What EventBridge wraps a record in."""
+    """A record as EventBridge wraps it."""
     region = text_in(record, "awsRegion") or records.IAM_REGION["aws"]
     return records.envelope({"recipientAccountId": None, "eventTime": None, **record, "awsRegion": region})

@@ -46,7 +46,7 @@ class Calls:
 
 @dataclass
 class Account:
-    """What the logs tell of an account.
+    """An account as the logs show it.
 
     :param principals: its users and roles who called IAM, by kind and name in lower case
     :param partitions: the partitions that calls name: those of users and roles, and those of regions

@@ -113,7 +113,7 @@ def read(path):
 
 
 def problem_of(error):
-    """What an error says of a file, as a :class:`NotALog`."""
+    """An error about a file as a :class:`NotALog`."""
     if isinstance(error, NotALog):
         return error
     if isinstance(error, OSError) and error.strerror:

@@ -42,7 +42,7 @@ KEPT = ("users", "groups", "roles", "managed_policies")
 
 @dataclass
 class Meant:
-    """Who is meant to use IAM.
+    """The callers who are meant to use IAM.
 
     :param users: the names of users in the admin group, in lower case
     :param roles: roles as the policies take them: names, ARNs, and ``AWSReservedSSO_NAME_*``
@@ -62,7 +62,7 @@ class Meant:
 
 
 def who_is_meant(admins, admin_roles, accounts):
-    """Who is meant to use IAM, by the words of the command line; what names nobody in the logs is warned of."""
+    """The callers whom the command line names as meant to use IAM. A name that is not in the logs is warned of."""
     known = {"user": set(), "role": set()}
     for account in accounts:
         for (kind, name), who in account.principals.items():

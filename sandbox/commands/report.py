@@ -90,7 +90,7 @@ class Caller:
 
 
 def headline(rows):
-    """What the page comes to, in one sentence."""
+    """The page's result, in one sentence."""
     lost, observed = (sum(row.strongest == decision for row in rows) for decision in SETTLED[:2])
     sentence = f"{lost or 'None'} of {counted(len(rows), 'caller')} would have lost IAM"
     if observed:
@@ -113,7 +113,7 @@ def only_about_self(row):
 
 
 def suggestions(rows):
-    """What to write into iam-guard.yml, as (sentence, YAML)."""
+    """The lines to write into iam-guard.yml, as (sentence, YAML)."""
     lost = [row for row in rows if row.strongest in SETTLED]
     names = sorted({call.name for row in lost if only_about_self(row) for call in acting(row)})
     roles = [row for row in rows if row in lost or row.why == ROLES_NOT_JUDGED]

@@ -1,4 +1,4 @@
-"""What a replay found out: a row per caller, how it prints them, and lines on stderr."""
+"""The result of a replay: a row per caller, how it prints them, and lines on stderr."""
 
 import json
 import sys
@@ -44,7 +44,7 @@ class Decided:
 
 @dataclass
 class Row:
-    """What became of one caller's calls to IAM."""
+    """The outcome of one caller's calls to IAM."""
 
     account: str
     caller: str
@@ -132,7 +132,7 @@ def leading(row):
 
 
 def verdict(rows):
-    """What rows come to, as sentences."""
+    """The sum of the rows, as sentences."""
     revoked, observed, immune = (sum(row.strongest == decision for row in rows) for decision in SETTLED)
     yield f"The guard would have revoked IAM access of {revoked} of these {counted(len(rows), 'caller')}."
     if observed:

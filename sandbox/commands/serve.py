@@ -121,7 +121,7 @@ def welcome(sandbox, others, keys):
 
 
 def aws_version():
-    """What the AWS CLI on the PATH says of its version; empty if there is none."""
+    """The version line of the AWS CLI on the PATH; empty if there is no such CLI."""
     aws = shutil.which("aws")
     if aws is None:
         return ""
@@ -130,7 +130,7 @@ def aws_version():
 
 
 def deaf(said):
-    """What is wrong with the AWS CLI, by its ``--version``, if it does not know AWS_ENDPOINT_URL; or None."""
+    """The sentence about an AWS CLI that does not know AWS_ENDPOINT_URL, by its ``--version``; or None."""
     version = re.match(r"aws-cli/(\d+)\.(\d+)\.", said)
     if not version or tuple(map(int, version.groups())) >= OLDEST_CLI[int(version[1])]:
         return None

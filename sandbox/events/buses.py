@@ -1,4 +1,4 @@
-"""What moto's event buses lack: a bus with rules cannot be deleted.
+"""An addition to moto's event buses: a bus with rules cannot be deleted.
 
 https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_DeleteEventBus.html
 """

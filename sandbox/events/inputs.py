@@ -1,4 +1,4 @@
-"""What a rule of EventBridge hands to a target: the event, or the text that a template makes of it.
+"""The input that a rule of EventBridge hands to a target: the event, or the text that a template makes of it.
 
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
 """
@@ -45,7 +45,7 @@ def text_of(value):
 
 
 def at(event, path):
-    """What stands at a path of an event, such as ``$.detail.user``; None if nothing does."""
+    """The value at a path of an event, such as ``$.detail.user``; None if there is nothing."""
     for name in path.split(".")[1:]:
         event = event.get(name) if isinstance(event, dict) else None
     return event

@@ -1,4 +1,4 @@
-"""What moto's IAM lacks: quotas, permissions boundaries, renaming, ids, calls that change nothing.
+"""Additions to moto's IAM: quotas, permissions boundaries, renaming, ids, calls that change nothing.
 
 Quotas and their error texts:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html

@@ -31,7 +31,7 @@ def generate_service_last_accessed_details(self):
 
 @replaces(IamResponse)
 def get_service_last_accessed_details(self):
-    """What a job found, service by service, by pages."""
+    """A job's result, service by service, by pages."""
     job = self._get_param("JobId")
     if job not in running.sandbox.jobs:
         raise exceptions.NoSuchEntity(f"Job {job} does not exist.")

@@ -1,4 +1,4 @@
-"""What IAM tells by pages: users, groups, members, and a whole account at once. moto has one page of everything.
+"""IAM's lists, by pages: users, groups, members, and a whole account at once. moto has one page of everything.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
 """

@@ -130,7 +130,7 @@ class Environment:
                     raise
 
     def new_log(self):
-        """What the function has logged since the last look."""
+        """The function's log since the last look."""
         if not self.log_path.exists():
             return ""
         with open(self.log_path, "rb") as log:
@@ -154,7 +154,7 @@ class Environment:
 
 
 def last_line(outcome, request, timeout):
-    """What Lambda itself writes into the log of a function that did not come to its end."""
+    """Lambda's own line in the log of a function that did not come to its end."""
     if outcome == "timed out":
         now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
         return f"{now}Z {request} Task timed out after {timeout:.2f} seconds\n"

@@ -1,4 +1,4 @@
-"""What moto's Lambda lacks: dead-letter queues, conflicts of permissions, the functions' log groups."""
+"""Additions to moto's Lambda: dead-letter queues, conflicts of permissions, the functions' log groups."""
 
 import base64
 import json

@@ -32,7 +32,7 @@ TAIL_BYTES = 4096
 
 @dataclass
 class Invocation:
-    """What became of one event in one function: its attempts, and whether it was dead-lettered.
+    """The outcome of one event in one function: its attempts, and whether it was dead-lettered.
 
     The outcome of an attempt is ``succeeded``, ``failed``, ``timed out`` or ``throttled``.
     """

@@ -1,4 +1,4 @@
-"""What moto's SNS lacks: mails that a test can read, and queues that take only what their policy allows.
+"""Additions to moto's SNS: mails that a test can read, and queues that take only what their policy allows.
 
 https://docs.aws.amazon.com/sns/latest/dg/sns-email-notifications.html
 """

@@ -1,4 +1,4 @@
-"""What moto's SQS lacks: policies that stay, stacks that update a queue, dead letters that move back.
+"""Additions to moto's SQS: policies that stay, stacks that update a queue, dead letters that move back.
 
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html

@@ -173,7 +173,7 @@ def place(account):
 
 
 def does_anew(sandbox, account):
-    """What the summary says of a new function."""
+    """The summary's cell about a new function."""
     (group,) = (SETTINGS | account["vars"])["admin_groups"]
     iam = sandbox.client("iam", account=account["account_id"])
     group_id = iam.get_group(GroupName=group)["Group"]["GroupId"]

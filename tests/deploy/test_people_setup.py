@@ -1,4 +1,4 @@
-"""What is around the denial of people: giving IAM back, the list, the stacks, root. As docs/people.md has it."""
+"""Everything around the denial of people: giving IAM back, the list, the stacks, root. As docs/people.md has it."""
 
 import json
 import re

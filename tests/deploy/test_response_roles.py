@@ -1,4 +1,4 @@
-"""Who may take the roles of ``deploy/access.yml``, and which of them there are."""
+"""The roles of ``deploy/access.yml``, and those who may take them."""
 
 import json
 import re

@@ -93,7 +93,7 @@ def smoke_test(sandbox, admin, monkeypatch, capsys):
 
 
 def left():
-    """What there is of any smoke test in the account: users first, in the order in which they were made."""
+    """The traces of all smoke tests in the account: users first, in the order in which they were made."""
     users = iam_backends[ACCOUNT]["aws"].users
     buses = events_backends[ACCOUNT]["us-east-1"].event_buses.values()
     rules = [name for bus in buses for name in bus.rules]

@@ -1,4 +1,4 @@
-"""What the templates of ``deploy/`` hold, and what their parameters change."""
+"""The resources of the templates of ``deploy/``, and the effects of their parameters."""
 
 import pytest
 from moto.iam.models import iam_backends

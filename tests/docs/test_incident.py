@@ -80,7 +80,7 @@ def incident(sandbox):
 
 @pytest.fixture(scope="module")
 def printed(incident, sandbox, shell):
-    """What each command of the page has printed, run in the page's order. moto does not know AWS's runbooks."""
+    """The output of each command of the page, run in the page's order. moto does not know AWS's runbooks."""
     environ, done = sandbox.environ(account=ACCOUNT), {}
     for command in (command for command in COMMANDS if not command.startswith("aws ssm ")):
         words = command
@@ -91,7 +91,7 @@ def printed(incident, sandbox, shell):
 
 
 def output_of(printed, start):
-    """What the first command of the page that begins so has printed."""
+    """The output of the page's first command that begins so."""
     return next(text for command, text in printed.items() if command.startswith(start))
 
 

@@ -97,7 +97,7 @@ def bob(sandbox, account):
 
 
 def finding_about(account, arn):
-    """What Security Hub has of a user or role."""
+    """Security Hub's findings about a user or role."""
     (finding,) = (
         finding
         for finding in account.client("securityhub").get_findings()["Findings"]

@@ -19,7 +19,7 @@ MEANT, NOT_MEANT = True, False
 
 
 def account_of(sandbox, user):
-    """Who calls, by the name that the table has for them: their session's or user's IAM client."""
+    """The callers by the table's names for them: their session's or user's IAM client."""
     role = {name: sandbox.create_role(name) for name in ("Terraform", "pipeline", "robot", "stranger")}
 
     def session(name, session_name="somebody"):

@@ -45,7 +45,7 @@ def steps():
 
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory):
-    """What the commands printed, from the first page on, with an account that joins when all others are guarded."""
+    """The output of the commands, from the first page on. An account joins when all others are guarded."""
     with serving(tmp_path_factory.mktemp("walk"), copy=True) as account:
 
         def run(command, profile="iam-guard-deployer"):

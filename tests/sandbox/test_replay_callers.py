@@ -1,4 +1,4 @@
-"""Who called in logs, and the world that a replay makes of them."""
+"""The callers in logs, and the world that a replay makes of them."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from sandbox.events import rules
 
 
 def account_of(*records):
-    """What the logs tell of the account of these records."""
+    """The account of these records as the logs show it."""
     calls = Calls()
     for found in records:
         calls.add(found)

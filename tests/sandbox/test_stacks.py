@@ -48,7 +48,7 @@ class Account:
         return next((stack["StackStatus"] for stack in self.stacks.describe_stacks()["Stacks"]), None)
 
     def content(self):
-        """What the stack makes."""
+        """The stack's resources."""
         iam = iam_backends[self.id]["aws"]
         events, queues = self.client("events"), self.client("sqs").list_queues().get("QueueUrls", [])
         return {
