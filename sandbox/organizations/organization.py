@@ -21,7 +21,7 @@ MANAGEMENT = "999999999999"
 
 @replaces(OrganizationsResponse, "organizations_backend")
 def backend_for(response):
-    """The backend that answers a call: the management account's, which its delegated administrators may read, too."""
+    """The backend that answers: the management account's, which its delegated administrators may read, too."""
     account, partition = response.current_account, response.partition
     master = scps.management(account) or account
     backend, action = organizations_backends[master][partition], response._get_action()
