@@ -164,10 +164,19 @@ def test_a_captured_account_denies_its_own_people_at_most(world):
     assert world.person("victim@example.com", FIRST).may_use_iam()
 
 
-@pytest.mark.parametrize("part", [{"call": {"sessionName": "*"}}, {"call": "x"}], ids=str)
+MALFORMED = {
+    "an id": {"principal": {"type": "role", "name": ROLE, "id": "AROA*", "arn": ""}},
+    "a name": {
+        "principal": {"type": "role", "name": "AWSReservedSSO_*", "id": "AROAEXAMPLE123456", "arn": ""}
+    },
+    "the call": {"call": "x"},
+}
+
+
+@pytest.mark.parametrize("part", MALFORMED)
 def test_a_malformed_event_denies_nobody(world, ada, part):
     """Role ids and session names have AWS's own form, or the event is let pass, once, and blocks nobody."""
-    world.put(world.event(ada, **part))
+    world.put(world.event(ada, **MALFORMED[part]))
     (done,) = world.poll()
     assert done.decisions[0]["decision"] == "let-pass"
     assert (world.denied, world.poll()) == ({}, [])
