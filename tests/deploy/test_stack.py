@@ -8,7 +8,7 @@ import re
 
 import pytest
 from botocore.exceptions import ClientError
-from helpers import FUNCTION, POLICIES, attached, call_iam, ok
+from helpers import FUNCTION, POLICIES, REVOKE, attached, call_iam, ok
 from moto.awslambda.models import lambda_backends
 from moto.iam.models import iam_backends
 from pack import commands_of
@@ -42,8 +42,8 @@ def test_another_partition_works_the_same_way(sandbox, shell):
     sandbox.create_user("ada", groups=["admins"], account=account, region=region)
     key = sandbox.create_user("bob", account=account, region=region)
     ok(shell(f"{STACK} --region {region}", environ))
-    deploy = "custodian run --vars-file iam-guard.yml -s output policies/revoke-unintended-iam-access.yml"
-    ok(shell(f"{deploy} -r {region}", environ))
+    one = f"-s output -r {region} -p {REVOKE} policies/{REVOKE}.yml"
+    ok(shell(f"custodian run --vars-file iam-guard.yml {one}", environ))
     (invocation,) = call_iam(sandbox, account, key, "bobs-friend", region)
     assert invocation.decisions[0]["decision"] == "revoked", invocation.log
     assert attached(sandbox, account, "bob", region) == [
