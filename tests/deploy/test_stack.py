@@ -18,10 +18,6 @@ from sandbox.organizations import organization
 from sandbox.server import DEPLOY
 
 DEPLOYER = "iam-guard-deployer"
-STACK = (
-    "aws cloudformation deploy --stack-name iam-guard --template-file deploy/account.yml"
-    " --capabilities CAPABILITY_NAMED_IAM"
-)
 #: The commands of docs/organization.md for an organization, in its order.
 ORGANIZATION = [one for one in commands_of("docs/organization.md") if one.startswith("aws cloudformation ")]
 #: Those of docs/operate.md that remove a StackSet.
@@ -41,7 +37,8 @@ def test_another_partition_works_the_same_way(sandbox, shell):
     iam.create_group(GroupName="admins")
     sandbox.create_user("ada", groups=["admins"], account=account, region=region)
     key = sandbox.create_user("bob", account=account, region=region)
-    ok(shell(f"{STACK} --region {region}", environ))
+    stack = f"--stack-name iam-guard --region {region} --template-file deploy/account.yml"
+    ok(shell(f"aws cloudformation deploy {stack} --capabilities CAPABILITY_NAMED_IAM", environ))
     one = f"-s output -r {region} -p {REVOKE} policies/{REVOKE}.yml"
     ok(shell(f"custodian run --vars-file iam-guard.yml {one}", environ))
     (invocation,) = call_iam(sandbox, account, key, "bobs-friend", region)
