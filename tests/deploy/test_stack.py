@@ -26,9 +26,6 @@ CENTRAL, MEMBER = "161616161616", "171717171717"
 ROLES = f"arn:aws:iam::{CENTRAL}:role/"
 
 
-# Other partitions
-
-
 def test_another_partition_works_the_same_way(sandbox, shell):
     """In China, stack, deployment and revocation hold, with that partition's own ARNs."""
     account, region, partition = "123412341234", "cn-north-1", "aws-cn"
