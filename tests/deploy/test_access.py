@@ -40,7 +40,7 @@ def account(sandbox):
     provider = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
     sandbox.deploy(
         DEPLOY / "access.yml", "iam-guard-access", account=ACCOUNT,
-        CentralAccount=sandbox.account, ResponseRoles=f"arn:aws:iam::{ACCOUNT}:role/on-call", AdminGroups="Admins",
+        CentralAccount=sandbox.account, ResponseRoles=f"{ROLES}on-call", AdminGroups="Admins",
         OidcProviderArn=provider, OidcSubject="repo:a/b:main", OidcPreviewSubject="repo:a/b:pull_request",
     )  # fmt: skip
     sandbox.deploy(DEPLOY / "access.yml", "iam-guard-access", account=MEMBER, CentralAccount=ACCOUNT)
@@ -48,11 +48,11 @@ def account(sandbox):
     sandbox.create_user("ada", groups=["Admins"], account=ACCOUNT)
     sandbox.create_user("bob", account=ACCOUNT)
 
-    def environ(role):
-        return sandbox.environ(sandbox.session(f"arn:aws:iam::{ACCOUNT}:role/{role}"), account=ACCOUNT)
-
     yield SimpleNamespace(
-        environ={role: environ(role) for role in (DEPLOYER, READER, RESPONSE)},
+        environ={
+            role: sandbox.environ(sandbox.session(f"{ROLES}{role}"), account=ACCOUNT)
+            for role in (DEPLOYER, READER, RESPONSE)
+        },
         client=lambda service: sandbox.client(service, account=ACCOUNT),
         backend=iam_backends[ACCOUNT]["aws"],
     )

@@ -1,7 +1,6 @@
 """iam-guard.yml, and deploy/accounts.py, which makes c7n-org's accounts file of it."""
 
 import datetime
-import importlib.util
 import json
 import shutil
 import sys
@@ -13,13 +12,11 @@ import yaml
 from helpers import ROOT
 from test_scp import STRANGERS, lets
 
+from deploy import accounts
 from sandbox.server import DEPLOY
 
 SETTINGS = yaml.safe_load((ROOT / "iam-guard.yml").read_text())
 PRODUCTION, STAGING, _ = yaml.safe_load((DEPLOY / "accounts.example.yml").read_text())["accounts"]
-SPEC = importlib.util.spec_from_file_location("accounts", DEPLOY / "accounts.py")
-accounts = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(accounts)
 
 
 @pytest.fixture

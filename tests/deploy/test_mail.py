@@ -73,13 +73,12 @@ def session(role):
 
 def service(name, arn):
     """An AWS service that does something for a resource of the account."""
-    return principals.service(
-        f"{name}.amazonaws.com", ACCOUNT, "aws", f"arn:aws:{name}:us-east-1:{ACCOUNT}:{arn}"
-    )
+    arn = f"arn:aws:{name}:us-east-1:{ACCOUNT}:{arn}"
+    return principals.service(f"{name}.amazonaws.com", ACCOUNT, "aws", arn)
 
 
-def may_publish(caller, topic, account=ACCOUNT):
-    return authorization.authorized(caller, "sns:Publish", f"arn:aws:sns:us-east-1:{account}:{topic}", {})
+def may_publish(caller, topic):
+    return authorization.authorized(caller, "sns:Publish", f"arn:aws:sns:us-east-1:{ACCOUNT}:{topic}", {})
 
 
 @pytest.mark.parametrize(
@@ -138,11 +137,8 @@ def test_the_mail_says_who_did_what_and_where(sandbox, told):
     first, *lines = mail(sandbox, TELL, told)
     assert first == f'"IAM access revoked: IAM user bob in account {ACCOUNT}"'
     detail, call = told["detail"], told["detail"]["call"]
-    for said in (
-        f"{call['eventName']}, by the IAM user bob, at {call['eventTime']} from {call['sourceIPAddress']}",
-        detail["principal"]["id"],
-        call["eventID"],
-    ):
+    what = f"{call['eventName']}, by the IAM user bob, at {call['eventTime']} from {call['sourceIPAddress']}"
+    for said in (what, detail["principal"]["id"], call["eventID"]):
         assert any(said in line for line in lines), said
     assert all(re.fullmatch(r'"[^"\\]+"', line) for line in lines)
 

@@ -141,7 +141,7 @@ def test_an_update_of_the_stack_keeps_who_is_denied(world, ada):
     assert world.denied == {FIRST: [ada.id]}
 
 
-def test_a_change_of_the_scps_properties_would_lose_everybody(world, tmp_path):
+def test_a_change_of_the_scps_properties_would_lose_everybody():
     """CloudFormation writes the template's content over it at any change: so nothing about it can change."""
     properties = resources("people-organization.yml")["People"]["Properties"]
     assert "!" not in json.dumps(properties)

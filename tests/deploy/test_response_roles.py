@@ -81,10 +81,8 @@ def test_the_account_itself_makes_no_role_that_anybody_could_take(sandbox):
     sandbox.deploy(account="141414141414")
     roles = sandbox.client("iam", account="141414141414").list_roles()["Roles"]
     trusts = {role["RoleName"]: role["AssumeRolePolicyDocument"]["Statement"] for role in roles}
-    services = {
-        name: [list(statement["Principal"].values()) for statement in trusts[name]] for name in trusts
-    }
-    assert services == {GUARD: [["lambda.amazonaws.com"]], TELL: [["events.amazonaws.com"]]}
+    services = {name: [statement["Principal"]["Service"] for statement in trusts[name]] for name in trusts}
+    assert services == {GUARD: ["lambda.amazonaws.com"], TELL: ["events.amazonaws.com"]}
 
 
 MAIN, PULL = "repo:example/guard:ref:refs/heads/main", "repo:example/guard:pull_request"

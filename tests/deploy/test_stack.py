@@ -8,7 +8,7 @@ import re
 
 import pytest
 from botocore.exceptions import ClientError
-from helpers import FUNCTION, POLICIES, attached, call_iam, ok
+from helpers import FUNCTION, POLICIES, REVOKE, attached, call_iam, ok
 from moto.awslambda.models import lambda_backends
 from moto.iam.models import iam_backends
 from pack import commands_of
@@ -18,19 +18,12 @@ from sandbox.organizations import organization
 from sandbox.server import DEPLOY
 
 DEPLOYER = "iam-guard-deployer"
-STACK = (
-    "aws cloudformation deploy --stack-name iam-guard --template-file deploy/account.yml"
-    " --capabilities CAPABILITY_NAMED_IAM"
-)
 #: The commands of docs/organization.md for an organization, in its order.
 ORGANIZATION = [one for one in commands_of("docs/organization.md") if one.startswith("aws cloudformation ")]
 #: Those of docs/operate.md that remove a StackSet.
 UNINSTALL = [one for one in commands_of("docs/operate.md") if "--stack-set-name" in one]
 CENTRAL, MEMBER = "161616161616", "171717171717"
 ROLES = f"arn:aws:iam::{CENTRAL}:role/"
-
-
-# Other partitions
 
 
 def test_another_partition_works_the_same_way(sandbox, shell):
@@ -41,9 +34,10 @@ def test_another_partition_works_the_same_way(sandbox, shell):
     iam.create_group(GroupName="admins")
     sandbox.create_user("ada", groups=["admins"], account=account, region=region)
     key = sandbox.create_user("bob", account=account, region=region)
-    ok(shell(f"{STACK} --region {region}", environ))
-    deploy = "custodian run --vars-file iam-guard.yml -s output policies/revoke-unintended-iam-access.yml"
-    ok(shell(f"{deploy} -r {region}", environ))
+    stack = f"--stack-name iam-guard --region {region} --template-file deploy/account.yml"
+    ok(shell(f"aws cloudformation deploy {stack} --capabilities CAPABILITY_NAMED_IAM", environ))
+    one = f"-s output -r {region} -p {REVOKE} policies/{REVOKE}.yml"
+    ok(shell(f"custodian run --vars-file iam-guard.yml {one}", environ))
     (invocation,) = call_iam(sandbox, account, key, "bobs-friend", region)
     assert invocation.decisions[0]["decision"] == "revoked", invocation.log
     assert attached(sandbox, account, "bob", region) == [

@@ -2,7 +2,7 @@
 
 import json
 
-from helpers import ROOT, ok
+from helpers import FUNCTION, ROOT, ok
 from moto.iam.models import iam_backends
 from moto.sqs.models import sqs_backends
 from rights import GUARD, documents
@@ -10,7 +10,6 @@ from rights import GUARD, documents
 from sandbox.access import authorization
 
 ACCOUNT = "300000000061"
-NAME = "iam-guard-revoke-unintended-iam-access"
 PAGE = (ROOT / "docs" / "operate.md").read_text().split("### From 0.2.0")[1].split("## ")[0]
 COMMANDS = [line.removeprefix("$ ") for line in PAGE.splitlines() if line.startswith("$ ")]
 
@@ -24,13 +23,13 @@ def test_an_upgrade_from_0_2_0_loses_nothing_and_ends_in_one_stack(sandbox, shel
         sandbox.deploy(old / f"{name}.yml", f"iam-guard-{name}", account=ACCOUNT)
     services = ("sqs", "logs", "events", "cloudformation", "sns")
     sqs, logs, events, stacks, sns = (sandbox.client(name, account=ACCOUNT) for name in services)
-    sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=NAME)["QueueUrl"], MessageBody="a dead letter")
-    logs.create_log_stream(logGroupName=f"/aws/lambda/{NAME}", logStreamName="old")
+    sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=FUNCTION)["QueueUrl"], MessageBody="a dead letter")
+    logs.create_log_stream(logGroupName=f"/aws/lambda/{FUNCTION}", logStreamName="old")
     events.put_rule(Name="pager", EventBusName="iam-guard", EventPattern='{"source": ["iam-guard"]}')
     for command in COMMANDS:
         ok(shell(command, sandbox.environ(account=ACCOUNT)))
-    assert [m.body for m in sqs_backends[ACCOUNT]["us-east-1"].queues[NAME].messages] == ["a dead letter"]
-    (stream,) = logs.describe_log_streams(logGroupName=f"/aws/lambda/{NAME}")["logStreams"]
+    assert [m.body for m in sqs_backends[ACCOUNT]["us-east-1"].queues[FUNCTION].messages] == ["a dead letter"]
+    (stream,) = logs.describe_log_streams(logGroupName=f"/aws/lambda/{FUNCTION}")["logStreams"]
     assert stream["logStreamName"] == "old"
     rules = events.list_rules(EventBusName="iam-guard")["Rules"]
     assert {rule["Name"] for rule in rules} == {"pager", "iam-guard-tell"}

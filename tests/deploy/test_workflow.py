@@ -1,6 +1,5 @@
 """The form of the workflow for CI, and what deploy/ci.py refuses. What they do to accounts is in test_ci."""
 
-import importlib.util
 import os
 import subprocess
 from pathlib import Path
@@ -8,14 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deploy import ci
 from sandbox.server import DEPLOY
 
 TEXT = (DEPLOY / "github-actions.yml").read_text()
 WORKFLOW = yaml.load(TEXT, yaml.BaseLoader)  # noqa: S506  the key "on" stays a text
 JOBS = WORKFLOW["jobs"]
-SPEC = importlib.util.spec_from_file_location("ci", DEPLOY / "ci.py")
-ci = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(ci)
 
 
 def test_an_invalid_policy_ends_the_job_before_it_has_credentials():

@@ -98,11 +98,8 @@ def bob(sandbox, account):
 
 def finding_about(account, arn):
     """Security Hub's findings about a user or role."""
-    (finding,) = (
-        finding
-        for finding in account.client("securityhub").get_findings()["Findings"]
-        if finding["Resources"][0]["Id"] == arn
-    )
+    found = account.client("securityhub").get_findings()["Findings"]
+    (finding,) = [one for one in found if one["Resources"][0]["Id"] == arn]
     return finding, finding["Resources"][0]["Details"]
 
 
