@@ -3,7 +3,7 @@
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
 from moto.iam import exceptions
-from moto.iam.models import IAMBackend, User
+from moto.iam.models import User
 from moto.iam.responses import IamResponse
 from moto.iam.utils import random_access_key
 from moto.moto_api._internal import mock_random
@@ -93,13 +93,3 @@ def change_password(self):
         raise exceptions.IAMException("AccessDenied", "The old password was incorrect.")
     user.password = self._get_param("NewPassword")
     return EmptyResult()
-
-
-# Identity providers
-
-
-@replaces(IAMBackend)
-def delete_saml_provider(self, saml_provider_arn):
-    """Delete a SAML provider; IAM complains if there is none."""
-    self.get_saml_provider(saml_provider_arn)
-    delete_saml_provider.original(self, saml_provider_arn)

@@ -132,3 +132,18 @@ def test_who_speaks_of_oneself_names_nobody(sandbox, eve):
     assert detail["requestParameters"] is None
     made = detail["responseElements"]["accessKey"]
     assert made["userName"] == "own"
+
+
+def test_a_service_specific_credential_has_its_life(sandbox, eve):
+    """It is made, told without its password, deactivated and deleted."""
+    who = {"UserName": "eve"}
+    made = eve.create_service_specific_credential(**who, ServiceName="codecommit.amazonaws.com")
+    unique_id = made["ServiceSpecificCredential"]["ServiceSpecificCredentialId"]
+    one = {**who, "ServiceSpecificCredentialId": unique_id}
+    eve.update_service_specific_credential(**one, Status="Inactive")
+    listed = eve.list_service_specific_credentials(**who)["ServiceSpecificCredentials"]
+    (told,) = [found for found in listed if found["ServiceSpecificCredentialId"] == unique_id]
+    assert (told["Status"], "ServicePassword" in told) == ("Inactive", False)
+    eve.delete_service_specific_credential(**one)
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        eve.delete_service_specific_credential(**one)
