@@ -298,12 +298,6 @@ def contained(sandbox, tmp_path_factory):
     return contained_account.Contained(sandbox, tmp_path_factory.mktemp("contained"))
 
 
-@pytest.fixture
-def admin(contained):
-    """An admin of the contained account, with room for another access key."""
-    return contained.person(name="admin", groups=["admins"])
-
-
 @pytest.fixture(scope="session")
 def people(sandbox):
     """An organization whose people of Identity Center are denied IAM by an SCP."""

@@ -3,6 +3,7 @@
 import itertools
 import json
 import types
+from datetime import datetime, timedelta, timezone
 
 from botocore.exceptions import ClientError
 from moto.organizations.models import organizations_backends
@@ -143,11 +144,14 @@ class World:
         return invocation
 
     def alarms(self):
-        """The alarms about people that have gone off, by the ends of their names."""
-        states = self.sandbox.alarms(account=CENTRAL)
-        return [
-            name.rsplit("-", 1)[1] for name, state in states.items() if "people" in name and state == "ALARM"
-        ]
+        """The alarms about people that have gone off in this minute or the last, by the ends of their names."""
+        now, gone_off = datetime.now(timezone.utc), {}
+        for moment in (now - timedelta(minutes=1), now):
+            states = self.sandbox.alarms(moment, CENTRAL)
+            gone_off |= {
+                name: None for name, state in states.items() if state == "ALARM" and "people" in name
+            }
+        return [name.rsplit("-", 1)[1] for name in gone_off]
 
     def mails(self, topic="iam-guard-central"):
         """The texts of the mails of the security account, or of an account's own."""

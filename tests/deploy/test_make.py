@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 
 #: A Python whose environments install nothing: pip writes down what it was asked, and ends with PIP_STATUS.
 PYTHON = """#!/bin/sh
