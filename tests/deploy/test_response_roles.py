@@ -78,8 +78,8 @@ def test_a_role_trusts_the_central_account_and_ci_only_if_its_own_subject_is_set
 
 def test_the_account_itself_makes_no_role_that_anybody_could_take(sandbox):
     """The stack of ``account.yml`` makes two roles, which services alone take."""
-    sandbox.deploy(account="141414141414")
-    roles = sandbox.client("iam", account="141414141414").list_roles()["Roles"]
+    sandbox.deploy(account="141414141416")
+    roles = sandbox.client("iam", account="141414141416").list_roles()["Roles"]
     trusts = {role["RoleName"]: role["AssumeRolePolicyDocument"]["Statement"] for role in roles}
     services = {name: [statement["Principal"]["Service"] for statement in trusts[name]] for name in trusts}
     assert services == {GUARD: ["lambda.amazonaws.com"], TELL: ["events.amazonaws.com"]}
