@@ -31,6 +31,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from c7n_iamguard.aws_names import SINCE_TAG
 from sandbox import Sandbox
+from sandbox.lambda_ import environments
 from sandbox.server import DEPLOY
 
 
@@ -42,6 +43,7 @@ def pytest_xdist_auto_num_workers():
 def pytest_configure(config):
     if not hasattr(config, "workerinput"):  # its workers use the commands of the run
         config.add_cleanup(stock_commands.start())
+    environments.PYTHON = stock_commands.path("python")
 
 
 def pytest_collection_modifyitems(items):

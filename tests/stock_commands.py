@@ -183,7 +183,8 @@ def run(words):
     command, *rest = words
     name, python, sys.executable = Path(command).name, sys.executable, str(Path(command).with_name("python"))
     sys.argv = words
-    if any(variable.startswith("PYTHON") for variable in os.environ) or rest[0] in ("-c", "-S"):
+    settings = {name for name in os.environ if name.startswith("PYTHON")}
+    if settings - {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"} or rest[0] in ("-c", "-S"):
         script = [str(Path(python).with_name(name))] if COMMANDS[name] else []
         os.execv(python, [python, *script, *rest])  # noqa: S606  what it was asked for
     if entry := COMMANDS[name]:
