@@ -39,6 +39,15 @@ def test_a_role_of_aws_cannot_be_changed(sandbox, iam):
     sandbox.client("s3", sandbox.session(f"{PREFIX}:role{path}{name}"), ACCOUNT).list_buckets()
 
 
+def test_a_permissions_boundary_is_a_policy_that_there_is(sandbox, iam):
+    """One that is not there cannot be set, and without one there is none to delete."""
+    who = {"UserName": "bound"}
+    sandbox.create_user("bound", account=ACCOUNT)
+    missing = f"{PREFIX}:policy/missing"
+    assert refused(iam.put_user_permissions_boundary, **who, PermissionsBoundary=missing)[0] == "NoSuchEntity"
+    assert refused(iam.delete_user_permissions_boundary, **who)[0] == "NoSuchEntity"
+
+
 def test_names_are_unique_without_regard_to_case(sandbox, iam):
     """A name that differs in case alone is taken; users and roles are found by any spelling."""
     sandbox.create_user("Casey", account=ACCOUNT)
