@@ -111,21 +111,28 @@ def state(sandbox):
     return answer["Configuration"]["CodeSha256"], answer["Tags"], delivery
 
 
+def changing(sandbox, shell, environ):
+    """The calls that change something, of a deployment to one account."""
+    sandbox.calls.clear()
+    ok(shell(f"{RUN_ALL} -a production", environ))
+    calls = {call.action for call in sandbox.calls if DEPLOYER in call.caller}
+    return {name for name in calls if not name.startswith(("Get", "List", "Describe", "AssumeRole"))}
+
+
 def test_a_new_version_updates_functions_in_place(sandbox, shell, tmp_path):
-    """An upgrade changes code and version tag; rule, target and permission stay as they are throughout."""
+    """An upgrade changes code and version tag, and nothing else; a second run changes nothing."""
     old_code, old_tags, old_delivery = state(sandbox)
     shutil.copytree(ROOT / "c7n_iamguard", tmp_path / "c7n_iamguard")
     init = tmp_path / "c7n_iamguard" / "__init__.py"
     init.write_text(init.read_text().replace(__version__, "99.0"))
-    sandbox.calls.clear()
-    ok(shell(f"{RUN_ALL} -a production", sandbox.environ() | {"PYTHONPATH": str(tmp_path)}))
+    environ = sandbox.environ() | {"PYTHONPATH": str(tmp_path)}
+    refused = {"AddPermission"}  # the permission is there
+    assert changing(sandbox, shell, environ) == {"UpdateFunctionCode", "TagResource"} | refused
     code, tags, delivery = state(sandbox)
     assert code != old_code
     assert tags == old_tags | {"iam-guard-version": "99.0"}
     assert delivery == old_delivery
-    calls = {call.action for call in sandbox.calls if DEPLOYER in call.caller}
-    changing = {name for name in calls if not name.startswith(("Get", "List", "Describe", "AssumeRole"))}
-    assert changing == {"UpdateFunctionCode", "TagResource", "AddPermission"}  # the last one is refused
+    assert changing(sandbox, shell, environ) == refused
 
 
 def test_uninstalling_functions_over_all_accounts_is_one_command(sandbox, shell):
