@@ -172,7 +172,7 @@ def history(deployed, unchanged):
     deployed.history.clear()
 
     def pass_by(minutes=45):
-        for record in deployed.history.records:
+        for record in deployed.history:
             then = time.mktime(time.strptime(record["eventTime"], "%Y-%m-%dT%H:%M:%SZ")) - minutes * 60
             record["eventTime"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.localtime(then))
 

@@ -22,10 +22,6 @@ TIME = "%Y-%m-%dT%H:%M:%SZ"
 class History(list):
     """The records of all accounts of a sandbox, which are found in the one region that has IAM's."""
 
-    @property
-    def records(self):
-        return self
-
     def find(self, account, region, params):
         """The records that are asked for, newest first, as (time, number, record)."""
         if region != IAM_REGION.get(get_partition(region)):

@@ -94,7 +94,7 @@ def answers(deployed, unchanged, user, monkeypatch):
         deployed.history.clear()
         deployed.pending.clear()
         call(people[who])
-        (event,), record = deployed.pending, deployed.history.records[-1]
+        (event,), record = deployed.pending, deployed.history[-1]
         event = IAMEvent(event)
         kind, of_roles = (ROLE, "-of-roles") if event.who.kind == "role" else (USER, "")
         by_event = [pinned(name + of_roles) for name in (REVOKE, CONTAIN)]

@@ -133,7 +133,7 @@ def test_a_large_account_is_judged_in_a_handful_of_calls(history, caught, fresh,
     for number in range(500 - len(users.users)):
         users.create_user(fresh.region, f"crowd-{number}")
     attacker.iam.create_user(UserName="backdoor")
-    made = history.records[-1]
+    made = history[-1]
     history.clear()
     for number in range(500):
         read = {"eventName": "GetUser", "readOnly": True} if number % 10 else {}

@@ -41,7 +41,7 @@ def test_a_member_whom_a_caller_of_an_unknown_type_added_is_left_to_people(
     """Nobody knows whose rights such a caller had: the member stays, and it is reported."""
     user("friend")
     attacker.iam.add_user_to_group(GroupName="Admins", UserName="friend")
-    history.records[-1]["userIdentity"]["type"] = "SomethingNew"
+    history[-1]["userIdentity"]["type"] = "SomethingNew"
     history.pass_by()
     assert list(caught(MEMBERS)) == []
     assert [(line["decision"], line["user"]) for line in logged()] == [("failed", "friend")]

@@ -109,7 +109,7 @@ def test_a_tag_that_nobody_set_forgives_nothing(history, caught, fresh, attacker
     attacker.iam.create_user(UserName="backdoor")
     history.pass_by(4 * 60)
     tag(fresh, "mallory", event_time(timedelta(hours=hours)))
-    history.records[-1]["eventName"] = "GetUser"
+    history[-1]["eventName"] = "GetUser"
     assert list(caught(USERS)) == (["mallory"] if case == "old" else expected)
     said = "".join(line["reason"] for line in logged())
     assert ("set by nobody" in said) == (case == "old")
