@@ -42,7 +42,7 @@ def calls(number):
 def test_all_pages_of_one_span_are_read_newest_first(trail):
     """Every record comes out, in CloudTrail's order; all requests select IAM's events alone, 50 within one span."""
     history = trail(calls(120))
-    assert list(reading(history, hours=7)) == history
+    assert list(reading(history, hours=7)) == history.records
     first, *others = history.requests
     iams_events = {"AttributeKey": "EventSource", "AttributeValue": "iam.amazonaws.com"}
     assert (first["LookupAttributes"], first["MaxResults"]) == ([iams_events], 50)
@@ -86,7 +86,7 @@ def test_an_empty_page_is_not_the_end(trail, monkeypatch):
 def test_what_goes_away_is_tried_again(trail, fault):
     """After throttles, AWS's own errors and a broken network, the same page is asked for again."""
     history = trail(calls(120), {1: fault, 2: fault, 3: fault})
-    assert list(reading(history)) == history
+    assert list(reading(history)) == history.records
     assert [request.get("NextToken") for request in history.requests] == [None, *["50"] * 4, "100"]
 
 
