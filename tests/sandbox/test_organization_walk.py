@@ -8,6 +8,7 @@ import re
 from types import SimpleNamespace
 
 import pytest
+import stock_commands
 from helpers import ROOT, ok
 from test_serve import serving
 
@@ -46,7 +47,7 @@ def steps():
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory):
     """The output of the commands, from the first page on. An account joins when all others are guarded."""
-    with serving(tmp_path_factory.mktemp("walk"), copy=True) as account:
+    with serving(tmp_path_factory.mktemp("walk"), stock_commands.path("python"), copy=True) as account:
 
         def run(command, profile="iam-guard-deployer"):
             return account.run(f"export AWS_PROFILE={profile}; {command}")

@@ -20,7 +20,6 @@ from helpers import REVOKE, ROOT, ok
 from sandbox.__main__ import main
 from sandbox.commands import serve
 
-COMMAND = [sys.executable, "-m", "sandbox", "serve"]
 RUN = "custodian run --vars-file iam-guard.yml"
 LAST_LINE = "Ctrl-C ends the accounts"
 #: What a person's shell may hold before: it would lead elsewhere.
@@ -28,11 +27,13 @@ BEFORE = {"AWS_PROFILE": "production", "AWS_ENDPOINT_URL_IAM": "http://192.0.2.1
 SECONDS = 180
 
 
-def start():
+def start(python):
     """Start an account, and read what it says until it is ready."""
-    process = subprocess.Popen(
-        COMMAND, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    command, output = (
+        [python, "-m", "sandbox", "serve"],
+        {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT},
     )
+    process = subprocess.Popen(command, cwd=ROOT, text=True, start_new_session=True, **output)
     lines = []
     for line in process.stdout:
         lines.append(line)
@@ -47,12 +48,12 @@ def end(process):
 
 
 @contextmanager
-def serving(folder, copy=False):
+def serving(folder, python=sys.executable, copy=False):
     """The running sandbox: ``run`` is a command in a shell with its lines pasted, ``said`` what it prints since.
 
     :param copy: whether commands run in a copy of the project's files, because they write some
     """
-    process, lines = start()
+    process, lines = start(python)
     said, place = [], folder / "project" if copy else ROOT
     (folder / "bin").mkdir()
     aws_cli.stand_in(folder / "bin")
@@ -154,9 +155,10 @@ raise SystemExit(serve.run())
 """
 
 
-def test_ctrl_c_ends_it_even_if_something_swallows_the_interrupt():
+def test_ctrl_c_ends_it_even_if_something_swallows_the_interrupt(tmp_path):
     """A library that catches KeyboardInterrupt while an event is delivered does not keep the account running."""
-    command = [sys.executable, "-c", SWALLOWED]
+    (tmp_path / "swallowed.py").write_text(SWALLOWED)
+    command = [stock_commands.path("python"), tmp_path / "swallowed.py"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("\nThe accounts are gone. Close the shells that used them.\n")
