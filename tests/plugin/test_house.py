@@ -1,6 +1,7 @@
 """The rooms of the plugin, and which of them may use which."""
 
 import ast
+import functools
 import sys
 
 import pytest
@@ -40,7 +41,10 @@ def modules_in(tree):
             )
 
 
-USES = {name: set(modules_in(ast.parse(file.read_text()))) - {""} for name, file in FILES.items()}
+@functools.cache
+def uses():
+    """The modules of the plugin that each of them imports, by name."""
+    return {name: set(modules_in(ast.parse(file.read_text()))) - {""} for name, file in FILES.items()}
 
 
 def room(module):
@@ -51,7 +55,7 @@ def room(module):
 @pytest.mark.parametrize("module", sorted(set(FILES) - {"__init__"}))
 def test_a_room_uses_the_rooms_below_it_alone(module):
     """A module imports its own folder and lower floors; capabilities do not import each other."""
-    used = {room(name) for name in USES[module]} - {room(module)}
+    used = {room(name) for name in uses()[module]} - {room(module)}
     if room(module) in ENTRY:
         assert used <= ENTRY[room(module)]
     else:
@@ -60,7 +64,7 @@ def test_a_room_uses_the_rooms_below_it_alone(module):
 
 def test_no_modules_import_each_other_in_a_circle():
     """The imports can be walked through to the end from every module."""
-    left = dict(USES)
+    left = dict(uses())
     while left:
         free = [module for module, used in left.items() if not used & set(left)]
         assert free, f"a circle among {sorted(left)}"
