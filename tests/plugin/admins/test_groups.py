@@ -26,7 +26,8 @@ def test_all_pinned_groups_exist_and_one_has_a_member(fresh, element):
     with pytest.raises(Refusal, match="the admin group 'ops' does not exist"):
         groups.pin(element, names)
     iam.create_group(GroupName="ops")
-    assert groups.pin(element, names) == {name: moto_group(fresh, name).id for name in names}
+    for order in (names, names[::-1]):
+        assert groups.pin(element, order) == {name: moto_group(fresh, name).id for name in names}
     iam.remove_user_from_group(GroupName="Admins", UserName="alice")
     with pytest.raises(Refusal, match="no user is a member of the admin group"):
         groups.pin(element, names)
@@ -36,10 +37,12 @@ def test_before_a_denial_all_groups_exist_and_one_has_a_member(fresh, element):
     """Under whatever names. If one is gone, or all are empty, nobody knows who the admins are."""
     iam, names = fresh.client("iam"), ["ops", "Admins"]
     iam.create_group(GroupName="ops")
-    found = groups.AdminGroups(element, groups.pin(element, names))
+    pins = groups.pin(element, names)
     iam.update_group(GroupName="ops", NewGroupName="crew")
-    found.check()
-    assert set(found.names.values()) == {"Admins", "crew"}
+    for order in (names, names[::-1]):
+        found = groups.AdminGroups(element, {name: pins[name] for name in order})
+        found.check()
+        assert set(found.names.values()) == {"Admins", "crew"}
     iam.remove_user_from_group(GroupName="Admins", UserName="alice")
     with pytest.raises(Refusal, match="the admin groups have no members any more"):
         found.check()

@@ -69,6 +69,9 @@ NEW_MALLORY, NEW_FRIEND, NEW_EVE = (create(0, "ada", name) for name in ("mallory
         ([add(1, "eve", "friend"), remove(2, "ada", "eve")], ["ada", "friend"], "", "friend"),
         ([NEW_FRIEND, remove(1, "ada", "eve"), add(2, "eve", "friend")], ["ada", "friend"], "friend", ""),
         ([NEW_FRIEND, remove(1, "ada", "eve"), add(1, "eve", "friend")], ["ada", "friend"], "", "friend"),
+        ([NEW_FRIEND, add(1, "ada", "eve"), remove(2, "ada", "eve"), add(3, "eve", "friend")],
+         ["ada", "friend"], "friend", ""),
+        ([remove(1, "ada", "eve"), add(1, "eve", "eve")], ["ada", "eve"], "eve", ""),
         # added and removed in one second: what they are now tells which call came last
         ([NEW_EVE, add(1, "ada", "eve"), remove(1, "ada", "eve"), NEW_FRIEND, add(2, "eve", "friend")],
          ["ada", "eve", "friend"], "", ""),

@@ -109,6 +109,29 @@ def test_more_callers_than_max_resources_are_named_and_nobody_is_found(history, 
         caught(USERS, **{"max-resources": 1})
 
 
+def test_a_call_of_nobody_knows_whom_is_reported(history, caught, attacker, logged):
+    """Its caller is of a type that nobody knows: nobody is denied, and one line says so, in one hour alone."""
+    attacker.iam.create_user(UserName="backdoor")
+    history.records[-1]["userIdentity"]["type"] = "SomethingNew"
+    history.pass_by(45)
+    assert caught(USERS) == {}
+    (line,) = logged()
+    assert (line["decision"], "nobody can tell who made the call" in line["reason"]) == ("failed", True)
+    history.pass_by(60)
+    assert caught(USERS) == {}
+    assert len(logged()) == 1
+
+
+def test_of_an_admin_group_that_is_gone_nobody_knows_the_members(history, caught, attacker, fresh, logged):
+    """It was on the list when mallory called: nobody can tell whether she was in it, and she is not denied."""
+    attacker.iam.create_user(UserName="backdoor")
+    history.pass_by()
+    gone = {"groups": {"AGPAGONE": 1e12}}
+    pins = {"groups": {"Admins": moto_group(fresh, "Admins").id}, "roles": {}, "off": gone}
+    assert caught(USERS, pins=pins) == {}
+    assert [(line["decision"], line["user"]) for line in logged()] == [("failed", "mallory")]
+
+
 def test_a_caller_who_is_gone_is_reported(history, caught, attacker, fresh, logged):
     """mallory calls and is deleted: there is nobody to deny, and one line says so, in one hour alone."""
     attacker.iam.create_user(UserName="backdoor")

@@ -186,3 +186,22 @@ def test_nobody_of_another_account_makes_admins_or_gives_iam_back(monkeypatch, w
     assert Past.is_trusted(SPAN, who, second) is trusted
     monkeypatch.setattr(past, "caller", lambda record: who)
     assert Past.is_lawful(SPAN, {}) is lawful
+
+
+@pytest.mark.parametrize(
+    ("call", "parameters", "ours"),
+    [
+        ("DetachUserPolicy", {"policyArn": f"arn:aws:iam::{HERE}:policy/NoIAM"}, True),
+        ("DetachUserPolicy", {"policyArn": f"arn:aws:iam::{HERE}:policy/Other"}, False),
+        ("DeleteUserPolicy", {"policyName": "DenyIAM"}, True),
+        ("DeleteUserPolicy", {"policyName": "other"}, False),
+        ("DeleteRolePermissionsBoundary", None, True),
+        ("AttachUserPolicy", {"policyArn": f"arn:aws:iam::{HERE}:policy/NoIAM"}, False),
+    ],
+)
+def test_each_form_of_the_denial_can_be_taken_off(in_process, call, parameters, ours):
+    """The managed policy is the one that the policy's revocation attaches."""
+    action = {"type": "revoke-iam-access", "bulk": True, "policy": "NoIAM"}
+    span = SimpleNamespace(manager=in_process(actions=[action]).resource_manager)
+    span.deny_name = Past.deny_name.fget(span)
+    assert Past.takes_off(span, {"eventName": call, "requestParameters": parameters}) is ours

@@ -115,6 +115,14 @@ def test_what_the_action_may_not_ask_stops_nothing(sandbox, told, action, questi
     assert [event["detail"]["account"]["alias"] for event in told()] == [""]
 
 
+def test_an_alias_that_iam_would_not_take_is_not_told(told, action, monkeypatch):
+    """It goes into mails, where only names of IAM's stand."""
+    answer = {"AccountAliases": ["Call 555"]}
+    monkeypatch.setattr(put_event, "iam", lambda _: SimpleNamespace(list_account_aliases=lambda: answer))
+    action().process(users(1))
+    assert [event["detail"]["account"]["alias"] for event in told()] == [""]
+
+
 def test_a_missing_bus_is_said_before_aws_swallows_the_event(sandbox, told, action):
     """AWS drops events for a bus that does not exist: the action looks for it first, and again at the next try."""
     one, events = action(bus="late"), sandbox.client("events")
