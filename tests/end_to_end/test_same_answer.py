@@ -30,7 +30,7 @@ def account_of(sandbox, user):
         "somebody": user("eve").iam,
         "an exempt user": user("break-glass").iam,
         "a guest until tomorrow": user("guest").iam,
-        "a guest until yesterday": user("former-guest").iam,
+        "a guest until the day before yesterday": user("former-guest").iam,
         "a listed role": session("Terraform"),
         "an exempt role": session("pipeline"),
         "an exempt session": session("robot", "build"),
@@ -48,19 +48,19 @@ def account_of(sandbox, user):
             ids["pipeline"],
             f"{ids['robot']}:build",
             {"id": ids["guest"], "until": str(TODAY + timedelta(days=1))},
-            {"id": ids["former-guest"], "until": TODAY - timedelta(days=1)},
+            {"id": ids["former-guest"], "until": TODAY - timedelta(days=2)},
         ],
     }
     return people, settings
 
 
-#: Who calls, whether they are meant to, and whether the preview, which looks at a role as a whole, says otherwise.
+#: The callers, whether they are meant to, and whether the preview, which looks at a role as a whole, says otherwise.
 TABLE = {
     "an admin": (MEANT, None),
     "somebody": (NOT_MEANT, None),
     "an exempt user": (MEANT, None),
     "a guest until tomorrow": (MEANT, None),
-    "a guest until yesterday": (NOT_MEANT, None),
+    "a guest until the day before yesterday": (NOT_MEANT, None),
     "a listed role": (MEANT, None),
     "an exempt role": (MEANT, None),
     "an exempt session": (MEANT, NOT_MEANT),

@@ -112,7 +112,7 @@ def test_more_callers_than_max_resources_are_named_and_nobody_is_found(history, 
 def test_a_call_of_nobody_knows_whom_is_reported(history, caught, attacker, logged):
     """Its caller is of a type that nobody knows: nobody is denied, and one line says so, in one hour alone."""
     attacker.iam.create_user(UserName="backdoor")
-    history.records[-1]["userIdentity"]["type"] = "SomethingNew"
+    history[-1]["userIdentity"]["type"] = "SomethingNew"
     history.pass_by(45)
     assert caught(USERS) == {}
     (line,) = logged()
