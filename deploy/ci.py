@@ -33,6 +33,7 @@ from c7n.credentials import assumed_session
 from c7n.policy import PolicyCollection
 from c7n.resources import load_resources
 from c7n.structure import StructureParser
+from c7n.utils import yaml_load
 from c7n_org import cli
 
 ACCOUNTS, SETTINGS, LIST = "accounts.yml", "iam-guard.yml", "policies/list-iam-guard-functions.yml"
@@ -54,7 +55,7 @@ class Problem(Exception):
 def read(path):
     """The mapping of a YAML file."""
     try:
-        found = yaml.safe_load(Path(path).read_bytes())
+        found = yaml_load(Path(path).read_bytes())
     except OSError as error:
         raise Problem(f"{path}: {error.strerror}") from None
     except yaml.YAMLError as error:

@@ -54,7 +54,7 @@ def account_of(sandbox, user):
     return people, settings
 
 
-#: The callers, whether they are meant to, and whether the preview, which looks at a role as a whole, says otherwise.
+#: The callers, whether they are meant to, and the answer of the preview if it differs: it sees a role as a whole.
 TABLE = {
     "an admin": (MEANT, None),
     "somebody": (NOT_MEANT, None),
