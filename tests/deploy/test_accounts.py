@@ -143,6 +143,7 @@ REGION = "regions does not name one region, the one that gets IAM's events"
         ({"regions": []}, f": {REGION}"),
         ({"regions": [1]}, ": regions cannot be [1]"),
         ("vars: {}\naccounts: []", " has settings of all accounts: write them into iam-guard.yml"),
+        ("accounts: [{}]\nacounts: []", ": there is no acounts, did you mean accounts?"),
         ("accounts: []", " names no accounts"),
         ("accounts: [shop]", ": account 1 is no mapping of keys to values"),
         ("", " is no mapping of keys to values"),
