@@ -36,8 +36,8 @@ from sandbox.server import DEPLOY
 
 
 def pytest_xdist_auto_num_workers():
-    """Two workers more than there are processors: many tests wait for functions that wait."""
-    return (os.cpu_count() or 1) + 2
+    """One worker more than there are processors: some tests wait for commands and functions."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_configure(config):
