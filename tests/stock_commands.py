@@ -85,8 +85,6 @@ def start():
         path(command).write_text(text)
         path(command).chmod(0o755)
     environ = os.environ | {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-    # With a file as its stdout, each command would believe that it can seek in its own one.
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     layer = Path(folder.name, "layer")
     layer.mkdir()
     Path(folder.name, "bytecode").mkdir()
@@ -96,7 +94,7 @@ def start():
     servers = []
     for name, environ in environs.items():
         command = [sys.executable, *["-S"] * (name == "functions"), __file__, folder.name, name]
-        servers.append(subprocess.Popen(command, env=environ, **pipes))
+        servers.append(subprocess.Popen(command, env=environ, stdin=subprocess.PIPE))
         while not Path(folder.name, name).exists():
             time.sleep(0.01)
 
@@ -171,6 +169,8 @@ def become(client):
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
+    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     os.environ.clear()
     os.environ.update(environ)
     time.tzset()
