@@ -33,7 +33,7 @@ from c7n.credentials import assumed_session
 from c7n.policy import PolicyCollection
 from c7n.resources import load_resources
 from c7n.structure import StructureParser
-from c7n.utils import yaml_load
+from c7n.utils import reset_session_cache, yaml_load
 from c7n_org import cli
 
 ACCOUNTS, SETTINGS, LIST = "accounts.yml", "iam-guard.yml", "policies/list-iam-guard-functions.yml"
@@ -122,6 +122,7 @@ class Notes(logging.Handler):
 
 def work(what, account, policies, own):
     """Do a command in one account: the rows of the table, what else was said, whether something is wrong."""
+    reset_session_cache()  # c7n would go on with the session of the account that this process did before
     asked = read(LIST)["policies"] if what == "status" else policies
     load_resources(StructureParser().get_resource_types({"policies": asked}))
     notes, rows, bad = Notes(), [], False

@@ -10,7 +10,7 @@ import kept
 import pytest
 import stock_commands
 import yaml
-from helpers import FUNCTION, PROTECT_FUNCTION, REVOKE, ROOT, ok
+from helpers import FUNCTION, PROTECT_FUNCTION, REVOKE, ROOT, function_names, ok
 from test_workflow import JOBS, WORKFLOW
 
 from c7n_iamguard import __version__
@@ -28,11 +28,9 @@ FUNCTIONS = sorted(
 )
 SETTINGS = yaml.safe_load((ROOT / "iam-guard.yml").read_text())
 #: Accounts in which something is wrong, and what the summary has to say of them.
+TRUST = f"deployed there, and does it trust arn:aws:sts::{CENTRAL}:assumed-role/iam-guard-"
 FAILING = {
-    "no-role": (
-        "262626262620",
-        f"deployed there, and does it trust arn:aws:sts::{CENTRAL}:assumed-role/iam-guard-",
-    ),
+    "no-role": ("262626262620", TRUST),
     "no-admins": ("262626262621", "name the right group under admin_groups, or [] for no group"),
     "mistaken": ("262626262622", "is no group's name"),
     "no-stack": ("262626262623", "the stack iam-guard is not there: deploy deploy/account.yml"),
@@ -101,13 +99,7 @@ def repository(tmp_path_factory, shell, workplace):
         shutil.copytree(DEPLOY, folder / "deploy")
         if accounts is not None:
             (folder / "organization.yml").write_text(yaml.safe_dump({"accounts": accounts}))
-            ok(
-                run(
-                    [stock_commands.path("python"), "deploy/accounts.py", "organization.yml"],
-                    {"PATH": ""},
-                    folder,
-                )
-            )
+            ok(run(["python", "deploy/accounts.py", "organization.yml"], dict(os.environ), folder))
         return folder
 
     return checkout
@@ -144,11 +136,6 @@ def session(sandbox, account, role):
     return sandbox.environ(keys, account)
 
 
-def function_names(sandbox, account):
-    functions = sandbox.client("lambda", account=account).list_functions()["Functions"]
-    return sorted(function["FunctionName"] for function in functions)
-
-
 def remove(sandbox, account, name):
     """Remove a function and its rule, so that the next deployment would make them."""
     events = sandbox.client("events", account=account)
@@ -162,9 +149,6 @@ def row(summary, *cells):
     start = "| " + " | ".join(cells) + " | "
     (found,) = (line for line in summary.splitlines() if line.startswith(start))
     return found.removeprefix(start).removesuffix(" |")
-
-
-# Over an organization
 
 
 def place(account):
@@ -238,6 +222,22 @@ def test_main_is_deployed_to_every_sound_account(organization):
     for account in SOUND:
         does = does_anew(organization.sandbox, account)
         assert {row(done.summary, place(account), function) for function in FUNCTIONS} == {does}
+
+
+#: The work in all accounts, one after the other in one process: there may be more accounts than processes.
+WORK = f"""
+import ci
+for account in ci.accounts_in("accounts.yml"):
+    print(ci.work("preview", account, ci.functions_in("policies/{REVOKE}.yml")[:1], set()))
+"""
+
+
+def test_a_process_that_goes_on_to_another_account_keeps_nothing_of_the_first(sandbox, organization):
+    """Each account has its own session: the admin group of the second one is not looked for in the first."""
+    (organization.sound / "deploy" / "work.py").write_text(WORK)
+    environ = session(sandbox, CENTRAL, "iam-guard-deployer")
+    printed = ok(run(["python", "deploy/work.py"], environ, organization.sound))
+    assert re.findall(r"meant: 1 user of ([\w-]+)", printed) == ["admins", "platform-admins"]
 
 
 @pytest.mark.parametrize("when", ["first", "merged"])
@@ -335,8 +335,8 @@ def switch(sandbox, alone, workplace):
     put_back = kept.functions(ALONE, sandbox.region)
 
     def run_switch(*words, region="us-east-1"):
-        environ = session(sandbox, ALONE, "iam-guard-deployer") | {"AWS_REGION": region}
-        environ["AWS_DEFAULT_REGION"] = region
+        environ = session(sandbox, ALONE, "iam-guard-deployer")
+        environ |= {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
         return run([SWITCH, *words], environ, workplace, workplace / "bin")
 
     yield run_switch

@@ -43,6 +43,7 @@ def test_iam_is_given_back_by_one_command_also_to_two_in_one_second(world, shell
     shown = command("aws sqs send-message")
     restore = [one["detail"]["commands"]["restore"] for one in told() if one["account"] == CENTRAL]
     for send in (shown.replace("AROAEXAMPLEOFAPERMSET:ada@example.com", ada.id), restore[1]):
+        assert "$(date +%s)" in send, "SQS would drop what is sent again within five minutes"
         ok(shell(send.replace("$(date +%s)", "1795808815"), world.environ(RESPONSE)))
     assert [invocation.decisions[0]["decision"] for invocation in world.poll()] == ["restored"] * 2
     assert world.denied == {}
