@@ -55,7 +55,6 @@ def run(source, users, latency=(0, 0)):
         "calls": calls,
         "seconds": round(done.seconds, 2),
         "policy": float(logged[1]),
-        "memory": round(done.memory, 1),
     }
 
 
@@ -64,13 +63,13 @@ def run(source, users, latency=(0, 0)):
 
 def table(rows):
     """The part as Markdown."""
-    keys = ["source", "users", "latency", "calls", "seconds", "policy", "memory"]
+    keys = ["source", "users", "latency", "calls", "seconds", "policy"]
     text = [
         f"A dry run that lists the users outside of the admin group, which has {ADMINS} members. The seconds "
         "of the policy are those that Custodian logs; the rest is its start, whatever the source. Latency is "
         f"{DELAYS}, as over a network.",
         markdown(
-            ["source", "users", "latency", "calls to IAM", "seconds", "of it the policy", "peak MB"],
+            ["source", "users", "latency", "calls to IAM", "seconds", "of it the policy"],
             [[row[key] for key in keys] for row in rows],
         ),
     ]
@@ -104,5 +103,5 @@ def figures(rows):
     return {
         f"{row['source']}, {row['users']} users, latency {row['latency']}: {key}": row[key]
         for row in rows
-        for key in ("calls", "seconds", "policy", "memory")
+        for key in ("calls", "seconds", "policy")
     }

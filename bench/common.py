@@ -35,13 +35,11 @@ class Finished:
     """A command that has ended.
 
     :param cpu: seconds of processor time of all its processes together
-    :param memory: the most MB that one of them had
     """
 
     output: str
     seconds: float
     cpu: float
-    memory: float
 
 
 def command(box, *arguments, **environ):
@@ -64,7 +62,7 @@ def command(box, *arguments, **environ):
         text = output.read().decode(errors="replace")
     if process.returncode:
         raise RuntimeError(f"{' '.join(arguments)} ended with {process.returncode}\n{text[-5000:]}")
-    return Finished(text, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    return Finished(text, seconds, usage.ru_utime + usage.ru_stime)
 
 
 def cpu_seconds(pid):
