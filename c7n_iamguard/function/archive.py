@@ -1,7 +1,7 @@
 """The archive of a function, with bytecode, so that a cold start compiles nothing.
 
 A function cannot write to its own folder. So without bytecode in the archive, Python would compile c7n at every
-cold start, which takes up to a third of its time. Bytecode serves one minor version of Python, so the archive has it
+cold start, which takes a third of its time. Bytecode serves one minor version of Python, so the archive has it
 only if the deploying Python is the policy's runtime. It is ``unchecked-hash``: Python does not compare it with the
 source. The sources stay, for tracebacks.
 
