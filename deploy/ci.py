@@ -67,6 +67,9 @@ def functions_in(path):
     """The policies of a file, each of which is deployed as a function."""
     if not (policies := [one for one in read(path).get("policies") or () if one.get("mode")]):
         raise Problem(f"{path} has no policy that is deployed as a function")
+    for policy in policies:
+        if not isinstance(policy.get("resource"), str):
+            raise Problem(f"{path}: the policy {policy.get('name')} needs a resource, such as aws.iam-user")
     return policies
 
 

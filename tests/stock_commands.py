@@ -5,10 +5,11 @@ these names, to stand in front of PATH, send it their arguments, environment, fo
 command runs as ever: it loads the plugin, and in its place the sandbox, by itself. The wheel's tests run the
 scripts that pip has installed.
 
-A second server stands for Lambda's runtime, and has loaded boto3 and nothing else. A function's own code comes from
-the uploaded zip. The functions share the bytecode of equal sources.
+A second server stands for Lambda's runtime, and has loaded boto3 and nothing else. A function's own sources come
+from the uploaded zip. The functions share the bytecode of equal sources.
 """
 
+import _imp
 import contextlib
 import fcntl
 import gc
@@ -163,8 +164,8 @@ def become(client):
     os.setsid()
     _, files, _, _ = socket.recv_fds(client, 1, 3)
     words, folder, environ = json.loads(b"".join(iter(lambda: client.recv(65536), b"")))
-    # If the client is killed, SIGIO ends the command.
-    fcntl.fcntl(client, fcntl.F_SETOWN, os.getpid())
+    # If the client is killed, SIGIO ends the command, with what it has started.
+    fcntl.fcntl(client, fcntl.F_SETOWN, -os.getpid())
     fcntl.fcntl(client.detach(), fcntl.F_SETFL, os.O_ASYNC)
     for number, file in enumerate(files):
         os.dup2(file, number)
@@ -219,7 +220,9 @@ def shared_bytecode(loader, name):
         written = cached.with_suffix(f".{os.getpid()}")
         written.write_bytes(marshal.dumps(loader.source_to_code(source, path)))
         written.rename(cached)
-    return marshal.loads(cached.read_bytes())  # noqa: S302  written above
+    code = marshal.loads(cached.read_bytes())  # noqa: S302  written above
+    _imp._fix_co_filename(code, path)  # as Python does with bytecode that was moved
+    return code
 
 
 if __name__ == "__main__":

@@ -11,10 +11,12 @@ import threading
 import uuid
 import zipfile
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
 from botocore.exceptions import ClientError
+from moto.awslambda.exceptions import InvalidParameterValueException
 from moto.awslambda.models import lambda_backends
 from moto.awslambda.responses import LambdaResponse
 
@@ -64,8 +66,12 @@ class Functions:
         self.idle = {}
         self.all = []
         self.lock = threading.Lock()
-        self.folder = Path(tempfile.mkdtemp(prefix="sandbox-functions-"))
         self.code = {}
+
+    @cached_property
+    def folder(self):
+        """The folder of all code, made when the first function starts."""
+        return Path(tempfile.mkdtemp(prefix="sandbox-functions-"))
 
     def invoke(self, name, event, account=None, region=None):
         """Invoke a function as EventBridge does: three attempts, then the dead-letter queue.
@@ -218,8 +224,14 @@ def answer(response):
     """
     name = response.backend.get_function(unquote(response.path.rsplit("/", 2)[-2])).function_name
     account, region = response.current_account, response.region
+    kind = response.headers.get("X-Amz-Invocation-Type", "RequestResponse")
+    if kind != "RequestResponse":
+        raise InvalidParameterValueException(f"The sandbox knows no invocation of the type {kind}")
     event = json.loads(response.body or "{}")
     attempt = running.sandbox.functions.attempt(name, event, account, region)
+    if attempt.outcome == "throttled":
+        headers = {"status": "429", "x-amzn-errortype": "TooManyRequestsException"}
+        return 429, headers, json.dumps({"message": "Rate Exceeded."})
     headers = {"Content-Type": "application/json", "X-Amz-Executed-Version": "$LATEST"}
     if response.headers.get("X-Amz-Log-Type") == "Tail":
         headers["X-Amz-Log-Result"] = base64.b64encode(attempt.log.encode()[-TAIL_BYTES:]).decode()

@@ -1,5 +1,6 @@
 """The wheel, in an environment that has no other file of the project."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,15 @@ def test_the_stock_commands_know_the_pack_right_after_pip_install(environment, t
     (tmp_path / "pack.yml").write_text(yaml.safe_dump(pack))
     out = run(*c7n_org, "validate", "-c", "accounts.yml", "-u", "pack.yml", cwd=tmp_path)
     assert "all policies are valid" in out
+
+
+def test_the_wheel_requires_c7n_and_boto3_and_c7n_org_for_organizations(environment):
+    """pip installs them with the package, and c7n-org with its extra ``org``."""
+    code = "import importlib.metadata as found; print(*found.requires('c7n-iamguard'), sep='\\n')"
+    required = run(environment / "python", "-c", code).splitlines()
+    names = {re.match(r"[\w-]+", line)[0]: line for line in required if not re.search("extra == .test", line)}
+    assert {name for name, line in names.items() if "extra" not in line} == {"boto3", "c7n"}
+    assert re.search("extra == .org", names["c7n-org"])
 
 
 def test_the_wheel_brings_all_that_an_operator_deploys_and_overwrites_nothing_of_theirs(

@@ -83,7 +83,8 @@ def refused(tmp_path, monkeypatch, capsys):
     for name, text in {
         "broken.yml": "policies: [",
         "empty.yml": "",
-        "main.yml": "policies: [{name: a, mode: {type: cloudtrail}}]",
+        "bare.yml": "policies: [{name: bare, mode: {type: cloudtrail}}]",
+        "main.yml": "policies: [{name: a, resource: aws.iam-user, mode: {type: cloudtrail}}]",
         "pull.yml": "policies: [{name: a}]",
         "iam-guard.yml": yaml.safe_dump(SETTINGS),
     }.items():
@@ -120,6 +121,7 @@ REGION = "AWS_REGION is not set: name the region that gets IAM's events, such as
         ("--this-account main.yml broken.yml", "broken.yml is not YAML: while parsing"),
         ("--this-account main.yml empty.yml", "empty.yml has no policy that is deployed as a function"),
         ("--this-account main.yml pull.yml", "pull.yml has no policy that is deployed as a function"),
+        ("--this-account main.yml bare.yml", "bare.yml: the policy bare needs a resource"),
     ],
 )
 def test_a_mistaken_command_is_refused_in_one_sentence(refused, command, said):
