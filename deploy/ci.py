@@ -198,10 +198,12 @@ def unseen(session, account, policies, own):
     there = {function["FunctionName"] for page in pages for function in page["Functions"]}
     if not acts or there & own:
         return None
-    own = f'{{account_id: "{account["account_id"]}", vars: {{{", ".join(f"{key}: true" for key in acts)}}}}}'
+    entry = (
+        f'{{account_id: "{account["account_id"]}", vars: {{{", ".join(f"{key}: true" for key in acts)}}}}}'
+    )
     return (
         f"{SETTINGS} lets the guard act, but it has no function here yet, so that nobody has seen whom it would "
-        f"hit. Write {own} into differences.yml to observe first, or false to act at once"
+        f"hit. Write {entry} into differences.yml to observe first, or false to act at once"
     )
 
 

@@ -45,7 +45,9 @@ def client_of(manager, service, config=BULK_CONFIG, region=None):
     """The client of a service, such as ``events``, in the policy's region unless another one is given."""
     if service in _kept:
         return _kept[service]
-    session, wanted = local_session(manager.session_factory), (service, region, config)
+    # c7n counts a policy's calls, and names it in their user agent, by the client that makes them.
+    wanted = manager.data.get("name"), service, region, config
+    session = local_session(manager.session_factory)
     clients = _made.setdefault(session, {})
     if wanted not in clients:
         clients[wanted] = session.client(service, region_name=region, config=config)

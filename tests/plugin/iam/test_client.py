@@ -1,7 +1,8 @@
-"""The AWS clients that everything shares. Pure."""
+"""The AWS clients that everything shares."""
 
 import pytest
 from botocore.exceptions import ClientError
+from c7n.utils import reset_session_cache
 
 from c7n_iamguard.iam import client
 
@@ -23,3 +24,14 @@ def test_a_conflict_is_tried_three_times_and_nothing_else(monkeypatch, code, cal
         client.retry_conflicts(call, "bob")
     assert asked == ["bob"] * calls
     assert client.error_code(raised.value) == code
+
+
+def test_a_policy_makes_each_client_once_for_a_session(in_process):
+    """Another policy, service or session has a client of its own: accounts never share one."""
+    one, other = (in_process(name).resource_manager for name in ("one", "other"))
+    made = client.client_of(one, "iam")
+    assert client.client_of(one, "iam") is made
+    assert client.client_of(other, "iam") is not made
+    assert client.client_of(one, "events") is not made
+    reset_session_cache()
+    assert client.client_of(one, "iam") is not made
